@@ -15,6 +15,7 @@ Each public name is imported when it is first used, so importing the package is 
     train_word2vec, train_glove, train_fasttext   train on the path of a text or on sentences
     WordTokenizer, RunOptions, Checkpoint, NGrams  arguments of the three training functions
     load                            read any file or folder of a supported kind
+    plot                            a map of words (needs matplotlib)
     cosine, corpus_path             cosine similarity; the path of a toy corpus
 
 The packages, by layer; a module imports only from lower layers or from its own package (no package
@@ -24,6 +25,7 @@ has number 6):
     5  why/         ablations: the measured effect of each part of a method
        testing/     strategies and checkers for tests of your own functions (needs hypothesis)
        loading.py   load(): recognise a file or folder and read it
+       plotting.py  plot(): a map of words
        train.py     train_word2vec, train_glove, train_fasttext
     4  sentences/   encode(texts) -> (N, D): means of word vectors, transformers; SimCSE
     3  words/       word2vec, GloVe, FastText and its classifier; word vectors and their files
@@ -43,6 +45,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:                                  # for type checkers; at run time _WHERE is used
     from scratch_embed.loading import load
+    from scratch_embed.plotting import plot
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.index import Index
     from scratch_embed.sentences.encoder import SentenceEncoder
@@ -60,7 +63,7 @@ if TYPE_CHECKING:                                  # for type checkers; at run t
 __version__ = "0.2.0"
 __all__ = ["BM25", "Checkpoint", "FastTextVectors", "Index", "NGrams", "RunOptions",
            "SentenceEncoder", "StaticEncoder", "WordTokenizer", "WordVectors", "corpus_path",
-           "cosine", "load", "train_fasttext", "train_glove", "train_word2vec"]
+           "cosine", "load", "plot", "train_fasttext", "train_glove", "train_word2vec"]
 
 _WHERE = {"BM25": "retrieve.bm25", "Checkpoint": "training.checkpoint",
           "FastTextVectors": "words.fasttext_vectors", "Index": "retrieve.index",
@@ -68,6 +71,7 @@ _WHERE = {"BM25": "retrieve.bm25", "Checkpoint": "training.checkpoint",
           "SentenceEncoder": "sentences.encoder", "StaticEncoder": "sentences.static",
           "WordTokenizer": "text.word_tokenizer", "WordVectors": "words.vectors",
           "corpus_path": "worlds.corpora", "cosine": "space.similarity", "load": "loading",
+          "plot": "plotting",
           "train_fasttext": "train", "train_glove": "train", "train_word2vec": "train"}
 
 

@@ -31,6 +31,7 @@ from scratch_embed.transformer.families import FAMILIES
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_header import begins_like_fasttext, is_supervised
 from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.vector_arrays import read_vectors_npy
 from scratch_embed.words.vector_files import read_vectors
 from scratch_embed.words.vector_tensors import (
     read_tokenizer,
@@ -40,6 +41,8 @@ from scratch_embed.words.vector_tensors import (
 from scratch_embed.words.vectors import WordVectors
 
 SAMPLE = 1 << 16                   # bytes of a file that are inspected
+NUMPY = b"\x93NUMPY"               # how a .npy file begins
+OLD_PYTORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"          # a pickle of torch's magic number
 Path = str | os.PathLike
 
 
@@ -47,7 +50,7 @@ def load(path: Path) -> Any:
     """Read a file or folder of any supported kind, recognised by its content and not its name.
 
     word vectors                    -> WordVectors; word2vec, GloVe or fastText's .vec, plain or
-                                       gzip, or safetensors
+                                       gzip, or safetensors or .npy with their vocabulary
     a fastText model of words       -> FastTextVectors
     a fastText classifier           -> Classifier
     a search index                  -> Index, or TextIndex if it contains its texts
@@ -66,13 +69,26 @@ def load(path: Path) -> Any:
     ...     load(path)
     WordVectors(2 words x 2 dimensions)
     """
-    kinds, found = (FOLDERS, look_into(path)) if os.path.isdir(path) else (FILES, look_at(path))
-    kind = next((kind for kind in kinds if kind.fits(found)), None)
+    kind, found = kind_of(path)
     if kind is None:
         raise FormatError(path, "its kind", f"{found.described}; load() reads {readable()}")
     if isinstance(kind.read, str):
-        raise FormatError(path, "its kind", f"this is {kind.name}; {kind.read}")
+        raise FormatError(path, "its kind", f"this is {kind.name}; {hint(kind, path)}")
     return kind.read(path)
+
+
+def kind_of(path: Path) -> tuple["Kind | None", "Found"]:
+    """The first kind of the tables that fits a file or folder, or None; and what was found in it.
+
+    Raises FileNotFoundError if `path` does not exist.
+    """
+    kinds, found = (FOLDERS, look_into(path)) if os.path.isdir(path) else (FILES, look_at(path))
+    return next((kind for kind in kinds if kind.fits(found)), None), found
+
+
+def hint(kind: "Kind", path: Path) -> str:
+    """What reads a kind that load() cannot read; empty for a kind that it reads."""
+    return kind.read.replace("FILE", os.fspath(path)) if isinstance(kind.read, str) else ""
 
 
 def readable() -> str:
@@ -181,6 +197,20 @@ def is_vectors(found: Found) -> bool:
             or len(fields) > 2 and all(map(is_number, fields[-2:])))
 
 
+def is_vector_array(found: Found) -> bool:
+    """Whether the file is a NumPy array, with its words in another file."""
+    return found.start.startswith(NUMPY) and os.path.exists(vocabulary_beside(found.path))
+
+
+def is_pytorch(found: Found) -> bool:
+    """Whether the file is what torch.save writes: a zip of pickles, or before 1.6 several pickles.
+
+    NumPy's .npz is a zip too; the name of the first file in it decides.
+    """
+    zipped = found.start.startswith(b"PK\x03\x04") and b"/data.pkl" in found.start[:512]
+    return zipped or found.start.startswith(OLD_PYTORCH)
+
+
 def is_run(found: Found) -> bool:
     """Whether the first line is "query Q0 document rank score name"."""
     return len(found.fields) == 6 and found.fields[1] == b"Q0" and is_number(found.fields[4])
@@ -220,6 +250,11 @@ def is_number(field: bytes) -> bool:
 def vectors_of_rows(path: Path) -> WordVectors:
     """Read word vectors from a file that contains the words."""
     return WordVectors(*read_vectors(path))
+
+
+def vectors_of_array(path: Path) -> WordVectors:
+    """Read word vectors from a NumPy array, and their words from the vocabulary file beside it."""
+    return WordVectors(*read_vectors_npy(path))
 
 
 def vectors_of_tensor(path: Path) -> WordVectors:
@@ -270,9 +305,18 @@ FILES = (                # safetensors before pickles: a safetensors file may be
          vectors_of_tensor),
     Kind("a file of tensors", is_tensors, "if they are a model's, load the folder that contains "
          "config.json; if they are word vectors, put their words beside it, in NAME.vocab.txt"),
-    Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; write the "
-         "vectors with gensim's save_word2vec_format, or the weights as safetensors"),
-    Kind("a NumPy array", starts_with(b"\x93NUMPY"), "numpy.load reads it"),
+    Kind("a PyTorch file", is_pytorch, "its pickles can run any code and are never read; if you "
+         "trust it, convert it where torch and safetensors are installed: "
+         'python -c "import torch, safetensors.torch as s; s.save_file({k: '
+         "v.clone().contiguous() for k, v in torch.load('FILE', weights_only=True).items()}, "
+         "'FILE.safetensors')\""),
+    Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; if you trust it "
+         "and gensim saved it, convert it where gensim is installed: "
+         "python -c \"from gensim.utils import SaveLoad; m = SaveLoad.load('FILE'); "
+         "getattr(m, 'wv', m).save_word2vec_format('FILE.vec')\""),
+    Kind("word vectors in a NumPy array with their vocabulary", is_vector_array, vectors_of_array),
+    Kind("a NumPy array", starts_with(NUMPY), "numpy.load reads it; if its rows are word vectors, "
+         "put their words beside it, one per line, in NAME.vocab.txt"),
     Kind("a run in TREC's format", is_run, "evaluate/trec.py reads it (read_run)"),
     Kind("relevance judgements (qrels)", is_qrels, "evaluate/collection.py reads them "
          "(read_judgements)"),

@@ -13,7 +13,7 @@ from scratch_embed.training.session import RunOptions
 from scratch_embed.words import fasttext, glove, word2vec
 from scratch_embed.words.cooccurrence import count_cells
 from scratch_embed.words.fasttext_vectors import FastTextVectors
-from scratch_embed.words.subwords import NGrams
+from scratch_embed.words.subwords import NGrams, default_buckets
 from scratch_embed.words.vectors import WordVectors
 
 
@@ -48,14 +48,14 @@ def train_word2vec(source: Source, dim: int = 100, window: int = 5, negatives: i
     return WordVectors(vocab.words, trained.W, _used(tokenizer, source))
 
 
-def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float = 100,
+def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float | None = None,
                 alpha: float = 0.75, lr: float = 0.05, epochs: int = 25, min_count: int = 5,
                 options: RunOptions = RunOptions(),
                 tokenizer: WordTokenizer = WORDS) -> WordVectors:
     """Train GloVe on co-occurrence counts; the result is W + U (Pennington et al. 2014).
 
-    x_max       pairs with this co-occurrence count or more have weight 1; about 10 for a text of a
-                few million words
+    x_max       pairs with this co-occurrence count or more have weight 1; None: 10, for a text of
+                more than 100 million words 100
     alpha       below x_max the weight is (count / x_max)^alpha; 0 gives all pairs weight 1
     The other arguments and the errors are those of train_word2vec.
 
@@ -65,19 +65,21 @@ def train_glove(source: Source, dim: int = 100, window: int = 10, x_max: float =
     """
     vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
     cells = count_cells(corpus, len(vocab), window)
-    trained = glove.train(cells, len(vocab), dim=dim, x_max=x_max, alpha=alpha, lr=lr,
-                          epochs=epochs, options=options)
+    trained = glove.train(
+        cells, len(vocab), dim=dim, alpha=alpha, lr=lr, epochs=epochs, options=options,
+        x_max=glove.default_x_max(len(corpus.ids)) if x_max is None else x_max)
     return WordVectors(vocab.words, trained.vectors, _used(tokenizer, source))
 
 
 def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: int = 5,
                    sample: float = 1e-4, lr: float = 0.05, epochs: int = 5, min_count: int = 5,
-                   ngrams: NGrams = NGrams(), options: RunOptions = RunOptions(),
+                   ngrams: NGrams | None = None, options: RunOptions = RunOptions(),
                    tokenizer: WordTokenizer = WORDS) -> FastTextVectors:
     """Train FastText: skip-gram vectors of words and of their n-grams (Bojanowski et al. 2017).
 
     ngrams      the lengths of the n-grams, and the number of buckets into which they are hashed;
-                each bucket takes 4 · dim bytes
+                each bucket takes 4 · dim bytes; None: 3 to 6, and twice as many buckets as the
+                words have different n-grams, at most 2,000,000
     The other arguments and the errors are those of train_word2vec.
 
     >>> sentences = [["the", "king", "rules"], ["the", "queen", "rules"]] * 50
@@ -86,6 +88,8 @@ def train_fasttext(source: Source, dim: int = 100, window: int = 5, negatives: i
     (8,)
     """
     vocab, corpus = read_corpus(source, min_count, tokenizer=tokenizer)
+    if ngrams is None:
+        ngrams = NGrams(buckets=default_buckets(vocab.words, *NGrams()[:2]))
     trained = fasttext.train(corpus, vocab, dim=dim, window=window, negatives=negatives,
                              sample=sample, lr=lr, epochs=epochs, ngrams=ngrams, options=options)
     return FastTextVectors(vocab.words, trained.W, ngrams.min_n, ngrams.max_n,

@@ -5,11 +5,16 @@ Shares: `pytest tests --share 1/2` runs the first, third, fifth ... test file, `
 others; both can run side by side.
 """
 import io
+import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
 
 settings.register_profile("default", deadline=None, max_examples=50)   # compiling is slow
 settings.register_profile("deep", deadline=None, max_examples=5000)
@@ -39,3 +44,22 @@ def stdin(monkeypatch):
         stream = io.BytesIO(data) if isinstance(data, bytes) else data
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
     return given
+
+
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory):
+    """shell(command, folder) -> its output.  `scratch-embed` runs this checkout."""
+    programs = tmp_path_factory.mktemp("programs")
+    for name, options in [("python", ""), ("scratch-embed", "-m scratch_embed")]:
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {options} "$@"\n')
+        program.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT),
+                   "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(command, folder):
+        done = subprocess.run(["bash", "-ec", command], cwd=folder, env=environment,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        return done.stdout
+    return run

@@ -36,6 +36,7 @@ from scratch_embed.words import supervised
 from scratch_embed.words.bags import Features
 from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.labelled import read_labelled
+from scratch_embed.words.tables import WordReader
 from scratch_embed.words.vectors import MissingWord, WordVectors
 
 WORDS = WordVectors(["a", "red", "cat"], np.arange(12, dtype=np.float32).reshape(3, 4))
@@ -78,7 +79,8 @@ EXAMPLES = {
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
     Table: lambda: Table(str.upper), TextIndex: text_index,
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1), Vocab: lambda: Vocab(["a"], [3]),
-    WordPiece: lambda: tiny_encoder().tokenizer, WordVectors: lambda: WORDS,
+    WordPiece: lambda: tiny_encoder().tokenizer, WordReader: lambda: WordReader("w.vec"),
+    WordVectors: lambda: WORDS,
     supervised.Classifier: tiny_classifier}
 NOT_DATA = {Session}               # a running training: its checkpoint is the way to keep it
 

@@ -96,7 +96,8 @@ def test_train_functions_equal_the_steps_by_hand():
     word_vectors = se.train_word2vec(SENTENCES, dim=4)
     assert word_vectors.index_to_key == vocab.words
     np.testing.assert_array_equal(word_vectors.vectors, word2vec.train(corpus, vocab, dim=4).W)
-    counted = glove.train(count_cells(corpus, len(vocab), 10), len(vocab), dim=4)
+    counted = glove.train(count_cells(corpus, len(vocab), 10), len(vocab), dim=4,
+                          x_max=10)                              # the default for a short text
     np.testing.assert_array_equal(se.train_glove(SENTENCES, dim=4).vectors, counted.vectors)
     ngrams = se.NGrams(buckets=50)
     subwords = se.train_fasttext(SENTENCES, dim=4, sample=0, ngrams=ngrams)
@@ -124,9 +125,9 @@ def test_the_defaults_equal_those_of_the_command_line(name, command):
     arguments["options"] = se.RunOptions(arguments["workers"], arguments["seed"])
     arguments["tokenizer"] = se.WordTokenizer(arguments["tokenizer"])
     assert (arguments["keep_case"], arguments["apostrophes"]) == (False, None)
-    if command == "fasttext":
-        arguments["ngrams"] = se.NGrams(arguments["min_n"], arguments["max_n"],
-                                        arguments["buckets"])
+    if command == "fasttext":                          # both choose the buckets by the text
+        arguments["ngrams"] = arguments["buckets"]
+        assert (arguments["min_n"], arguments["max_n"]) == se.NGrams()[:2]
     defaults = {name: parameter.default for name, parameter in
                 inspect.signature(getattr(se, name)).parameters.items() if name != "source"}
     assert defaults == {name: arguments[name] for name in defaults}

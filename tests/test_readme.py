@@ -7,12 +7,9 @@ a download, another library, or too much time.
 import contextlib
 import importlib.util
 import io
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -42,25 +39,6 @@ RUN = [page for page in PAGES if any(b.run and b.kind in ("python", "sh") for b 
 
 def name_of(page):
     return str(page.relative_to(ROOT))
-
-
-@pytest.fixture(scope="session")
-def shell(tmp_path_factory):
-    """shell(command, folder) -> its output.  `scratch-embed` runs this checkout."""
-    programs = tmp_path_factory.mktemp("programs")
-    for name, options in [("python", ""), ("scratch-embed", "-m scratch_embed")]:
-        program = programs / name
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {options} "$@"\n')
-        program.chmod(0o755)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT),
-                   "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-
-    def run(command, folder):
-        done = subprocess.run(["bash", "-ec", command], cwd=folder, env=environment,
-                              capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        return done.stdout
-    return run
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -143,7 +121,7 @@ def test_the_line_counts_of_the_readme_are_right():
 
 
 def test_every_family_of_models_is_in_the_table_of_folders_that_load():
-    page = (PACKAGE / "sentences" / "README.md").read_text()
+    page = (PACKAGE / "PRETRAINED.md").read_text()
     for name in FAMILIES:
         assert f"| `{name}` | yes" in page
 

@@ -6,8 +6,9 @@
 The text has one sentence per line, lower-cased and without punctuation (.gz or not), and at least
 190,000 lines; it becomes a raw text with capitals and punctuation.  300 documents, like short news,
 are made of templates with names and places that have accents, and of three lines of the text that
-are not trained on.  The query of a document has three of its longer words, and a place, a name or
-another word for what happened; case and punctuation differ.  Only that document is relevant.
+are not trained on.  The query of a document has three words of more than five letters, and a place,
+a name or another word for what happened; case and punctuation differ.  Only that document is
+relevant.
 
 word2vec is trained on the first 70,000 lines (--lines) and the documents, once for each tokenizer.
 The table has the mean nDCG@10, over the seeds, of the vectors, of BM25 and of two hybrids: split at
@@ -54,7 +55,7 @@ def capitalised(text):
     return text[0].upper() + text[1:]
 
 
-def raw(line, rng):
+def as_raw_text(line, rng):
     """A line as someone would write it: a capital, commas, and a mark at its end."""
     words = [word + "," * (rng.random() < 0.05) for word in line.split()]
     return capitalised(" ".join(words)) + rng.choice(".....!?")
@@ -69,11 +70,12 @@ def documents(lines, rng, n=300):
         story = [line for line in lines[start:start + 60] if 8 < len(line.split()) < 30][:3]
         first = f"{capitalised(who[0])} {what[0]} in {place} {rng.choice(WHEN)}."
         texts.append(" ".join([first, rng.choice(ENDS).format(name=name, place=place),
-                               *(raw(line, rng) for line in story)]))
-        long = sorted({word for line in story for word in line.split() if len(word) > 5})
-        some = " ".join(rng.sample(long, min(3, len(long))))
-        queries.append(rng.choice([f"{capitalised(some)}: {place}", f"{who[1]} {some}?",
-                                   f"{some.upper()} {name}", f"{capitalised(what[1])}, {some}!"]))
+                               *(as_raw_text(line, rng) for line in story)]))
+        long_words = sorted({word for line in story for word in line.split() if len(word) > 5})
+        chosen = " ".join(rng.sample(long_words, min(3, len(long_words))))
+        queries.append(rng.choice([f"{capitalised(chosen)}: {place}", f"{who[1]} {chosen}?",
+                                   f"{chosen.upper()} {name}",
+                                   f"{capitalised(what[1])}, {chosen}!"]))
     return texts, queries
 
 
@@ -83,7 +85,7 @@ def write_files(lines, trained, seed):
     texts, queries = documents(lines[trained:], rng)
     with open("raw.txt", "w", encoding="utf-8") as file:
         file.writelines(f"{text}\n" for text in [
-            *(raw(line, rng) for line in lines[:trained] if line), *texts])
+            *(as_raw_text(line, rng) for line in lines[:trained] if line), *texts])
     for name, rows in ("corpus", texts), ("queries", queries):
         with open(f"{name}.tsv", "w", encoding="utf-8") as file:
             file.writelines(f"{number}\t{text}\n" for number, text in enumerate(rows))
@@ -92,7 +94,7 @@ def write_files(lines, trained, seed):
 
 
 def command(*arguments):
-    """What a command prints."""
+    """Run a command of scratch-embed.  -> the text that it prints"""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()) as err:
         if main(list(arguments)):
@@ -141,7 +143,6 @@ def report():
         best = max(mean, key=mean.get)
         print(f"{system:22}{mean[VERSION_0_1]:7.3f}{mean['']:9.3f}{mean[best]:7.3f}"
               f"{mean[''] / mean[best]:7.3f}  {best or 'the defaults'}")
-
 
 
 if __name__ == "__main__":

@@ -2,15 +2,19 @@
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
-    check_folder,
     check_memory,
+    check_size,
     lines_of,
+    read_model,
+    require_other_folder,
     require_savable,
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names, whole
 from scratch_embed.cli.training import open_checkpoint, run_options, say
+from scratch_embed.cli.verdicts import add_held_out_option, report
 
+SIZES = {"dim": 128, "layers": 2, "heads": 2, "ff": 512, "max_length": 128}
 VOCAB_SIZE = 30_000                # BERT's is 30,522
 
 
@@ -30,13 +34,17 @@ def add_training(methods):
     option("--cased", action="store_true", help="keep capitals and accents")
     option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
            help="use the WordPiece vocabulary of this folder (default: learn one)")
-    for name, value, help in (
-            ("--dim", 128, "dimensions of a token's vector"), ("--layers", 2, "layers"),
-            ("--heads", 2, "attention heads, a divisor of --dim"),
-            ("--ff", 512, "width of the feed-forward sublayer"),
-            ("--max-length", 128, "tokens of the longest sequence that the model accepts; longer "
-                                  "lines are split")):
-        option(name, type=whole(1), default=value, metavar="N", help=f"{help} (default: {value})")
+    option("--model", metavar="MODEL",
+           help="continue with the weights and the tokenizer of this model instead of new ones; "
+                "leave out the options for sizes and the tokenizer then (default: new weights)")
+    for name, help in (
+            ("dim", "dimensions of a token's vector"), ("layers", "layers"),
+            ("heads", "attention heads, a divisor of --dim"),
+            ("ff", "width of the feed-forward sublayer"),
+            ("max_length", "tokens of the longest sequence that the model accepts; longer lines "
+                           "are split")):
+        option(f"--{name.replace('_', '-')}", type=whole(1), metavar="N",
+               help=f"{help} (default: {SIZES[name]})")
     option("--mlm-probability", type=below_one, default=0.15, metavar="SHARE",
            help="share of a sequence's tokens to mask; at least one token is masked "
                 "(default: %(default)s)")
@@ -44,46 +52,113 @@ def add_training(methods):
     option("--next-sentence", action="store_true",
            help="also learn next-sentence prediction: whether the second of two lines followed the "
                 "first; a blank line ends a document")
+    add_held_out_option(command)
     add_step_options(command, steps=1000, batch=32, lr=1e-3)
 
 
 def run_bert(arguments):
-    """Read the text, learn the vocabulary, train, save; messages go to stderr."""
+    """Read the text, learn the vocabulary, train, save, measure; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
-    from scratch_embed.transformer.bert import Config, head_tensors, tensors
     from scratch_embed.transformer.masked_lm import Masking, train
     check_usage(arguments)
-    check_folder(arguments.output, sentences=False)
-    checkpoint = open_checkpoint(arguments, arguments.corpus)
+    require_other_folder(arguments.output, arguments.model, sentences=False)
+    optim = Optim(arguments.lr, arguments.warmup_ratio)
+    settings = dict(batch_size=arguments.batch_size, dropout=arguments.dropout)
+    checkpoint = open_checkpoint(arguments, arguments.corpus, **settings, **optim._asdict(),
+                                 workers=arguments.workers, **known_sizes(arguments))
     lines = lines_of(arguments.corpus, arguments.errors)
-    tokenizer = chosen_tokenizer(arguments, lines)
+    tokenizer, start = start_model(arguments, lines)
     corpus, follows = sequences(arguments, lines, tokenizer)
-    config = Config(len(tokenizer), arguments.dim, arguments.layers, arguments.heads, arguments.ff,
-                    arguments.max_length)
-    check_memory(tensors(config) | head_tensors(config), arguments.workers)
+    held_out = held_out_sequences(arguments, tokenizer)
+    steps = steps_of(arguments, len(corpus.offsets) - 1)
     masking = Masking(tokenizer.token_to_id("[MASK]"), never_masked(tokenizer),
                       arguments.mlm_probability)
-    trained = train(corpus, config, masking, follows, steps_of(arguments, len(corpus.offsets) - 1),
-                    arguments.batch_size, Optim(arguments.lr, arguments.warmup_ratio),
-                    arguments.dropout, run_options(arguments, checkpoint))
+    trained = train(corpus, start.config, masking, follows, steps, **settings, optim=optim,
+                    options=run_options(arguments, checkpoint), p=start.p)
     write(arguments, trained.model, tokenizer)
     last = trained.losses[-100:]
     say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps; wrote "
         f"{arguments.output}")
+    report_bert(arguments, trained.model, start, corpus, masking, steps, held_out)
 
 
 def check_usage(arguments):
-    """Exit with code 2 if options contradict each other."""
-    if arguments.dim % arguments.heads:
-        arguments.usage_error(f"--heads: expected a divisor of --dim {arguments.dim}, because the "
-                              f"heads share it evenly, got {arguments.heads}")
+    """Exit with code 2 if options contradict each other; fill in the sizes of a new model."""
+    new = {"--dim": arguments.dim, "--layers": arguments.layers, "--heads": arguments.heads,
+           "--ff": arguments.ff, "--tokenizer-folder": arguments.tokenizer,
+           "--vocab-size": arguments.vocab_size, "--cased": arguments.cased}
+    if arguments.model and any(new.values()):
+        given = next(option for option, value in new.items() if value)
+        arguments.usage_error(f"--model has a size and a tokenizer of its own: leave out {given}")
+    if not arguments.model:
+        for name, value in SIZES.items():
+            setattr(arguments, name, getattr(arguments, name) or value)
+        if arguments.dim % arguments.heads:
+            arguments.usage_error(f"--heads: expected a divisor of --dim {arguments.dim}, because "
+                                  f"the heads share it evenly, got {arguments.heads}")
     if arguments.tokenizer and (arguments.vocab_size or arguments.cased):
         arguments.usage_error("--tokenizer-folder replaces --vocab-size and --cased: leave them "
                               "out")
     least = 5 if arguments.next_sentence else 3
-    if arguments.max_length < least:
+    if arguments.max_length and arguments.max_length < least:
         arguments.usage_error(f"--max-length: expected {least} or more, for [CLS], [SEP] and a "
                               f"token, got {arguments.max_length}")
+
+
+def known_sizes(arguments):
+    """The settings of the run that are known before its text is read, besides the optimiser's.
+
+    Raises MemoryError for a new model that would not fit, whatever its vocabulary is.
+    """
+    from scratch_embed.transformer.bert import Config
+    steps = {} if arguments.epochs else {"steps": arguments.steps}
+    if arguments.model:
+        return steps
+    config = Config(1, arguments.dim, arguments.layers, arguments.heads, arguments.ff,
+                    arguments.max_length)
+    check_size(count_parameters(config), arguments.workers)
+    return {**steps, **{name: value for name, value in config._asdict().items() if name != "vocab"}}
+
+
+def start_model(arguments, lines):
+    """(tokenizer, Bert before training): of --model, or new ones, of this text."""
+    from scratch_embed.nn.params import init_params, join
+    from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
+    if arguments.model:
+        model, tokenizer = read_model(arguments.model)
+        if not isinstance(model, Bert):
+            raise ValueError(f"{arguments.model}: expected a BERT, got {model!r}")
+        require_mask(tokenizer, arguments.model)
+        heads = head_tensors(model.config)
+        missing = {name: heads[name] for name in heads if name not in model.p}
+        if missing:
+            say(f"{arguments.model} has no {', '.join(sorted({n.split('.')[0] for n in missing}))} "
+                "head: it begins untrained")
+        if (arguments.max_length or 0) > model.max_length:
+            raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, "
+                             f"got {arguments.max_length}")
+        arguments.max_length = arguments.max_length or min(SIZES["max_length"], model.max_length)
+        check_memory(count_parameters(model.config), arguments.workers)
+        return tokenizer, model.with_params(join(model.p, init_params(missing, arguments.seed)))
+    tokenizer = chosen_tokenizer(arguments, lines)
+    config = Config(len(tokenizer), arguments.dim, arguments.layers, arguments.heads, arguments.ff,
+                    arguments.max_length)
+    check_memory(count_parameters(config), arguments.workers)
+    return tokenizer, Bert(config, init_params(tensors(config) | head_tensors(config),
+                                               arguments.seed))
+
+
+def count_parameters(config):
+    """The number of parameters of a BERT with its heads, without listing the tensors of layers."""
+    import math
+
+    from scratch_embed.transformer.bert import head_tensors, tensors
+
+
+    def size(tensors):
+        return sum(math.prod(tensor.shape) for tensor in tensors.values())
+    one, two = (size(tensors(config._replace(layers=n))) for n in (1, 2))
+    return one + (config.layers - 1) * (two - one) + size(head_tensors(config))
 
 
 # ---- text to numbers ----------------------------------------------------------------------------
@@ -95,12 +170,17 @@ def chosen_tokenizer(arguments, lines):
     """
     from scratch_embed.text.wordpiece_files import load
     tokenizer = load(arguments.tokenizer) if arguments.tokenizer else learnt(arguments, lines)
+    require_mask(tokenizer, arguments.tokenizer)
+    return tokenizer
+
+
+def require_mask(tokenizer, folder):
+    """Raise ValueError if the tokenizer of a folder has no [MASK], or cannot be saved."""
     if tokenizer.index.get("[MASK]") is None and not any(
             token.content == "[MASK]" for token in tokenizer.added):
-        raise ValueError(f"{arguments.tokenizer}: its vocabulary has no [MASK], the token that "
-                         "replaces masked tokens")
+        raise ValueError(f"{folder}: its vocabulary has no [MASK], the token that replaces masked "
+                         "tokens")
     require_savable(tokenizer)
-    return tokenizer
 
 
 def learnt(arguments, lines):
@@ -149,10 +229,45 @@ def sequences(arguments, lines, tokenizer):
     return corpus, follows
 
 
+def held_out_sequences(arguments, tokenizer):
+    """The sequences of --held-out, or None."""
+    from scratch_embed.text.sequences import encode_lines, line_sequences
+    if not arguments.held_out:
+        return None
+    text = encode_lines(lines_of(arguments.held_out, arguments.errors)(), tokenizer.token_ids)
+    if not len(text.ids):
+        raise ValueError(f"{arguments.held_out}: expected one sentence per line, found no word")
+    return line_sequences(text, tokenizer.template, arguments.max_length)
+
+
 def never_masked(tokenizer):
     """The token ids that are never masked: special tokens, among them [CLS] and [SEP]."""
     return tuple(sorted({token.id for token in tokenizer.added if token.special}
                         | {id for part in tokenizer.template.pair for id in part.ids}))
+
+
+# ---- the verdict --------------------------------------------------------------------------------
+
+def report_bert(arguments, model, start, corpus, masking, steps, held_out):
+    """Report on masked tokens: of --held-out, of sequences that no step used, or of any."""
+    import numpy as np
+
+    from scratch_embed.text.packed import take
+    from scratch_embed.training.batches import unused
+    from scratch_embed.transformer.verdict import FEW, of_masked_lm
+    N = len(corpus.offsets) - 1
+    counts = np.bincount(corpus.ids, minlength=model.config.vocab).astype(float)
+    counts[list(masking.special)] = 0
+    left = unused(N, arguments.batch_size, steps, arguments.seed)
+    sample, source = corpus, "of the training text, masked anew"
+    if held_out:
+        sample = held_out
+    elif len(left) >= FEW:
+        sample, source = take(corpus, left), "of sequences that no step has used"
+    read = steps * min(arguments.batch_size, N) * len(corpus.ids) / N
+    report(of_masked_lm(model, start, sample, counts, masking, read, arguments.seed),
+           ("masked tokens", source), arguments.held_out, "token frequencies",
+           "train for more --steps, or on more text", seen=sample is corpus)
 
 
 # ---- numbers to files ---------------------------------------------------------------------------

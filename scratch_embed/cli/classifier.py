@@ -8,6 +8,7 @@ from scratch_embed.cli.parsing import (
     add_json,
     add_top,
     non_negative,
+    positive,
     require_writable,
     whole,
 )
@@ -21,6 +22,7 @@ from scratch_embed.cli.training import (
     run_options,
     say,
 )
+from scratch_embed.cli.verdicts import add_held_out_option, report
 
 BATCH_SIZE = 1000                   # lines classified together
 
@@ -40,7 +42,8 @@ def add_training(methods):
     add_common_options(command, min_count=1)
     add_checkpoint_options(command)
     option = command.add_argument
-    option("--lr", type=non_negative, default=0.1, metavar="RATE",
+    add_held_out_option(command, "labelled lines")
+    option("--lr", type=positive, default=0.1, metavar="RATE",
            help="initial learning rate (default: %(default)s)")
     option("--loss", choices=["softmax", "ns", "hs", "ova"], default="softmax",
            help="softmax; negative sampling; hierarchical softmax, for many labels; one-vs-all, "
@@ -49,35 +52,66 @@ def add_training(methods):
            help="words of the longest word n-gram that is a feature; 2 captures some word "
                 "order (default: %(default)s)")
     add_ngram_options(command, 0, 0)
-    option("--buckets", type=whole(1), default=2_000_000, metavar="N",
+    option("--buckets", type=whole(1), metavar="N",
            help="number of rows that word n-grams and character n-grams share by hashing; each row "
-                "takes 4 x dim bytes (default: %(default)s)")
+                "takes 4 x dim bytes (default: the number of n-grams in the text, at most "
+                "2000000)")
     option("--negatives", type=whole(1), default=5, metavar="N",
            help="negatives per line, with --loss ns (default: %(default)s)")
 
 
 def run_training(arguments):
-    """Read, train, save; messages go to stderr."""
+    """Read, train, save, measure; messages go to stderr."""
     from scratch_embed.words import supervised
     from scratch_embed.words.labelled import read_labelled
-    from scratch_embed.words.subwords import NGrams
 
     check_ngrams(arguments)
     if not arguments.output.lower().endswith(".bin"):
         arguments.usage_error("--output: expected a name that ends in .bin, the format of a "
                               f"classifier, got {arguments.output}")
     require_writable(arguments.output, arguments.labelled)
-    checkpoint = open_checkpoint(arguments, arguments.labelled)
     method = {loss: method for method, loss in supervised.LOSS.items()}[arguments.loss]
-    trained = supervised.train(
-        read_labelled(arguments.labelled, arguments.errors), method, dim=arguments.dim,
-        lr=arguments.lr, epochs=arguments.epochs, min_count=arguments.min_count,
-        word_ngrams=arguments.word_ngrams,
-        ngrams=NGrams(arguments.min_n, arguments.max_n, arguments.buckets),
-        negatives=arguments.negatives, options=run_options(arguments, checkpoint))
+    settings = dict(method=method, dim=arguments.dim, lr=arguments.lr, epochs=arguments.epochs,
+                    min_count=arguments.min_count, word_ngrams=arguments.word_ngrams,
+                    negatives=arguments.negatives)
+    lengths = dict(min_n=arguments.min_n, max_n=arguments.max_n)
+    supervised.check_settings({**settings, **lengths, "buckets": arguments.buckets or 1})
+    checkpoint = open_checkpoint(arguments, arguments.labelled, **settings, **lengths,
+                                 **{"buckets": arguments.buckets} if arguments.buckets else {})
+    held_out = arguments.held_out and read_labelled(arguments.held_out, arguments.errors)
+    lines = read_labelled(arguments.labelled, arguments.errors)
+    trained = supervised.train(lines, **settings, ngrams=chosen_ngrams(arguments, lines),
+                               options=run_options(arguments, checkpoint))
     trained.classifier.save(arguments.output)
     say(f"{trained.classifier}")
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
+    report_classifier(arguments, trained.classifier, held_out or lines)
+
+
+def chosen_ngrams(arguments, lines):
+    """The NGrams of --min-n, --max-n and --buckets."""
+    from scratch_embed.words.labelled import count_word_ngrams
+    from scratch_embed.words.subwords import NGrams, default_buckets
+    lengths = arguments.min_n, arguments.max_n
+    if arguments.buckets and arguments.word_ngrams == 1 and not arguments.max_n:
+        say("--buckets has no effect without n-grams: add --word-ngrams 2 or --max-n")
+    buckets = arguments.buckets or min(
+        NGrams().buckets, count_word_ngrams(lines, arguments.word_ngrams)
+        + default_buckets(lines.words, *lengths))
+    return NGrams(*lengths, buckets)
+
+
+def report_classifier(arguments, classifier, lines):
+    """Report on the classifier: its loss, its precision and that of the most frequent label."""
+    from scratch_embed.words.verdict import of_classifier
+    verdict = of_classifier(classifier, lines, arguments.negatives, arguments.epochs,
+                            arguments.seed)
+    quality, always = classifier.test(lines), classifier.majority(lines)
+    say(f"P@1 on {quality.examples:,} lines of {arguments.held_out or 'the training text'}: "
+        f"{quality.precision:.4f}; always {classifier.labels[0]}: {always:.4f}")
+    report(verdict, ("lines", "of the training text"), arguments.held_out,
+           "the frequencies of the labels", "train on more lines, for more --epochs or with a "
+           "larger --lr")
 
 
 # ---- predict ------------------------------------------------------------------------------------
@@ -132,8 +166,9 @@ def add_evaluation(kinds):
     command = add_command(
         kinds, "classifier", "print the precision and the recall of a classifier",
         "scratch-embed evaluate classifier model.bin labelled-test.txt -k 2", run=run_evaluation,
-        details="Three lines: the number of examples N, the precision P@k and the recall R@k of "
-                "the k most probable labels.")
+        details="Four lines: the number of examples N, the precision P@k and the recall R@k of "
+                "the k most probable labels; and, to compare P@1 with, the precision of always "
+                "predicting the most frequent label.")
     add_classifier(command)
     command.add_argument("labelled", metavar="LABELLED",
                          help="one example per line, as for `train classifier`")
@@ -142,11 +177,14 @@ def add_evaluation(kinds):
 
 
 def run_evaluation(arguments):
-    """Print N, P@k and R@k, each on a line: name, number."""
+    """Print N, P@k, R@k and the P@1 of the most frequent label, each on a line: name, number."""
     from scratch_embed.words.classifier import Classifier
+    from scratch_embed.words.labelled import read_labelled
     classifier = Classifier.load(arguments.model)
-    quality = classifier.test(arguments.labelled, arguments.top, arguments.threshold)
-    found = {f"P@{arguments.top}": quality.precision, f"R@{arguments.top}": quality.recall}
+    lines = read_labelled(arguments.labelled)
+    quality = classifier.test(lines, arguments.top, arguments.threshold)
+    found = {f"P@{arguments.top}": quality.precision, f"R@{arguments.top}": quality.recall,
+             f"P@1 of always {classifier.labels[0]}": classifier.majority(lines)}
     if arguments.json:
         print_json({"N": quality.examples,
                     **{name: measured(value) for name, value in found.items()}})

@@ -1,7 +1,7 @@
 """evaluate: measure word vectors, a classifier, a ranking or an encoder of texts."""
 import os
 
-from scratch_embed.cli import classifier, mteb, retrieval, runs
+from scratch_embed.cli import classifier, mteb, retrieval, runs, sts
 from scratch_embed.cli.loading import add_vectors, load_vectors, with_words
 from scratch_embed.cli.parsing import add_command, add_json
 from scratch_embed.cli.printing import measured, print_json
@@ -30,7 +30,7 @@ def add_commands(commands):
     add_json(words, '{"pairs": {file: score}, "analogies": {section: score}}, each score {"value", '
                     '"low", "high", "covered", "total"}')
     words.set_defaults(usage_error=words.error)
-    for kind in (classifier, runs, retrieval, mteb):
+    for kind in (classifier, sts, runs, retrieval, mteb):
         kind.add_evaluation(kinds)
 
 

@@ -1,5 +1,5 @@
 """train fasttext: train vectors of words and n-grams.  ngrams: print a word's n-grams."""
-from scratch_embed.cli.parsing import add_command, add_json, non_negative, refuse_old_names, whole
+from scratch_embed.cli.parsing import add_command, add_json, positive, refuse_old_names, whole
 from scratch_embed.cli.printing import print_results
 from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
@@ -12,6 +12,13 @@ from scratch_embed.cli.training import (
     read_text,
     run_options,
     say,
+)
+from scratch_embed.cli.verdicts import (
+    add_held_out_option,
+    held_out_corpus,
+    note_epochs,
+    note_text,
+    report_pairs,
 )
 
 MIN_N, MAX_N = 3, 6
@@ -31,12 +38,14 @@ def add_training(methods):
                               "text format")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
-    command.add_argument("--lr", type=non_negative, default=0.05, metavar="RATE",
+    add_held_out_option(command)
+    command.add_argument("--lr", type=positive, default=0.05, metavar="RATE",
                          help="initial learning rate (default: %(default)s)")
     add_ngram_options(command, MIN_N, MAX_N)
-    command.add_argument("--buckets", type=whole(1), default=2_000_000, metavar="N",
+    command.add_argument("--buckets", type=whole(1), metavar="N",
                          help="number of rows that the n-grams share by hashing; each row takes "
-                              "4 x dim bytes (default: %(default)s)")
+                              "4 x dim bytes (default: twice the number of different n-grams, at "
+                              "most 2000000)")
     command.add_argument("--subword-gradient", choices=["full", "mean"], default="full",
                          help="each of the n subwords of a word gets the full gradient, as in the "
                               "original's code, or 1/n of it, the gradient of the equation "
@@ -45,32 +54,52 @@ def add_training(methods):
 
 
 def run_fasttext(arguments):
-    """Read, train, save; messages go to stderr."""
-    from scratch_embed.words.fasttext import train
+    """Read, train, save, measure; messages go to stderr."""
+    from scratch_embed.words.fasttext import DETAILS, train
     from scratch_embed.words.fasttext_files import word_model, write_bin
     from scratch_embed.words.fasttext_vectors import FastTextVectors
-    from scratch_embed.words.subwords import NGrams
+    from scratch_embed.words.plan import check_settings
+    from scratch_embed.words.verdict import of_pairs
 
     check_ngrams(arguments)
-    checkpoint = check_files(arguments)
+    method = chosen_method(arguments)
+    of_plan = dict(window=arguments.window, sample=arguments.sample,
+                   negatives=0 if arguments.loss == "hs" else arguments.negatives)
+    settings = dict(**of_plan, dim=arguments.dim, lr=arguments.lr, epochs=arguments.epochs)
+    check_settings({**settings, **DETAILS._asdict()})
+    of_ngrams = dict(min_n=arguments.min_n, max_n=arguments.max_n)
+    checkpoint = check_files(arguments, method=method, **settings, **of_ngrams,
+                             **{"buckets": arguments.buckets} if arguments.buckets else {})
     vocab, corpus = read_text(arguments)
-    rows = len(vocab) + (arguments.buckets if arguments.max_n else 0)
-    say(f"{rows:,} rows of {arguments.dim} numbers are {4 * rows * arguments.dim / 2**20:,.0f} MiB"
-        f" (--buckets {arguments.buckets:,})")
-    trained = train(corpus, vocab, chosen_method(arguments), dim=arguments.dim,
-                    window=arguments.window,
-                    negatives=0 if arguments.loss == "hs" else arguments.negatives,
-                    sample=arguments.sample, lr=arguments.lr, epochs=arguments.epochs,
-                    ngrams=NGrams(arguments.min_n, arguments.max_n, arguments.buckets),
+    held_out = held_out_corpus(arguments, vocab)
+    note_text(arguments, vocab, corpus)
+    note_epochs(arguments, vocab, corpus)
+    ngrams = chosen_ngrams(arguments, vocab)
+    trained = train(corpus, vocab, method, **settings, ngrams=ngrams,
                     options=run_options(arguments, checkpoint))
     if arguments.output.lower().endswith(".bin"):
-        write_bin(arguments.output, word_model(vocab, trained.W, trained.U, settings(arguments)))
+        write_bin(arguments.output, word_model(vocab, trained.W, trained.U,
+                                               bin_settings(arguments)))
         what = "the whole model"
     else:
         FastTextVectors(vocab.words, trained.W, arguments.min_n, arguments.max_n,
                         chosen_tokenizer(arguments)).words.save(arguments.output)
         what = "vectors of the known words only (a name that ends in .bin keeps the n-grams)"
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}, {what}")
+    report_pairs(arguments, of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
+                                     epochs=arguments.epochs, details=DETAILS, ngrams=ngrams,
+                                     seed=arguments.seed))
+
+
+def chosen_ngrams(arguments, vocab):
+    """The NGrams of --min-n, --max-n and --buckets.  Prints the size of the table."""
+    from scratch_embed.words.subwords import NGrams, default_buckets
+    lengths = arguments.min_n, arguments.max_n
+    buckets = arguments.buckets or default_buckets(vocab.words, *lengths)
+    rows = len(vocab) + (buckets if arguments.max_n else 0)
+    say(f"{rows:,} rows of {arguments.dim} numbers are {4 * rows * arguments.dim / 2**20:,.0f} MiB"
+        f" (--buckets {buckets:,}{'' if arguments.buckets else ', chosen by the vocabulary'})")
+    return NGrams(*lengths, buckets)
 
 
 def chosen_method(arguments):
@@ -83,7 +112,7 @@ def chosen_method(arguments):
                 arguments.mode, arguments.subword_gradient]
 
 
-def settings(arguments):
+def bin_settings(arguments):
     """The training settings that a .bin stores."""
     from scratch_embed.words.fasttext_header import Settings
     return Settings(window=arguments.window, epochs=arguments.epochs,

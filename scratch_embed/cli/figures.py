@@ -37,6 +37,7 @@ def add_commands(commands):
 
 def run_figures(arguments):
     """Compute and write one figure after the other."""
+    from scratch_embed.plotting import import_matplotlib
     matplotlib = import_matplotlib("figures")
     from matplotlib.figure import Figure
 
@@ -54,16 +55,6 @@ def run_figures(arguments):
             with atomic_write(os.path.join(folder, name)) as file:
                 figure.savefig(file, format="png", dpi=DPI, pil_kwargs={"optimize": True})
         print(f"wrote {os.path.join(folder, name)}", file=sys.stderr)
-
-
-def import_matplotlib(command):
-    """The module matplotlib.  Raises ModuleNotFoundError with how to install it (extra `plot`)."""
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"{command} needs matplotlib: pip install 'scratch-embed[plot]', "
-                                  "or in a checkout  pip install -e '.[plot]'") from None
-    return matplotlib
 
 
 def all_figures(arguments):

@@ -14,12 +14,16 @@ import warnings
 from scratch_embed import __version__
 from scratch_embed.cli import (
     classifier,
+    convert,
     encode,
     evaluate,
     fasttext,
     figures,
     fill,
+    info,
+    neighbours,
     phrases,
+    plot,
     search,
     tour,
     train,
@@ -33,7 +37,7 @@ from scratch_embed.numerics.files import named_errors
 
 GROUPS = {                         # the titles in --help: the files whose commands they list
     "train": (phrases, train),
-    "use": (vectors, fasttext, classifier, encode, fill, search),
+    "use": (vectors, plot, fasttext, classifier, encode, fill, search, neighbours, convert, info),
     "evaluate": (evaluate, worlds),
     "explain": (tour, figures, why),
 }
@@ -68,14 +72,19 @@ def _print_warning(message, *_):
 
 
 def resume_hint(arguments, stopped):
-    """How to continue a stopped run; empty if there is no checkpoint.
+    """How to continue a stopped run; empty if the command has no --checkpoint.
 
     A HeldInterrupt says that the checkpoint was saved before Ctrl-C took effect.
     """
     from scratch_embed.numerics.interrupt import HeldInterrupt
-    path = getattr(arguments, "checkpoint", None)
+    if not hasattr(arguments, "checkpoint"):
+        return ""
+    path = arguments.checkpoint
+    if not path:
+        return ("; nothing is saved: with --checkpoint FILE the state is saved every minute and at "
+                "Ctrl-C")
     return (f"; the state is saved in {path}: repeat the command with --resume to continue"
-            if path and isinstance(stopped, HeldInterrupt) else "")
+            if isinstance(stopped, HeldInterrupt) else "")
 
 
 def message_of(error):

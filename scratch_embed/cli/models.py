@@ -3,7 +3,7 @@ import os
 import tempfile
 from functools import partial
 
-from scratch_embed.cli.parsing import add_errors, below_one, non_negative, refuse_old_names, whole
+from scratch_embed.cli.parsing import add_errors, below_one, positive, refuse_old_names, whole
 from scratch_embed.cli.training import add_checkpoint_options, say
 
 # ---- options ------------------------------------------------------------------------------------
@@ -25,7 +25,7 @@ def add_step_options(command, steps, batch, lr):
     option = command.add_argument
     option("--batch-size", type=whole(1), default=batch, metavar="N",
            help="sequences per step (default: %(default)s)")
-    option("--lr", type=non_negative, default=lr, metavar="RATE",
+    option("--lr", type=positive, default=lr, metavar="RATE",
            help="peak learning rate; after the warm-up it falls linearly to 0 "
                 "(default: %(default)s)")
     option("--warmup-ratio", type=below_one, default=0.1, metavar="SHARE",
@@ -83,15 +83,28 @@ def check_folder(path, sentences):
                          "this one")
 
 
-def check_memory(tensors, workers):
-    """Raise MemoryError if the model is too large to be trained.  Prints its size."""
-    import math
+def check_memory(size, workers):
+    """As check_size; prints the number of parameters."""
+    check_size(size, workers)
+    say(f"the model has {size:,} parameters")
 
+
+def check_size(size, workers):
+    """Raise MemoryError if a model of `size` parameters is too large to be trained."""
     from scratch_embed.numerics.memory import require_memory
-    size = sum(math.prod(tensor.shape) for tensor in tensors.values())
     require_memory(4 * size * (3 + workers),
                    f"a model of {size:,} parameters, their gradients and AdamW's moments")
-    say(f"the model has {size:,} parameters")
+
+
+def require_other_folder(output, model, sentences):
+    """Raise OSError or ValueError unless `output` can be written and is not the model's folder.
+
+    model: the folder to start from, or None; sentences: as for check_folder
+    """
+    check_folder(output, sentences)
+    if model and os.path.exists(model) and os.path.exists(output) and os.path.samefile(model,
+                                                                                       output):
+        raise ValueError(f"{output} is the model itself; write to another folder")
 
 
 def require_savable(tokenizer):

@@ -76,6 +76,10 @@ def run_evaluation(arguments):
                              for result in results} for column, results in columns.items()})
     else:
         print("\n".join(format_results(columns)))
+    poor = [result.task for result in columns[name] if result.main_score <= result.chance]
+    if poor:
+        say(f"{name} is no better than chance on {', '.join(poor)}: were their words in its "
+            "training text?")
 
 
 def say_unknown(encoder, text):

@@ -1,11 +1,11 @@
 """train simcse: train a sentence encoder from a BERT and a text, or pairs of texts."""
-import os
+import math
 
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
-    check_folder,
     check_memory,
+    require_other_folder,
     require_savable,
     steps_of,
 )
@@ -58,23 +58,29 @@ def run_simcse(arguments):
     """Read, train, save; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
-    from scratch_embed.sentences.simcse import geometry, head_tensors, remove_head, train
+    from scratch_embed.sentences.simcse import geometry, remove_head, train, width
     check_usage(arguments)
-    require_other_folder(arguments.output, arguments.model)
-    checkpoint = open_checkpoint(arguments, arguments.corpus or arguments.pairs)
+    require_other_folder(arguments.output, arguments.model, sentences=True)
+    optim = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0)
+    steps = {} if arguments.epochs else {"steps": arguments.steps}
+    checkpoint = open_checkpoint(
+        arguments, arguments.corpus or arguments.pairs, tau=arguments.tau,
+        dropout=arguments.dropout, batch_size=arguments.batch_size, workers=arguments.workers,
+        headless=arguments.no_head, **optim._asdict(), **steps)
     start = read_start(arguments)
     model, pool = start.model, start.pool
     require_savable(start.encoder.tokenizer)
-    views = tokenize(texts_of(arguments), start)
+    texts = texts_of(arguments)
+    views = tokenize(texts, start)
     held_out = pairs_held_out(arguments, start)
-    check_memory({**model.p.tensors, **head_tensors(model.dim)}, arguments.workers)
+    W = width(pool, model)
+    check_memory(model.p.flat.size + W * (W + 1), arguments.workers)
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))
     steps = steps_of(arguments, len(views[0].offsets) - 1)
     trained = train(views, model, pool, arguments.tau, steps, arguments.batch_size,
-                    Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0),
-                    arguments.dropout, not arguments.no_head, held_out,
+                    optim, arguments.dropout, not arguments.no_head, held_out,
                     run_options(arguments, checkpoint))
     recipe = start.encoder.recipe._replace(
         dense=head_of(trained.model.p) if start.keep_head else ())
@@ -84,8 +90,31 @@ def run_simcse(arguments):
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))
     last = trained.losses[-100:]
-    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps; wrote "
-        f"{arguments.output}")
+    N = min(arguments.batch_size, len(views[0].offsets) - 1)
+    chance = math.log(N * max(1, len(views) - 1))
+    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps (chance: "
+        f"{chance:.4f}); wrote {arguments.output}")
+    report_search(arguments, trained.model, start, texts, views, held_out)
+
+
+def report_search(arguments, model, start, texts, views, held_out):
+    """Report how well texts are found: partners of pairs, or the other halves of single texts."""
+    from scratch_embed.sentences.verdict import FEW, halves, of_encoder
+    if held_out:
+        what, pairs = f"the partners of {arguments.held_out}", held_out[:2]
+    elif len(views) > 1:
+        what, pairs = "the positives of the training pairs", views[:2]
+    else:
+        what = "the second half of a training text by its first half"
+        pairs = halves(start.encoder.tokenize(texts[0]) if start.prompt else views[0])
+    pool = start.pool if held_out or len(views) > 1 else start.pool_of_all
+    verdict = of_encoder(model, start.model, pool, *pairs, arguments.seed, start.keep_head)
+    if verdict is None:
+        say(f"no verdict: fewer than {FEW} texts to find")
+        return
+    say(f"finding {what} among {verdict.texts:,}, MRR: {verdict.trained:.4f}; before training "
+        f"{verdict.start:.4f}; by common tokens {verdict.tokens:.4f}; chance {verdict.chance:.4f}")
+    say(verdict.sentence())
 
 
 def check_usage(arguments):
@@ -95,13 +124,6 @@ def check_usage(arguments):
     if arguments.batch_size < 2:
         arguments.usage_error(f"--batch-size: expected 2 or more, because the other texts of a "
                               f"batch are the negatives, got {arguments.batch_size}")
-
-
-def require_other_folder(output, model):
-    """Raise OSError or ValueError unless `output` can be written and is not the model's folder."""
-    check_folder(output, sentences=True)
-    if os.path.exists(model) and os.path.exists(output) and os.path.samefile(model, output):
-        raise ValueError(f"{output} is the model itself; write to another folder")
 
 
 # ---- text to numbers ----------------------------------------------------------------------------

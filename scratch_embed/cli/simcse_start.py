@@ -16,6 +16,7 @@ class Start(NamedTuple):
     encoder: Any                   # SentenceEncoder: model, tokenizer and recipe
     model: Any                     # its model, with the recipe's Dense as SimCSE's head, if any
     pool: Any                      # the pooling, without the prompt's tokens if the recipe says so
+    pool_of_all: Any               # the pooling of all tokens, for texts without a prompt
     prompt: str                    # put before each text: the recipe's default prompt
     keep_head: bool                # whether the head is part of the encoder
 
@@ -43,7 +44,8 @@ def read_start(arguments):
     if prompt:
         say(f"the default prompt {prompt!r} is put before each text")
     skip = 0 if recipe.include_prompt else encoder.prompt_tokens(prompt)
-    return Start(encoder, model, trained_pooling(recipe.poolings, skip), prompt,
+    return Start(encoder, model, trained_pooling(recipe.poolings, skip),
+                 trained_pooling(recipe.poolings, 0), prompt,
                  arguments.keep_head or bool(recipe.dense))
 
 

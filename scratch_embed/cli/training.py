@@ -96,12 +96,15 @@ def check_ngrams(arguments):
 
 # ---- checks, reading, messages -------------------------------------------------------------------
 
-def check_files(arguments):
-    """Raise an error unless the output can be written.  -> Checkpoint of --checkpoint, or None"""
+def check_files(arguments, **settings):
+    """Raise an error unless the output can be written, and the inputs are there.
+
+    -> Checkpoint of --checkpoint, or None.  settings: as for open_checkpoint
+    """
     from scratch_embed.words.vector_tensors import vocabulary_beside
     from scratch_embed.words.vectors import writer_for
 
-    checkpoint = open_checkpoint(arguments, arguments.corpus)
+    checkpoint = open_checkpoint(arguments, arguments.corpus, **settings)
     require_writable(arguments.output, arguments.corpus)
     writer_for(arguments.output)
     if arguments.output.lower().endswith(".safetensors"):
@@ -111,9 +114,16 @@ def check_files(arguments):
     return checkpoint
 
 
-def open_checkpoint(arguments, text):
-    """The Checkpoint of --checkpoint, or None.  Prints whether the run is resumed."""
+def open_checkpoint(arguments, text, **settings):
+    """The Checkpoint of --checkpoint, or None.  Prints whether a run is resumed or replaced.
+
+    settings: those of the run that are known before its text is read.  Raises ValueError if the
+    checkpoint has others, FileExistsError if it may not be replaced.
+    """
     from scratch_embed.training.session import Checkpoint
+    check_workers(arguments)
+    if arguments.held_out:
+        os.stat(arguments.held_out)
     if arguments.resume and not arguments.checkpoint:
         arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
     if not arguments.checkpoint:
@@ -121,11 +131,37 @@ def open_checkpoint(arguments, text):
     require_writable(arguments.checkpoint, text)
     if os.path.realpath(arguments.checkpoint) == os.path.realpath(arguments.output):
         arguments.usage_error("--output and --checkpoint are the same file; name two files")
-    if arguments.resume:
-        exists = os.path.exists(arguments.checkpoint)
-        say("resuming" if exists else "nothing to resume, starting from the beginning:",
-            arguments.checkpoint)
+    if os.path.isfile(arguments.checkpoint):
+        use_existing(arguments, settings)
+    elif arguments.resume:
+        say("nothing to resume, starting from the beginning:", arguments.checkpoint)
     return Checkpoint(arguments.checkpoint, arguments.resume)
+
+
+def use_existing(arguments, settings):
+    """Check that the checkpoint, which exists, can be resumed or replaced; say what will happen."""
+    from scratch_embed.training.checkpoint import read_saved, require_replaceable, require_same
+    path = arguments.checkpoint
+    if not arguments.resume:
+        require_replaceable(path)
+        say(f"{path} holds a finished run; this run will replace it (--resume would continue it)")
+        return
+    saved = read_saved(path)
+    require_same(path, saved, {**settings, "seed": arguments.seed})
+    say(f"resuming {path} after {saved.done:,} of {saved.total:,} {saved.unit}")
+    longer = settings.get(saved.unit) or 0
+    if longer > saved.total and saved.settings.get("adagrad") is None:
+        say(f"the run goes on to {longer:,} {saved.unit}; its learning rate rises to that of a run "
+            f"of this length after {saved.done:,}, and falls to its end")
+
+
+def check_workers(arguments):
+    """Say if there are more threads than processors."""
+    cores = os.cpu_count() or 1
+    if arguments.workers > cores:
+        say(f"--workers {arguments.workers:,}: this machine has {cores} processors; more threads "
+            "are not faster, and word vectors become worse, since threads that wait hold old "
+            "values")
 
 
 def run_options(arguments, checkpoint):

@@ -1,13 +1,10 @@
-"""similar, analogy, odd, vectors, plot: commands that use a file of word vectors."""
-import sys
-
+"""similar, analogy, odd, vectors: commands that use a file of word vectors."""
 from scratch_embed.cli.loading import add_vectors, load_vectors, with_words
 from scratch_embed.cli.parsing import (
     add_command,
     add_json,
     add_top,
     refuse_old_names,
-    require_writable,
 )
 from scratch_embed.cli.printing import print_json, print_results
 
@@ -52,16 +49,6 @@ def add_commands(commands):
     vectors.add_argument("words", nargs="*", metavar="WORD",
                          help="a word of the file (default: the words of stdin)")
     add_json(vectors, '{"query": word, "vector": [number, ...]} for each word')
-
-    plot = add_command(commands, "plot", "plot words on their first two principal components",
-                       "scratch-embed plot vectors.vec -o map.png --words king queen man woman",
-                       run=run_plot)
-    add_vectors(plot)
-    plot.add_argument("-o", "--output", required=True, metavar="FILE",
-                      help="the PNG file to write")
-    plot.add_argument("--words", nargs="+", metavar="WORD",
-                      help="plot these words (default: those of --top)")
-    add_top(plot, 100, "without --words, plot the first N words of the file")
 
 
 def run_similar(arguments):
@@ -110,33 +97,3 @@ def run_vectors(arguments):
             print_json({"query": word, "vector": vectors[word].tolist()})
         else:
             print(word, *shortest_digits(vectors[word]))
-
-
-def run_plot(arguments):
-    """Write a scatter plot of words; needs matplotlib."""
-    from scratch_embed.cli.figures import import_matplotlib
-    from scratch_embed.numerics.files import atomic_write
-    from scratch_embed.space.geometry import pca, project
-    matplotlib = import_matplotlib("plot")
-    matplotlib.use("Agg")                              # needs no display
-    from matplotlib import pyplot
-
-    require_writable(arguments.output)
-    vectors = with_words(load_vectors(arguments.file), arguments.words or ())
-    words = arguments.words or vectors.index_to_key[:arguments.top]
-    table = vectors[words]
-    if min(table.shape) < 2:
-        raise ValueError("plot: expected at least 2 words and 2 dimensions, got "
-                         f"{table.shape[0]} words of {table.shape[1]} dimensions")
-    xy = project(table, pca(table, 2))
-    figure, axes = pyplot.subplots(figsize=(10, 8), layout="constrained")
-    axes.scatter(*xy.T, s=8)
-    axes.margins(x=0.1)                                # room for labels at the right edge
-    for word, point in zip(words, xy):
-        axes.annotate(word, point, xytext=(3, 3), textcoords="offset points",
-                      parse_math=False)                # "$" may be a word
-    axes.set_xlabel("first principal component")
-    axes.set_ylabel("second principal component")
-    with atomic_write(arguments.output) as file:
-        figure.savefig(file, format="png", dpi=120)
-    print(f"drew {len(words)} words; wrote {arguments.output}", file=sys.stderr)

@@ -1,5 +1,5 @@
 """train word2vec: train word vectors on a text by word2vec."""
-from scratch_embed.cli.parsing import add_command, non_negative, refuse_old_names
+from scratch_embed.cli.parsing import add_command, positive, refuse_old_names
 from scratch_embed.cli.tokenizing import chosen_tokenizer
 from scratch_embed.cli.training import (
     add_common_options,
@@ -9,6 +9,13 @@ from scratch_embed.cli.training import (
     read_text,
     run_options,
     say,
+)
+from scratch_embed.cli.verdicts import (
+    add_held_out_option,
+    held_out_corpus,
+    note_epochs,
+    note_text,
+    report_pairs,
 )
 
 
@@ -23,7 +30,8 @@ def add_training(methods):
                               "vocabulary; else: word2vec's text format")
     add_common_options(command)
     add_pair_options(command, sample=1e-3)
-    command.add_argument("--lr", type=non_negative, metavar="RATE",
+    add_held_out_option(command)
+    command.add_argument("--lr", type=positive, metavar="RATE",
                          help="initial learning rate (default: 0.025, cbow 0.05)")
     command.add_argument("--shared-negatives", action="store_true",
                          help="draw negatives once per position instead of once per pair, which "
@@ -36,18 +44,26 @@ def add_training(methods):
 
 
 def run_word2vec(arguments):
-    """Read, train, save; messages go to stderr."""
+    """Read, train, save, measure; messages go to stderr."""
+    from scratch_embed.words.plan import Details, check_settings
     from scratch_embed.words.vectors import WordVectors
+    from scratch_embed.words.verdict import of_pairs
     from scratch_embed.words.word2vec import train
 
     method, lr, negatives = chosen_method(arguments)
-    checkpoint = check_files(arguments)
+    of_plan = dict(window=arguments.window, negatives=negatives, sample=arguments.sample)
+    settings = dict(**of_plan, dim=arguments.dim, lr=lr, epochs=arguments.epochs)
+    check_settings({**settings, **Details()._asdict()})
+    checkpoint = check_files(arguments, method=method, **settings)
     vocab, corpus = read_text(arguments)
-    trained = train(corpus, vocab, method, dim=arguments.dim, window=arguments.window,
-                    negatives=negatives, sample=arguments.sample, lr=lr, epochs=arguments.epochs,
-                    options=run_options(arguments, checkpoint))
+    held_out = held_out_corpus(arguments, vocab)
+    note_text(arguments, vocab, corpus)
+    note_epochs(arguments, vocab, corpus)
+    trained = train(corpus, vocab, method, **settings, options=run_options(arguments, checkpoint))
     WordVectors(vocab.words, trained.W, chosen_tokenizer(arguments)).save(arguments.output)
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
+    report_pairs(arguments, of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
+                                     epochs=arguments.epochs, seed=arguments.seed))
 
 
 def chosen_method(arguments):

@@ -42,14 +42,14 @@ class TaskResult(NamedTuple):
         return self.scores[self.measure]
 
 
-def mean_of_tasks(results: Sequence[TaskResult]) -> float:
-    """The mean main score."""
-    return _mean([result.main_score for result in results])
+def mean_of_tasks(results: Sequence[TaskResult], number: str = "main_score") -> float:
+    """The mean main score, or that of another number: "chance" or "upper_bound"."""
+    return _mean([getattr(result, number) for result in results])
 
 
-def mean_of_types(results: Sequence[TaskResult]) -> float:
-    """The mean main score within each task type, averaged over the types."""
-    return _mean([mean_of_tasks([result for result in results if result.type == task_type])
+def mean_of_types(results: Sequence[TaskResult], number: str = "main_score") -> float:
+    """The mean within each task type, averaged over the types."""
+    return _mean([mean_of_tasks([result for result in results if result.type == task_type], number)
                   for task_type in {result.type for result in results}])
 
 
@@ -75,8 +75,9 @@ def format_results(columns: Mapping[str, Sequence[TaskResult]]) -> list[str]:
         rows.append([task.task, task.type, task.measure, f"{task.chance:.3f}",
                      *(f"{r.main_score:.3f}" for r in results), f"{task.upper_bound:.3f}"])
     for over, mean in (("tasks", mean_of_tasks), ("types", mean_of_types)):
-        rows.append([f"mean of {over}", "", "", "",
-                     *(f"{mean(results):.3f}" for results in columns.values()), ""])
+        rows.append([f"mean of {over}", "", "", f"{mean(columns[first], 'chance'):.3f}",
+                     *(f"{mean(results):.3f}" for results in columns.values()),
+                     f"{mean(columns[first], 'upper_bound'):.3f}"])
     width = [max(map(len, column)) for column in zip(*rows)]
     return ["  ".join(cell.ljust(w) if i < 3 else cell.rjust(w)
                       for i, (cell, w) in enumerate(zip(row, width))).rstrip() for row in rows]

@@ -4,7 +4,7 @@ Paper     Mikolov et al. 2013a, "Efficient Estimation of Word Representations in
           section 4.1 (the analogies); Finkelstein et al. 2002, "Placing Search in Context: The
           Concept Revisited" (WordSim-353).
 Equation  analogies a : b = c : d    the share with argmax_x cos(x, b − a + c) = d, over all rows x
-                                     except a, b and c, all scaled to norm 1 first
+                                     except a, b and c; rows are scaled to norm 1 first
           word pairs a, b            ρ(cos(a, b), human score)
 Shapes    index {word: row}, vectors (V, D), from any model
 Cost      O(Q·V·D) for Q analogies: one matrix product per block of questions.  BLAS computes it, so
@@ -59,7 +59,10 @@ class AnalogyScores(NamedTuple):
 
 
 class PairScores(NamedTuple):
-    """Spearman's ρ over the `covered` of `total` pairs; nan if constant, or for fewer than 2."""
+    """Spearman's ρ over the `covered` of `total` pairs.
+
+    nan for fewer than two covered pairs, or if all their cosines or all their scores are equal.
+    """
     spearman: float
     covered: int
     total: int

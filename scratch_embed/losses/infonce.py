@@ -26,8 +26,8 @@ the ratio exp((cos_ij − cos_ik)/τ).  A cosine that is higher by 0.1 gives 1.1
 share, 1/(M − 1); for τ → 0 the negative with the highest cosine has the whole push (Wang & Liu
 2021, "Understanding the Behaviour of Contrastive Loss", section 3).
 
-What τ does to L.  As τ → ∞, all s_ij → 0 and L → log M, the loss of chance.  For every τ, with
-gap_i = max_j cos_ij − cos_ii ≥ 0,
+What τ does to L.  As τ → ∞, all s_ij → 0 and L → log M, the loss of equal probabilities.  For
+every τ, with gap_i = max_j cos_ij − cos_ii ≥ 0,
     mean gap/τ  ≤  L  ≤  mean gap/τ + log M,   so τL → mean gap as τ → 0.
 Because ∂s_ij/∂τ = −s_ij/τ,   ∂L/∂τ = −1/τ Σ_ij s_ij ∂L/∂s_ij = 1/(Nτ) Σ_i (s_ii − Σ_j p_ij s_ij).
 If positives score higher than the p-weighted mean of their rows, this is positive: a learned τ
@@ -53,7 +53,7 @@ def infonce(q: np.ndarray, k: np.ndarray, tau: float = 0.05, mask: np.ndarray | 
 
     mask: (N, M) bool, True if k[j] is not a negative of q[i] (a duplicate, a paraphrase).
     The diagonal of mask is ignored: it holds the positives.
-    Raises ValueError for shapes that do not match, or tau ≤ 0.
+    Raises ValueError for shapes that do not match, and for tau as cosine_logits does.
 
     >>> loss, backward = infonce(np.eye(2), np.eye(2), tau=1.0)
     >>> round(loss, 4)                                                         # log(1 + 1/e)
@@ -71,7 +71,8 @@ def symmetric_infonce(q: np.ndarray, k: np.ndarray, tau: float, mask: np.ndarray
                       ) -> tuple[float, LossBackwardEach]:
     """CLIP's loss: the mean of infonce(q, k) and infonce(k, q).  q, k: (N, D); mask: (N, N).
 
-    -> L, backward() -> dq, dk, dtau
+    -> L, backward() -> dq, dk, dtau.  Raises ValueError as infonce does, and unless q and k have
+    the same number of rows.
     """
     if len(q) != len(k):
         raise ValueError(f"expected as many keys as queries, got {q.shape} and {k.shape}")

@@ -7,7 +7,7 @@ Shapes    a anchors, p positives, n negatives: (N, D) each
 Cost      O(N·D), a few passes over memory, so there is no Numba kernel
 Differs   from FaceNet: distances are not squared, and vectors are not scaled to norm 1.
           From Sentence-BERT: the default margin is 5, as in sentence-transformers.
-          From torch: it adds 1e-6 to every difference, so that the gradient of a distance 0 is
+          From torch: torch adds 1e-6 to every difference, so that the gradient of a distance 0 is
           finite; here that gradient is 0.
 Read next losses/infonce.py (the negatives are all other texts of the batch, instead of one)
 
@@ -32,7 +32,7 @@ def triplet(a: np.ndarray, p: np.ndarray, n: np.ndarray, margin: float = 5.0
             ) -> tuple[float, LossBackwardEach]:
     """Triplet loss of N triplets.  a, p, n: (N, D) -> L, backward() -> da, dp, dn (N, D) each.
 
-    Raises ValueError if shapes differ, or N = 0.
+    Raises ValueError unless all three have one shape (N, D), N ≥ 1.
 
     >>> a, p, n = np.zeros((1, 2)), np.array([[3.0, 4.0]]), np.array([[0.0, 7.0]])
     >>> triplet(a, p, n)[0]                                                    # 5 − 7 + 5

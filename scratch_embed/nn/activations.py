@@ -1,15 +1,17 @@
 """Activation functions: GELU in three forms, SiLU, SwiGLU and tanh.
 
-Papers    Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)", which has SiLU too.
+Papers    Hendrycks & Gimpel 2016, "Gaussian Error Linear Units (GELUs)", which also
+          defines SiLU.
           Shazeer 2020, "GLU Variants Improve Transformer" (SwiGLU).
 Equation  gelu(x) = x Φ(x),  Φ(x) = ½ (1 + erf(x/√2)), the standard normal distribution function
           tanh form: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)));  QuickGELU: x σ(1.702 x)
           silu(x) = x σ(x),   swiglu(gate, up) = silu(gate) ∘ up
 Shapes    x (...) -> y (...), elementwise
 Cost      float32: one exponential per element in the forward pass, one in the backward pass
+          (tanh: none in the backward pass)
 Differs   BERT's first code and GPT-2 use the tanh form of GELU, transformers' BERT the erf form.
           They differ by up to 5e-4, so each checkpoint needs its own.  CLIP uses QuickGELU, which
-          differs from GELU by about 2e-2 at most.
+          differs from GELU by at most 0.0204.
 Read next nn/layers.py
 
 GELU and SiLU are x times a gate g(x), which rises from 0 to 1 as x grows.  Their derivative is
@@ -29,7 +31,7 @@ from scratch_embed.numerics.settings import saved_as
 f32 = np.float32
 HALF, ONE, TWO = f32(0.5), f32(1), f32(2)
 GELU_FLAT = f32(7)                           # for |x| > 7 gelu's derivative is 0 or 1 within 1e-10
-SILU_FLAT = f32(50)                          # for |x| > 50 silu's is, within 1e-19
+SILU_FLAT = f32(50)                          # for |x| > 50 silu's derivative is, within 1e-19
 QUICK = 1.702                                # |σ(c x) − Φ(x)| is at most 0.0095 for c = 1.702
 SQRT_HALF, DENSITY_AT_0 = f32(0.5 ** 0.5), f32((2 * np.pi) ** -0.5)
 TANH_SLOPE, TANH_CUBE = f32((2 / np.pi) ** 0.5), f32(0.044715)

@@ -12,8 +12,8 @@ Shapes    q, y (T, H·d), k, v (U, G·d): all sequences packed end to end; U = T
 Cost      O(Σ t² H d) for sequences of t tokens; BLAS computes the products, and in float32 a
           kernel computes softmax and dropout
 Differs   no padding: consecutive sequences of equal length are multiplied as one batch, so callers
-          sort by length.  Dropout of P is from BERT.  A window saves no time: all scores are
-          computed.
+          sort by length.  Dropout of P is from BERT.  A window does not shorten the
+          products: all scores are computed.
 Read next nn/rotary.py and nn/relative_bias.py (positions), transformer/bert.py
 
 Why divide by √d?  A sum of d products of independent numbers of mean 0 and variance 1 has variance
@@ -61,7 +61,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     key_offsets  (N+1,), the offsets of k and v, by default those of q; needed for
                  cross-attention and cached keys.  For causal and window, a sequence's last query
                  and last key have the same position
-    Raises ValueError for shapes that do not fit each other, the offsets or the heads.
+    Raises ValueError for shapes that do not fit each other, the offsets or the heads, for a
+    sequence without tokens, and as visible() does.
 
     >>> x = np.eye(4)
     >>> y, _ = attention(0 * x, x, x, np.array([0, 1, 4]), heads=1)  # equal scores: P is uniform
@@ -111,14 +112,14 @@ def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
 
     Q, Y: (n, G, H/G, t, d), K, V: (n, G, 1, u, d), B: (W, H, t, u) with W a divisor of n
     sees: (back, ahead), query i attends to keys i − back .. i + ahead
-    backward(dY) -> dQ, dK, dV, dS (n, G, H/G, t, u)
+    backward(dY) -> dQ, dK, dV, dS (n, G, H/G, t, u); with B, dS summed over sequences is dB
     """
     scale = Q.dtype.type(Q.shape[-1] ** -0.5)
     S = Q @ K.swapaxes(-1, -2)                                                 # (n, G, H/G, t, u)
     if B is not None:
         S = ((scale * S).reshape(-1, *B.shape) + B).reshape(S.shape)
-    dropped, back_weights = attention_weights(S, scale if B is None else scale / scale, sees,
-                                              dropout)                         # scale / scale: 1
+    one = scale / scale                              # S is scaled if there is a B
+    dropped, back_weights = attention_weights(S, scale if B is None else one, sees, dropout)
 
     def backward(dY):
         dS = back_weights(dY @ V.swapaxes(-1, -2))
@@ -220,8 +221,9 @@ def equal_length_groups(offsets: np.ndarray, key_offsets: np.ndarray) -> Iterato
         raise ValueError(f"sequence {n}: expected at least 1 token, got {lengths[n].min()}")
     differs = (np.diff(lengths, axis=0, prepend=-1) != 0).any(1)       # from the sequence before
     first = np.flatnonzero(differs)
-    for a, z in zip(first, [*first[1:], len(lengths)]):                # sequences a .. z − 1
-        yield Group(int(offsets[a]), int(key_offsets[a]), int(z - a), *map(int, lengths[a]))
+    for start, end in zip(first, [*first[1:], len(lengths)]):          # sequences start .. end − 1
+        yield Group(int(offsets[start]), int(key_offsets[start]), int(end - start),
+                    *map(int, lengths[start]))
 
 
 def visible(group: Group, causal: bool, window: int | None) -> tuple[int, int]:
@@ -259,7 +261,8 @@ def require_fitting(q, k, v, offsets, key_offsets, heads):
 def require_bias(bias, groups, heads):
     """Return the bias as (W, H, t, u).  Raises ValueError if it does not fit the sequences."""
     B = bias if bias.ndim == 4 else bias[None]
-    t, u = (max((group[i] for group in groups), default=0) for i in (3, 4))    # the longest
+    t = max((group.t for group in groups), default=0)
+    u = max((group.u for group in groups), default=0)
     fits = B.ndim == 4 and B.shape[1] == heads and B.shape[2] >= t and B.shape[3] >= u
     if fits and len(B) > 1:
         fits = len(groups) == 1 and groups[0].n % len(B) == 0 and B.shape[2:] == (t, u)

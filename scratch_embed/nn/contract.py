@@ -8,15 +8,15 @@ dx means dL/dx.  A backward returns one gradient for each differentiable input: 
 several inputs (attention: dq, dk, dv), None if there is none (embedding: its input is integer ids).
 g holds gradients under p's names, and backward ADDS to them.  So if a function is called twice
 (SimCSE, CLIP), each call has its own backward; if a weight is used twice (tied embeddings), its
-gradients are summed.  A tensor whose name is not in g is frozen: its gradient is not computed.
+gradients are summed.  A tensor whose name is not in g is frozen: its gradient is not stored.
 
 A backward is a closure over the variables of its forward pass, so there is no tape and no other
 state, and it may be called more than once.  At inference, discard backward: its saved activations
 are freed.  Arguments are not changed, except g (and in attention_weights, as its docstring says).
 A backward may return the same array twice (residual) or dy itself: never write to its results.
 
-If a function has a kernel, it runs for float32, and the NumPy form above it for float64; tests
-compare the two.
+If a function has a kernel, the kernel runs for float32 and the function's NumPy form for all other
+types; tests compare the two.
 """
 from collections.abc import Callable
 from typing import TypeAlias

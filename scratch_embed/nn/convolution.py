@@ -8,7 +8,7 @@ Equation  y_t = b + Σ_k W_k x_{s t + k − padding},  k = 0 .. K−1, s the str
           patches: the P × P pixels of all channels at every s-th row and column, as one row
 Shapes    sound x (N, T, I), W (O, I, K) as in torch -> y (N, T', O),
           T' = ⌊(T + 2·padding − K)/s⌋ + 1; images (N, C, H, W) -> (N, patches, C·P·P)
-Cost      a copy of the inputs, K/s (or P²/s²) times as large; in conv1d also one matrix
+Cost      a copy of the inputs, about K/s (or P²/s²) times as large; in conv1d also one matrix
           product, by BLAS
 Differs   torch's conv1d takes x (N, I, T); here rows are tokens, as everywhere in nn/.
           torch's conv2d with stride P equals patches() and then linear, with its weight
@@ -31,8 +31,8 @@ def conv1d(x: np.ndarray, p: Params, name: str, stride: int = 1, padding: int = 
            ) -> tuple[np.ndarray, ParamBackward]:
     """A linear layer over windows of K frames.  x: (N, T, I), W: (O, I, K) -> y: (N, T', O).
 
-    b is added if p has it.  Raises ValueError if x does not have I columns, or if it has, with
-    its padding, fewer than K frames.
+    The bias name.bias (O,) is added if p has it.  Raises ValueError if x does not have I columns,
+    or if T + 2·padding < K.
     """
     W = p[name + ".weight"]
     O, I, K = W.shape

@@ -5,9 +5,10 @@ Paper     Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Netwo
 Equation  y = x m / (1 − p),  m = 0 with probability p, else 1
 Shapes    x, y (...)
 Cost      one hash per element, in each pass; in float32 no mask is stored
-Differs   from drawing masks one after the other from a generator: m is a hash (hash32) of a key and
-          the element's index.  So backward can compute it again, workers share no generator, and a
-          step can be repeated.  The threshold rounds p to a multiple of 2⁻³².
+Differs   from drawing masks one after the other from a generator: m = 0 if a hash (hash32) of a key
+          and the element's index is below a threshold.  So backward can compute m again, workers
+          share no generator, and a step can be repeated.  The threshold rounds p to a multiple of
+          2⁻³².
 Read next nn/layers.py (add_norm, with dropout built in), sentences/simcse.py (where the mask is the
           only difference between two views of a sentence)
 

@@ -2,7 +2,8 @@
 
 Equation  ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v,  J the Jacobian of f
           J v ≈ (f(x + h v) − f(x − h v)) / 2h,   Jᵀ u = backward(u)
-Cost      three forward passes and one backward pass, for any number of inputs
+Cost      three forward passes and one backward pass, for any number of inputs; if the check fails,
+          two more forward passes for each input
 Read next tests/nn/test_layers.py (its use)
 
 Finite differences give J v, backward gives Jᵀ u, and both give the number ⟨u, J v⟩.  One random
@@ -15,8 +16,8 @@ checked as strictly.
 The check runs in float64: in float32 a difference of two losses keeps too few digits.  A float32
 kernel is compared with its float64 form instead.
 
-If the check fails, each input is varied alone, and the message names the inputs whose gradient is
-wrong, each with the factor by which it is wrong: a forgotten 1/N is easy to recognise.
+If the check fails, each input is varied alone.  The message names the inputs whose gradient is
+wrong, each with the ratio of Jᵀ u · v to u · J v: a forgotten 1/N is easy to recognise.
 """
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from scratch_embed.nn.params import Params
 
 def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: float = 1e-6,
                    seed: int = 0, names: Sequence[str] | None = None) -> None:
-    """Raise AssertionError unless f's backward is its derivative at float64 inputs.
+    """Raise AssertionError if f's backward differs from finite differences of f, in float64.
 
     f(*inputs) -> (y, backward), backward(u) -> a gradient, or a tuple of one per input.
     names: the inputs' names, for the message; by default "input 0" and so on.
@@ -50,10 +51,10 @@ def check_backward(f: Callable, *inputs: np.ndarray, h: float = 1e-5, rtol: floa
     wrong = []
     for i, name in enumerate(names or [f"input {i}" for i in range(len(inputs))]):
         v_alone = [d if i == j else np.zeros_like(d) for j, d in enumerate(v)]
-        one = compare(f, inputs, grads, u, v_alone, h)
-        if not abs(one.analytic - one.numeric) <= rtol * one.size:
-            factor = one.analytic / one.numeric + 0.0 if one.numeric else np.inf    # + 0.0: not -0
-            wrong.append(f"d({name}) is {factor:.6g} times what it should be")
+        alone = compare(f, inputs, grads, u, v_alone, h)
+        if not abs(alone.analytic - alone.numeric) <= rtol * alone.size:
+            ratio = alone.analytic / alone.numeric if alone.numeric else np.inf
+            wrong.append(f"d({name}) is {ratio + 0.0:.6g} times what it should be")  # + 0.0: not -0
     raise AssertionError(
         f"backward gives {whole.analytic:.9g}, finite differences give {whole.numeric:.9g}, of "
         f"terms that sum to {whole.size:.3g}: "
@@ -85,7 +86,7 @@ def check_parameters(f: Callable, x: np.ndarray, p: Params, seed: int = 0) -> No
     backward(dy, g) -> dx, as in nn/contract.py.  The message names the tensors whose
     gradients are wrong.
     """
-    def of_all(x):
+    def with_vjp(x):
         y, backward = f(x, p)
 
         def vjp(dy):
@@ -93,7 +94,7 @@ def check_parameters(f: Callable, x: np.ndarray, p: Params, seed: int = 0) -> No
             dx = backward(dy, g)
             return dx, g
         return y, vjp
-    _check_with(of_all, p, [x], ["x"], seed)
+    _check_with(with_vjp, p, [x], ["x"], seed)
 
 
 def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
@@ -101,7 +102,7 @@ def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
 
     backward(g) adds the gradients to g.
     """
-    def of_all():
+    def with_vjp():
         loss, backward = f(p)
 
         def vjp(dloss):
@@ -110,13 +111,13 @@ def check_loss(f: Callable, p: Params, seed: int = 0) -> None:
             g.flat *= dloss
             return (g,)
         return loss, vjp
-    _check_with(of_all, p, [], [], seed)
+    _check_with(with_vjp, p, [], [], seed)
 
 
 def _check_with(f, p, inputs, names, seed):
     """Run check_backward on f's inputs and the trainable tensors of p, then restore p.
 
-    f(*inputs) -> (y, vjp); vjp(dy) -> the gradient of each input, then a Params of gradients.
+    f(*inputs) -> (y, vjp); vjp(dy) -> Jᵀ dy, the gradients of all inputs and a Params of gradients.
     """
     views, before = p.trainable_views(), p.flat.copy()
 

@@ -204,8 +204,8 @@ def normalise(xhat, y, w, b, eps):
     mean = total / f32(D)
     squares = sum_of_squares(xhat, mean)
     if squares < NEARLY_CONSTANT * f32(D) * mean * mean:
-        total = ZERO                                 # x − mean is exact here, and its mean is the
-        for d in range(D):                           # rounding error of the first
+        total = ZERO                                 # x − mean is exact here for D ≤ 2,500, and
+        for d in range(D):                           # its mean is the rounding error of `mean`
             xhat[d] -= mean
             total += xhat[d]
         mean = total / f32(D)
@@ -322,7 +322,7 @@ def add_norm(x: np.ndarray, r: np.ndarray, p: Params, name: str, eps: float = 1e
              dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackwardEach]:
     """Residual connection and layer norm: y = layer_norm(x + dropout(r)), r a sublayer's output.
 
-     x, r, y: (T, D); backward(dy, g) -> dx, dr
+    x, r, y: (T, D); backward(dy, g) -> dx, dr
     """
     if x.dtype != np.float32:
         total, back_sum = residual(x, r, dropout)

@@ -6,7 +6,8 @@ Equation  m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²
           θ ← θ (1 − lr λ) − lr m̂ / (√v̂ + ε),   m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
           clipping: g ← c g,  c = min(1, max_grad_norm / ‖g‖), ‖g‖ over all parameters together
 Shapes    θ, g, m, v: (P,), the flat buffers of nn/params.py
-Cost      per parameter: one read of g for its norm, then four reads and three writes
+Cost      per parameter, with one worker: one read of g for its norm, then four reads and three
+          writes
 Differs   from the paper: the decay is multiplied by lr, as in torch's AdamW; biases and norms do
           not decay, as in BERT.  BERT's first code lacks the bias correction, 1 − βᵗ.
 Read next transformer/masked_lm.py (a training loop)
@@ -90,8 +91,8 @@ def adamw_kernel(theta, g, m, v, decay, n):
 class AdamW:
     """AdamW: updates the trainable parameters of p, and keeps their moments m and v.
 
-    m, v: (P,) running means of g and g²; steps: (), the number of steps taken.  With weight_decay=0
-    it is Adam.
+    m, v: Params like p, the running means of g and g²; steps: (), the number of steps taken.
+    With weight_decay=0 it is Adam.
     """
 
     def __init__(self, p: Params, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
@@ -120,7 +121,7 @@ class AdamW:
         g, *others = [g.flat for g in grads]
         workers = range(len(grads))
 
-        def add(worker):
+        def sum_blocks(worker):
             squares = 0.0
             for part, _ in self.blocks[worker::len(grads)]:
                 for other in others:
@@ -128,7 +129,7 @@ class AdamW:
                 squares += float(np.dot(g[part], g[part]))
             return squares
 
-        norm = math.sqrt(math.fsum(map(add, workers)))
+        norm = math.sqrt(math.fsum(map(sum_blocks, workers)))
         self.steps += 1
         (b1, b2), t = self.betas, int(self.steps)
         numbers = AdamWNumbers(*(g.dtype.type(number) for number in (
@@ -137,11 +138,11 @@ class AdamW:
         update = adamw_kernel if g.dtype == np.float32 else adamw
         theta, m, v = self.p.flat, self.m.flat, self.v.flat
 
-        def update_share(worker):
+        def update_blocks(worker):
             for part, decay in self.blocks[worker::len(grads)]:
                 update(theta[part], g[part], m[part], v[part], decay, numbers)
 
-        map(update_share, workers)
+        map(update_blocks, workers)
         return norm
 
 

@@ -4,13 +4,13 @@ Shapes    flat (P,): the numbers of all trainable tensors, one after the other; 
           weight is (O, I), O outputs and I inputs
 Read next nn/layers.py (which reads parameters by name), nn/optim.py (which updates flat)
 
-A model's parameters are one array, and each name is a view on a part of it.  Gradients are a second
-buffer with the same names.  So an optimiser's step, clipping and zeroing are operations on one
-array, the gradients of two workers are added in one operation, and the gradient of a whole model
-is checked along one random direction (nn/gradcheck.py).
+A model's trainable parameters are one array, and each name is a view on a part of it.  Gradients
+are a second buffer with the same names.  So an optimiser's step, clipping and zeroing are
+operations on one array, the gradients of two workers are added in one operation, and the gradient
+of a whole model is checked along one random direction (nn/gradcheck.py).
 
 A frozen tensor is an array outside flat.  So it has no gradient, no moments in the optimiser and no
-copy in a training checkpoint: if few tensors are trainable, all of these are small.
+copy in a training checkpoint; a model with few trainable tensors needs little memory for these.
 """
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -60,13 +60,16 @@ Tensors = Mapping[str, Tensor]     # {name: Tensor} of a layer or a whole model
 
 
 def linear_tensors(name: str, O: int, I: int, init: Init, bias: bool = True) -> dict[str, Tensor]:
-    """The tensors of y = x Wᵀ + b: name.weight (O, I), with weight decay, name.bias (O,), zeros."""
+    """The tensors of y = x Wᵀ + b: name.weight (O, I), and name.bias (O,) if bias is True.
+
+    Weight decay applies to the weight only; the bias starts at zeros.
+    """
     biases = {f"{name}.bias": Tensor((O,))} if bias else {}
     return {f"{name}.weight": Tensor((O, I), init, decay=True), **biases}
 
 
 def norm_tensors(name: str, D: int, bias: bool = True) -> dict[str, Tensor]:
-    """The tensors of a norm: name.weight (D,), ones, name.bias (D,), zeros; no weight decay."""
+    """The tensors of a norm: name.weight (D,), ones; with bias, name.bias (D,), zeros; no decay."""
     biases = {f"{name}.bias": Tensor((D,))} if bias else {}
     return {f"{name}.weight": Tensor((D,), ONES), **biases}
 
@@ -144,9 +147,10 @@ class Params(dict):
     # ---- subsets
 
     def only(self, names: Iterable[str]) -> "Params":
-        """Copy the tensors of these names to a new buffer, in the order of self.
+        """Return new Params of these tensors alone, in the order of self.
 
-        Raises KeyError for an unknown name.
+        Trainable tensors are copied to a new buffer; frozen tensors are shared.  Raises KeyError
+        for an unknown name.
         """
         names = self._known(names)
         return self._with({name: tensor for name, tensor in self.tensors.items() if name in names},
@@ -187,7 +191,7 @@ def join(*parts: Params) -> Params:
     """Put the tensors of several Params, such as an encoder and a new head, into one, in order.
 
     Trainable tensors are copied; frozen tensors stay frozen.  Raises ValueError if two parts
-    have the same name.
+    have a tensor of the same name.
     """
     tensors: dict[str, Tensor] = {}
     for p in parts:

@@ -35,7 +35,7 @@ class Rotation(NamedTuple):
 
 def rotation(positions: np.ndarray, d: int, theta: float = 10_000.0, dtype: type = np.float32
              ) -> Rotation:
-    """The cosines and sines of m θ_i for tokens at positions m.  positions: (T,); d: see above.
+    """The cosines and sines of m θ_i for tokens at positions m.  positions: (T,); d per head.
 
     Raises ValueError unless d is even and at least 2.
     """

@@ -70,8 +70,8 @@ def cross_entropy(s: np.ndarray, targets: np.ndarray, total: float | None = None
     """−Σ_n log softmax(s_n)[target_n] / total.  s: (N, M), targets: (N,) -> a number.
 
     total: the divisor, N by default; if s is one worker's share, the number of rows of the whole
-    batch.  The sum is taken in float64.  Raises ValueError for a target outside 0..M−1, or if the
-    divisor is 0.
+    batch.  The sum is taken in float64.  Raises ValueError for a target outside 0..M−1, for
+    len(targets) ≠ N, or if the divisor is 0.
 
     >>> loss, backward = cross_entropy(np.log([[1.0, 2.0, 5.0]]), np.array([2]))     # −log ⅝
     >>> round(loss, 4), backward().round(3).tolist()
@@ -93,7 +93,8 @@ def cross_entropy_numpy(s: np.ndarray, targets: np.ndarray, total: float | None 
                         ) -> tuple[float, LossBackward]:
     """cross_entropy in NumPy, for float32 too, for small tables: it stores log p (N, M).
 
-    A score of −∞ gives probability 0, and gradient 0 unless it is the target's.
+    In a row with a finite score, a score of −∞ gives probability 0, and gradient 0 unless it is the
+    target's.
     """
     total = require_targets(s, targets, total)
     rows = np.arange(len(s))

@@ -58,6 +58,19 @@ def open_binary(source: str | os.PathLike | io.IOBase
                               "file again") from None
 
 
+def rewind(file: Any, name: str) -> int:
+    """Go to the beginning of an open file.  -> its size, decompressed
+
+    Raises FormatError for a pipe, which cannot be rewound, and for damaged gzip data.
+    """
+    if not file.seekable():
+        raise FormatError(name, "the file", "expected a file, found a pipe, which cannot be read "
+                          "twice; write its data to a file first")
+    size = file.seek(0, os.SEEK_END)               # damaged gzip data are detected here
+    file.seek(0)
+    return size
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
     """Yield a binary file to write to; it replaces `path` when the block ends without an error.

@@ -14,14 +14,13 @@ A kernel is such a function; this package compiles functions only by this decora
               after an edit of a function that the kernel calls.
   no disk     if no cache folder is writable, kernels are compiled in each process
   damage      a cache file that is damaged or cannot be read is compiled anew, with one warning.
-              Each file of machine code begins with its SHA-256, so that a flipped bit never runs.
+              Each file of machine code ends with its SHA-256, so that a flipped bit never runs.
   no JIT      with NUMBA_DISABLE_JIT=1 kernels run as Python, for a debugger
 """
 import contextlib
 import functools
 import hashlib
 import os
-import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -71,17 +70,17 @@ class _CacheFile(IndexDataCacheFile):
         path = self._data_path(name)
         try:
             data = Path(path).read_bytes()
-            if hashlib.sha256(data[32:]).digest() != data[:32]:
+            if hashlib.sha256(data[:-32]).digest() != data[-32:]:
                 raise OSError("its digest differs")
         except OSError as error:                   # which load() takes for a missing file
             _warn_once(path, error)
             raise
-        return pickle.loads(data[32:])
+        return super()._load_data(name)            # which ignores the bytes after its own
 
     def _save_data(self, name, data):
         data = self._dump(data)
         with self._open_for_write(self._data_path(name)) as file:
-            file.write(hashlib.sha256(data).digest() + data)
+            file.write(data + hashlib.sha256(data).digest())
 
 
 _warned = []

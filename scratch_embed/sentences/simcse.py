@@ -36,6 +36,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import Normal, Params, Tensor, init_params, join, linear_tensors
+from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
@@ -169,6 +170,9 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                     start=checkpoint and digest(*p.values()))
 
     with session({**p.trainable_views(), **optimizer.state()}, settings, options, steps) as run:
+        if checkpoint and not all(len(row) == 3 and np.isfinite(row).all() for row in run.rows):
+            raise FormatError(checkpoint.path, "session/rows", "expected finite rows of step, "
+                              "alignment and uniformity, found others")
         for step, numbers in run.batches(len(views[0].offsets) - 1, batch_size, steps):
             for g in grads:
                 g.flat[:] = 0

@@ -22,8 +22,8 @@ products with all u_c, and is nearly the same vector.  (worlds/words.py draws te
 ratios are exactly equal.)
 
 Why are a, b and c excluded?  In most tables the row nearest to b − a + c is b or c itself, because
-the offset b − a is short.  So a large part of an analogy score shows only that d is a neighbour of
-b or c.
+the offset b − a is short.  So a large part of an analogy score shows only that the correct answer
+is a neighbour of b or c.
 
 Why multiply?  Up to the norm of b − a + c, 3CosAdd's score is cos(x, b) − cos(x, a) + cos(x, c),
 and one large term can decide a sum.  The logarithm of a product is a sum of logarithms, which

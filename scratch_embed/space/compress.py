@@ -46,11 +46,11 @@ def prefix(X: np.ndarray, dim: int) -> np.ndarray:
 
 
 def principal(X: np.ndarray, pca: PCA) -> np.ndarray:
-    """The coordinates along the principal components, scaled to norm 1, in X's float type.
+    """The coordinates along the principal components, scaled to norm 1; a zero row stays zero.
 
-    X: (..., D), pca: fitted to a sample of documents, geometry.pca(sample, m) -> (..., m).  Its
-    mean is subtracted from documents and queries alike, so dot products of the results are cosines
-    of centred, projected vectors.
+    X: (..., D), pca: fitted to a sample of documents, geometry.pca(sample, m) -> (..., m), float32
+    for float32, else float64.  The sample's mean is subtracted from documents and queries alike, so
+    dot products of the results are cosines of centred, projected vectors.
     Raises ValueError if D is not the dimension of the components.
     """
     X = np.asarray(X)

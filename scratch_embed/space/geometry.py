@@ -67,7 +67,7 @@ def alignment(X: np.ndarray, Y: np.ndarray, power: float = 2) -> float:
 
     Pass rows of norm 1, as in the paper.  Raises ValueError for unequal shapes.
     """
-    X, Y = _table(X, least=1), _table(Y, least=1)
+    X, Y = _table(X, min_rows=1), _table(Y, min_rows=1)
     if X.shape != Y.shape:
         raise ValueError(f"X, Y: expected equal shapes, a pair in each row; got {X.shape} and "
                          f"{Y.shape}")
@@ -99,11 +99,11 @@ def uniformity(X: np.ndarray, t: float = 2.0, block: int = BLOCK) -> float:
 def isotropy(X: np.ndarray) -> float:
     """min Z(c) / max Z(c), Z(c) = Σ_x exp(c·x), over the eigenvectors c of XᵀX and their negatives.
 
-    X: (N, D) -> a number in [0, 1]; 1 if Z(c) is the same for all of them.  It depends on the
+    X: (N, D) -> a number in [0, 1]; 1 if Z(c) is the same for all c.  It depends on the
     norms of the rows.  If XᵀX has equal eigenvalues, their eigenvectors are not unique, and so
     neither is the result.
     """
-    X = _table(X, least=1)
+    X = _table(X, min_rows=1)
     _, vectors = np.linalg.eigh(X.T @ X)                     # columns
     along = X @ vectors                                      # (N, D): c·x
     log_Z = np.concatenate([_log_sum_exp(along, axis=0), _log_sum_exp(-along, axis=0)])
@@ -127,11 +127,11 @@ def _log_sum_exp(x, axis=None):
     return np.squeeze(largest + np.log(total), axis=axis)
 
 
-def _table(X, least=2):
-    """X in float64.  ValueError unless it has two axes, `least` rows or more, and is finite."""
+def _table(X, min_rows=2):
+    """X in float64.  ValueError unless it is finite, with two axes and at least min_rows rows."""
     X = np.asarray(X).astype(np.float64, casting="same_kind", copy=False)
-    if X.ndim != 2 or len(X) < least:
-        raise ValueError(f"expected a table (N, D) with N ≥ {least}, got shape {X.shape}")
+    if X.ndim != 2 or len(X) < min_rows:
+        raise ValueError(f"expected a table (N, D) with N ≥ {min_rows}, got shape {X.shape}")
     broken = np.flatnonzero(~np.isfinite(X).all(axis=1))
     if len(broken):
         raise ValueError(f"expected finite numbers, got nan or inf in {len(broken)} rows, "

@@ -24,7 +24,7 @@ approximation, good if the axes of the embedding are neither skewed nor strongly
 Why keep the query in floats?  Only the stored documents must be small.  Over random rotations
 E[q·b] = cos(q, x) ‖q‖ E‖x/‖x‖‖₁: split q into its part along x and the rest; given b, the rest is
 distributed symmetrically about 0, and so adds nothing to the mean.  So q·b estimates the cosine
-too.  Its error comes from the rounding of x alone; that of H comes from the rounding of x and q.
+too.  Its error comes from the rounding of x alone, the error of H from the rounding of x and q.
 
 Search in three stages: Hamming distance to all documents, float × bits for the best 400 of them,
 float × int8 for the best 100 of these.  Only the first stage reads all documents, and it reads only
@@ -123,7 +123,8 @@ def nearest_hamming(Q: np.ndarray, X: np.ndarray, k: int, block: int = BLOCK, wo
 
     Q: (N, B), X: (M, B) uint8 -> ids (N, k) int64, distances (N, k) int32, with k at most M,
     nearest first; ties go to the lowest id.
-    block, workers: as in neighbours.top_k_in_blocks, in words of 64 bits.
+    block, workers: as in neighbours.top_k_in_blocks, where a row of a table counts as its words of
+    64 bits.
     """
     Q, X = _tables(Q, X)
 

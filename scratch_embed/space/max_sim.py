@@ -42,22 +42,22 @@ def max_sim_matrix(Q: np.ndarray, offsets: np.ndarray, X: np.ndarray, x_offsets:
         raise ValueError(f"document {empty[0]}: expected at least one token, got none; "
                          "leave it out")
     scores = np.zeros((len(offsets) - 1, len(x_offsets) - 1))
-    full = np.flatnonzero(np.diff(offsets))      # reduceat does not give 0 for an empty query
-    if len(full) == 0:
+    filled = np.flatnonzero(np.diff(offsets))    # reduceat does not give 0 for an empty query
+    if len(filled) == 0:
         return scores
     for docs in _document_blocks(x_offsets, max(1, block // max(len(Q), X.shape[1]))):
-        first, ends = x_offsets[docs.start], x_offsets[docs.start:docs.stop]
+        first, starts = x_offsets[docs.start], x_offsets[docs.start:docs.stop]
         S = dot_matrix(Q, X[first:x_offsets[docs.stop]])         # (T, tokens of these documents)
-        best = np.maximum.reduceat(S, ends - first, axis=1)      # (T, documents)
-        scores[full, docs] = np.add.reduceat(best, offsets[full], axis=0, dtype=np.float64)
+        best = np.maximum.reduceat(S, starts - first, axis=1)     # (T, documents)
+        scores[filled, docs] = np.add.reduceat(best, offsets[filled], axis=0, dtype=np.float64)
     return scores
 
 
-def _document_blocks(offsets, most):
-    """Consecutive slices of documents, with at most `most` tokens or a single document each."""
+def _document_blocks(offsets, max_tokens):
+    """Consecutive slices of documents, with at most max_tokens tokens or a single document each."""
     start, M = 0, len(offsets) - 1
     while start < M:
-        end = int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1
+        end = int(np.searchsorted(offsets, offsets[start] + max_tokens, side="right")) - 1
         stop = max(start + 1, end)
         yield slice(start, stop)
         start = stop

@@ -96,7 +96,7 @@ def nearest(Q: np.ndarray, X: np.ndarray, k: int, exclude: np.ndarray | None = N
 
     Q: (N, D), X: (M, D) -> ids (N, k) int64, scores (N, k).  Pass rows of norm 1 to rank by cosine.
     exclude: (N,) or (N, E), for each query E ids that are not returned; −1 excludes nothing.  The
-    results have M − E columns if k is larger.
+    results have M − E columns if k is larger than M − E.
     workers, merge: as in top_k_in_blocks.
     Raises ValueError for wrong shapes and k < 1.
 
@@ -121,8 +121,8 @@ def top_k_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int,
     score(rows, columns): a function of two slices that returns this part of the (N, M) scores,
     computed from rows of tables (N, D) and (M, D)
     -> ids (N, k) int64, values (N, k); k, exclude and the order are those of nearest().
-    block: the most numbers that a block of scores, or a slice of a table, may have; one of a single
-    row or of k + E columns may have more.
+    block: the maximum size of a block of scores, and of a slice of a table, in numbers.  A block of
+    a single row, or of k + E columns, may be larger.
     workers: the number of threads that call score, each for a range of the columns.  With several
     ranges BLAS uses one thread, with a single range its own number of threads.
     merge: merge_sorted, or heaps.merge_heaps, which is compiled and faster for long tables.
@@ -139,16 +139,16 @@ def top_k_in_blocks(score: Callable[[slice, slice], np.ndarray], N: int, M: int,
     with one_blas_thread() if len(ranges) > 1 else contextlib.nullcontext():
         for start in range(0, max(1, N), height):            # also once for N = 0, for the dtype
             rows = slice(start, start + height)
-            rank = partial(_rank, score, rows, wanted, width, merge)
-            parts = imap_unordered(rank, ranges, len(ranges))
-            every_ids, every_value = map(_side_by_side, zip(*parts))
-            ids, values = _best_first(every_ids, every_value, wanted)
+            search = partial(_search_range, score, rows, wanted, width, merge)
+            parts = imap_unordered(search, ranges, len(ranges))
+            all_ids, all_values = map(_side_by_side, zip(*parts))
+            ids, values = _best_first(all_ids, all_values, wanted)
             found.append(_remove_excluded(ids, values, exclude[rows], min(k, max(0, M - E))))
     ids, values = zip(*found)
     return np.concatenate(ids), np.concatenate(values)
 
 
-def _rank(score, rows, k, width, merge, bounds):
+def _search_range(score, rows, k, width, merge, bounds):
     """The k best of the columns low..high − 1, worst first, read `width` ≥ k columns at a time."""
     low, high = bounds
     ids, values = top_k(score(rows, slice(low, min(low + width, high))), k)

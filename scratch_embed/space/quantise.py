@@ -1,7 +1,7 @@
 """Scalar quantisation: one byte per number, the index of one of 255 equal steps of its dimension.
 
 Equation  step = (max − min) / 255, for each dimension, over a sample
-          c = ⌊(x − min) / step⌋ in 0..255; 255 only for x ≥ max
+          c = ⌊(x − min) / step⌋ in 0..255; up to rounding, 255 only for x ≥ max
           x̂ = min + (c + ½) step
 Error     for min ≤ x ≤ max:  |x − x̂| ≤ step/2, and so |q·x − q·x̂| ≤ Σ_d |q_d| step_d / 2.
           Rounding adds up to 6u (|min| + |max|) to |x − x̂|.
@@ -40,7 +40,9 @@ class Ranges(NamedTuple):
 
 
 def calibrate(X: np.ndarray) -> Ranges:
-    """The ranges of a sample of vectors.  X: (N, D), N ≥ 1 -> Ranges, in X's float type.
+    """The ranges of a sample of vectors.  X: (N, D), N ≥ 1 -> Ranges.
+
+    The ranges are float32 if X is, else float64.
 
     Raises ValueError for nan or inf, or a range beyond the largest float.
     """
@@ -58,7 +60,7 @@ def calibrate(X: np.ndarray) -> Ranges:
 
 
 def quantise(X: np.ndarray, ranges: Ranges) -> np.ndarray:
-    """⌊(x − min) / step⌋, clipped to 0..255.  X: (..., D) -> (..., D) uint8.
+    """⌊(x − min) / step⌋, clipped to 0..255.  X: (..., D) -> (..., D) uint8.  Step 0 counts as 1.
 
     Raises ValueError for nan, which has no code, or if D is not the dimension of the ranges.
 

@@ -95,7 +95,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> Any:
 
 @np.errstate(invalid="ignore")
 def euclidean(a: np.ndarray, b: np.ndarray) -> Any:
-    """‖a − b‖; no square overflows, and one that underflows is negligible.  (..., D) -> (...)
+    """‖a − b‖.  No square overflows; a square that underflows is negligible.  (..., D) -> (...)
 
     The relative error is at most γ(D + 3) in float64 and 3u in float32, unless the result is
     denormal or overflows, however close a and b are: the difference a − b is rounded once, and no
@@ -128,6 +128,8 @@ def angle(a: np.ndarray, b: np.ndarray) -> Any:
 
 def dot_matrix(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """A Bᵀ.  A: (N, D), B: (M, D) -> (N, M), each number within γ(D) ‖a‖ ‖b‖ of a·b.
+
+    The bound assumes that no product or sum overflows or underflows.
 
     >>> dot_matrix([[1, 2]], [[3, 4], [0, 1]]).tolist()
     [[11.0, 2.0]]
@@ -233,7 +235,7 @@ def _sum_of_products(a, b):
 
 
 def _length(x):
-    """‖x‖; no square overflows, and one that underflows is negligible.  x: (..., D) -> (...)."""
+    """‖x‖.  No square overflows; a square that underflows is negligible.  x: (..., D) -> (...)."""
     scaled, e = rescale(x)
     return np.ldexp(np.sqrt(_sum_of_products(scaled, scaled)), e[..., 0]).astype(x.dtype)
 

@@ -1,7 +1,7 @@
 """Property tests for your own functions: strategies that draw examples, and checkers that use them.
 
 A checker takes a function of yours and tries the invariants one after the other, each on a hundred
-drawn examples (check_gradient: ten).  It raises AssertionError at the first that breaks.  The
+drawn examples (check_gradient: ten).  It raises AssertionError at the first broken invariant.  The
 message states the invariant, and shows the smallest example found, with the result of your function
 and the expected result.
 

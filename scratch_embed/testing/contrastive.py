@@ -11,9 +11,9 @@ Bounds    u is the unit roundoff of the arrays' type, γ as in rounding.py.  The
           slack = 4γ(D + 6)/τ + 2γ(M + N + 8)(1 + |L|)
 Read next losses/infonce.py
 
-exp(s) overflows if s exceeds 88 in float32 or 709 in float64.  CLIP's lowest temperature, τ = 0.01,
-gives logits up to 100.  So the largest logit must be subtracted before exp.  The loss must be
-computed as a log-softmax, because the logarithm of a probability that rounds to 0 is −∞.
+exp(s) overflows if s exceeds 88.73 in float32 or 709.79 in float64.  CLIP's lowest temperature,
+τ = 0.01, gives logits up to 100.  So the largest logit must be subtracted before exp.  The loss
+must be computed as a log-softmax, because the logarithm of a probability that rounds to 0 is −∞.
 """
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -60,14 +60,14 @@ def check_contrastive_loss(f: ContrastiveLoss, *, symmetric: bool = False,
 
 def reference(loss: Loss, q: np.ndarray, k: np.ndarray, tau: float) -> float:
     """The equation in float64; each row's largest logit is subtracted first."""
-    def unit(x):
+    def normalised(x):
         x = x.astype(np.float64)
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
     def one_way(s):
         shifted = s - s.max(axis=1, keepdims=True)
         return float((np.log(np.exp(shifted).sum(axis=1)) - shifted.diagonal()).mean())
-    s = unit(q) @ unit(k).T / tau
+    s = normalised(q) @ normalised(k).T / tau
     return (one_way(s) + one_way(s.T)) / 2 if loss.symmetric else one_way(s)
 
 

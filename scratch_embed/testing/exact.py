@@ -1,6 +1,6 @@
 """Dot product, cosine and distance in exact arithmetic, as the expected values of tests.
 
-A floating-point number is a fraction, so a dot product is a fraction too.  A square root is
+A finite floating-point number is a fraction, so a dot product is a fraction too.  A square root is
 computed in integer arithmetic, with a relative error of at most 2⁻¹⁵⁰, far below any rounding error
 of float64.
 """

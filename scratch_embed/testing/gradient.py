@@ -60,11 +60,12 @@ def check_gradient(f: Callable[..., Any], *inputs: Any, names: Sequence[str] | N
     ...
     """
     arrays = [np.asarray(x, np.float64) for x in inputs]
-    named_ = [f"input {i}" for i in range(len(inputs))] if names is None else list(names)
-    if len(named_) != len(arrays):
-        raise ValueError(f"names: expected one for each of {len(arrays)} inputs, got {named_}")
-    run("check_gradient", GRADIENT, Differentiable(f, arrays, named_, rtol), without,
-        max_examples, seed)
+    input_names = [f"input {i}" for i in range(len(inputs))] if names is None else list(names)
+    if len(input_names) != len(arrays):
+        raise ValueError(f"names: expected one for each of {len(arrays)} inputs, got "
+                         f"{input_names}")
+    run("check_gradient", GRADIENT, Differentiable(f, arrays, input_names, rtol),
+        without, max_examples, seed)
 
 
 # ---- the invariants -----------------------------------------------------------------------------
@@ -88,8 +89,8 @@ def repeatable(subject, seed):
     inputs, dy = [x.copy() for x in subject.inputs], subject.random_dy(seed)
     kept, (_, backward) = np.copy(dy), subject.f(*inputs)
     first = [np.copy(dx) for dx in _tuple(backward(dy))]
-    for name, one, two in zip(subject.names, first, _tuple(backward(dy))):
-        equal(f"d({name}), called again", np.asarray(two), one)
+    for name, dx, dx_again in zip(subject.names, first, _tuple(backward(dy))):
+        equal(f"d({name}), called again", np.asarray(dx_again), dx)
     for name, x, before in zip(subject.names, inputs, subject.inputs):
         equal(f"{name} after the calls", x, before)
     equal("dy after the calls", np.asarray(dy), kept)

@@ -83,7 +83,7 @@ def equal(what: str, found: Any, expected: Any) -> None:
 
 
 def close(what: str, found: Any, expected: Any, bound: Any) -> None:
-    """Raise Broken unless |found − expected| ≤ bound for every element; a nan always raises.
+    """Raise Broken unless |found − expected| ≤ bound for every element; nan raises, and inf − inf.
 
     >>> close("f(1)", 2.0, 2.25, bound=0.5)
     >>> close("f(1)", 2.0, 3.0, bound=0.5)
@@ -95,8 +95,8 @@ def close(what: str, found: Any, expected: Any, bound: Any) -> None:
     require(found.shape == expected.shape, f"{what} of shape {found.shape}",
             f"shape {expected.shape}")
     bounds = np.broadcast_to(bound, found.shape)
-    wide, want = found.astype(np.float64), expected.astype(np.float64)
-    wrong = ~(abs(wide - want) <= bounds)
+    found64, expected64 = found.astype(np.float64), expected.astype(np.float64)
+    wrong = ~(abs(found64 - expected64) <= bounds)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         place = str(list(at)) if at else ""
@@ -133,7 +133,7 @@ def run(checker: str, invariants: Mapping[str, Invariant], subject: Any,
 def smallest_failure(invariant: Invariant, subject: Any, max_examples: int | None,
                      seed: int | None) -> tuple[tuple, Exception] | None:
     """The smallest example found that breaks the invariant, and its error; None if all hold."""
-    last: list[tuple[tuple, Exception]] = []
+    last_failure: list[tuple[tuple, Exception]] = []
 
     def attempt(example):
         try:
@@ -142,7 +142,7 @@ def smallest_failure(invariant: Invariant, subject: Any, max_examples: int | Non
         except HypothesisException:                  # such as assume(): the example is skipped
             raise
         except Exception as error:
-            last[:] = [(example, error)]
+            last_failure[:] = [(example, error)]
             raise
     attempt = given(example=invariant.examples)(attempt)
     attempt = settings(
@@ -155,9 +155,9 @@ def smallest_failure(invariant: Invariant, subject: Any, max_examples: int | Non
     try:
         attempt()
     except Exception:
-        if not last:                                 # hypothesis itself failed, not the subject
+        if not last_failure:                         # hypothesis itself failed, not the subject
             raise
-        return last[0]
+        return last_failure[0]
     return None
 
 

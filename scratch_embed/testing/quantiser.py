@@ -31,8 +31,8 @@ class Quantiser(NamedTuple):
     dtype: Any
 
     def in_range(self, fractions: np.ndarray) -> np.ndarray:
-        """Numbers (N, D) at these fractions (N,) of the range; each dimension shifts them."""
-        fractions = (fractions[:, None] + np.arange(len(self.low)) / 7) % 1.0000001
+        """Numbers (N, D) at these fractions (N,) of the range; dimension d adds d/7 to them."""
+        fractions = (fractions[:, None] + np.arange(len(self.low)) / 7) % 1.0000001  # 1 stays 1
         X = self.low + np.clip(fractions, 0, 1) * (self.high - self.low)
         low, high = self.low.astype(self.dtype), self.high.astype(self.dtype)
         return np.clip(X.astype(self.dtype), low, high)

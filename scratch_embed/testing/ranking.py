@@ -96,8 +96,8 @@ def input_order(f, judged, scores, seed):
 
     Bound: γ(4n + 8), for sums in another order; the ranking must be the same.
     """
-    shuffled, again = (_shuffled(table, random.Random(seed)) for table in (judged, scores))
-    close(f"f({shuffled}, {again})", float(f(shuffled, again)), float(f(judged, scores)),
+    judged2, scores2 = (_shuffled(table, random.Random(seed)) for table in (judged, scores))
+    close(f"f({judged2}, {scores2})", float(f(judged2, scores2)), float(f(judged, scores)),
           bound_of(judged, scores))
 
 
@@ -159,7 +159,7 @@ def _shuffled(table, rng):
 
 
 range_.__name__ = "range"                    # the name in messages; range() stays Python's
-_all = rankings(all_returned=True)
+_all_returned = rankings(all_returned=True)
 _judged = rankings().map(lambda x: (x[0],))
 RANKING_MEASURE = named(
     Invariant(inputs_unchanged, rankings()),
@@ -170,6 +170,6 @@ RANKING_MEASURE = named(
         lambda x: (*x[0], x[1]))),
     Invariant(only_order, rankings()),
     Invariant(close_scores, rankings()),
-    Invariant(better_first, _all),
+    Invariant(better_first, _all_returned),
     Invariant(unjudged, rankings()),
     Invariant(irrelevant_tail, rankings()))

@@ -9,7 +9,7 @@ Bounds    u is the unit roundoff of the vectors' type, γ as in rounding.py.  Th
 Read next space/similarity.py (an implementation that satisfies all invariants)
 
 The textbook formula squares the components.  In float32 the square of 1e-23 is 0 and that of 1e20
-is inf, so the cosines of tiny and huge vectors become nan, 0 or 1.
+is inf, so the cosines of tiny and huge vectors become nan or inf, or are wrong.
 """
 from collections.abc import Callable, Collection
 from typing import Any
@@ -153,7 +153,7 @@ def every_scale(f, a, b):
 
 
 def nan(f, a):
-    """A nan in a vector is not hidden: f gives nan, or raises an error.
+    """A nan in a vector is not hidden: f gives nan, or raises ValueError.
 
     Bound: exact.  A clip or a maximum can turn nan into a number.
     """
@@ -173,12 +173,12 @@ def _not_zero(pair):
 
 range_.__name__ = "range"                    # the name in messages; range() stays Python's
 _ordinary = pairs(None, *ORDINARY).map(_not_zero)
-_one = _ordinary.map(lambda pair: pair[:1])
+_single = _ordinary.map(lambda pair: pair[:1])
 
 
-def _and(examples, more):
-    """Strategy of the examples, each with one more value drawn from `more`."""
-    return st.tuples(examples, more).map(lambda x: (*x[0], x[1]))
+def _with_value(examples, values):
+    """Strategy of the examples, each with one more value drawn from `values`."""
+    return st.tuples(examples, values).map(lambda x: (*x[0], x[1]))
 
 
 SIMILARITY = named(
@@ -186,11 +186,12 @@ SIMILARITY = named(
     Invariant(value, _ordinary),
     Invariant(symmetric, _ordinary),
     Invariant(opposite, _ordinary),
-    Invariant(itself, _one),
-    Invariant(range_, _and(_one, st.sampled_from([1, 3, -7, 0.1]))),
-    Invariant(zero, _one),
-    Invariant(axes, _and(_ordinary, st.integers(0, 1000))),
-    Invariant(factor, _and(_ordinary, st.floats(1 / 64, 64))),
-    Invariant(power_of_two, _and(_ordinary, st.integers(-140, 120) | st.integers(-1060, 1000))),
+    Invariant(itself, _single),
+    Invariant(range_, _with_value(_single, st.sampled_from([1, 3, -7, 0.1]))),
+    Invariant(zero, _single),
+    Invariant(axes, _with_value(_ordinary, st.integers(0, 1000))),
+    Invariant(factor, _with_value(_ordinary, st.floats(1 / 64, 64))),
+    Invariant(power_of_two, _with_value(_ordinary, st.integers(-140, 120)
+                                        | st.integers(-1060, 1000))),
     Invariant(every_scale, pairs().map(_not_zero)),
-    Invariant(nan, _one))
+    Invariant(nan, _single))

@@ -54,9 +54,10 @@ def vectors(dtype: type | None = None, low: int | None = None, high: int | None 
 def pairs(dtype: type | None = None, low: int | None = None, high: int | None = None,
           max_dim: int = 6) -> Strategy[tuple[np.ndarray, np.ndarray]]:
     """Two vectors (D,) of one type; sometimes the second differs in its last component only."""
-    def pair(t, D):
-        vector = _vector(t, D, low, high)
-        near = st.builds(lambda a, x: (a, np.append(a[:-1], x)), vector, components(t, low, high))
+    def pair(dtype, D):
+        vector = _vector(dtype, D, low, high)
+        last = components(dtype, low, high)
+        near = st.builds(lambda a, x: (a, np.append(a[:-1], x)), vector, last)
         return st.one_of(st.tuples(vector, vector), near)
     return st.tuples(_types(dtype), st.integers(1, max_dim)).flatmap(lambda x: pair(*x))
 
@@ -75,11 +76,11 @@ def batches(draw, dtype: type | None = None, max_rows: int = 5, max_dim: int = 4
 
     A single array for tables=1, else a tuple.
     """
-    t = draw(_types(dtype))
+    dtype = draw(_types(dtype))
     N, D = draw(st.integers(1, max_rows)), draw(st.integers(1, max_dim))
-    row = _vector(t, D, -8, 0, 8).map(lambda x: x if x.any() else np.ones_like(x))
-    made = tuple(np.array(draw(st.lists(row, min_size=N, max_size=N))) for _ in range(tables))
-    return made[0] if tables == 1 else made
+    row = _vector(dtype, D, -8, 0, 8).map(lambda x: x if x.any() else np.ones_like(x))
+    drawn = tuple(np.array(draw(st.lists(row, min_size=N, max_size=N))) for _ in range(tables))
+    return drawn[0] if tables == 1 else drawn
 
 
 def _types(dtype):
@@ -151,5 +152,5 @@ def texts(max_size: int = 20) -> Strategy[str]:
     """
     parts = st.one_of(st.sampled_from(WORDS), st.sampled_from(SCRAPS))
     spaced = st.lists(st.tuples(parts, st.sampled_from([" ", "", "  "])), max_size=max_size // 2)
-    return st.one_of(spaced.map(lambda pairs: "".join(part + space for part, space in pairs)),
+    return st.one_of(spaced.map(lambda drawn: "".join(part + space for part, space in drawn)),
                      st.text(st.characters(exclude_categories=["Cs"]), max_size=max_size))

@@ -84,12 +84,12 @@ def deterministic(subject, text):
     equal(f"encode({text!r}), called again", subject.ids(text), first)
 
 
-def empty_text(subject, nothing):
+def empty_text(subject, text):
     """The empty text has only the tokens that surround every text, such as [CLS].
 
     Bound: exact.
     """
-    special = subject.ids(nothing)
+    special = subject.ids(text)
     equal(f"decode({special})", subject.decode(special).strip(), "")
 
 
@@ -125,12 +125,12 @@ def cut(subject, text, room):
     Bound: exact.  max_length counts the tokens around the text.
     """
     whole, special = subject.ids(text), subject.ids("")
-    most = len(special) + room
-    found = [int(i) for i in subject.encode_cut(text, most)]
+    max_length = len(special) + room
+    found = [int(i) for i in subject.encode_cut(text, max_length)]
     end = next(n for n in range(len(special), -1, -1)                # the number of closing tokens
                if special[len(special) - n:] == whole[len(whole) - n:])
-    wanted = _allowed_cuts(whole, min(most, len(whole)), end)
-    require(found in wanted, f"encode_cut({text!r}, {most}) = {found}", f"{wanted[0]}")
+    allowed = _allowed_cuts(whole, min(max_length, len(whole)), end)
+    require(found in allowed, f"encode_cut({text!r}, {max_length}) = {found}", f"{allowed[0]}")
 
 
 def offsets_in_text(subject, text):

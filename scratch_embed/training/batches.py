@@ -33,6 +33,17 @@ def batches(N: int, batch_size: int, steps: int, seed: int, start: int = 0
             yield step + 1, order[at:at + batch_size]
 
 
+def unused(N: int, batch_size: int, steps: int, seed: int) -> np.ndarray:
+    """The indices of the examples that batches() does not yield in `steps` steps, in order.
+
+    Of a run of more than two epochs, only the first two are looked at.
+    """
+    seen = np.zeros(N, bool)
+    for _, numbers in batches(N, batch_size, min(steps, 2 * (N // min(batch_size, N))), seed):
+        seen[numbers] = True
+    return np.flatnonzero(~seen)
+
+
 class Chunk(NamedTuple):
     """Sentences of a text that one call of a kernel processes."""
 

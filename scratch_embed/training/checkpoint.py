@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.json_files import Fields, parse
-from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.numerics.json_files import Fields, parse, show
+from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.numerics.settings import json_value
 
 FORMAT, VERSION = "scratch_embed training", "2"
 LOSSES, ROWS = "session/losses", "session/rows"
+LENGTHS = "epochs", "steps"        # the settings that a resumed run may increase
+MOST = 2**62                       # complete steps, chunks or losses
 
 
 class Checkpoint(NamedTuple):
@@ -33,6 +36,20 @@ class Checkpoint(NamedTuple):
     path: str | os.PathLike
     resume: bool = False
     every: float = 60.0
+
+
+class Saved(NamedTuple):
+    """What a checkpoint says about its run, read without the arrays."""
+
+    settings: Mapping[str, Any]    # as JSON values
+    done: int                      # complete epochs, or steps
+    total: int                     # epochs, or steps, of the whole run
+    unit: str                      # "epochs" or "steps"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.done >= self.total > 0
 
 
 class Progress(NamedTuple):
@@ -68,12 +85,10 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
     version, or with other tensors than `state`.
     """
     tensors, metadata = read_safetensors(path)
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise FormatError(path, "metadata", _wrong_format(metadata))
-    _require_same(path, parse(path, "settings", metadata.get("settings", "").encode()), settings)
-    values = parse(path, "progress", metadata.get("progress", "").encode())
-    fields = Fields(path, values, "progress")
-    loss, done = (fields.number(name, 0.0) for name in ("loss", "done"))
+    saved, fields = _parse(path, metadata)
+    _require_same(path, saved, {**dict.fromkeys(saved), **settings})
+    loss, done = (_number(fields, name) for name in ("loss", "done"))
+    epoch, chunk, count = (fields.whole(name, 0, most=MOST) for name in ("epoch", "chunk", "count"))
     expected = {name: (array.shape, array.dtype) for name, array in state.items()}
     for name, array in tensors.items():
         if name in (LOSSES, ROWS) and array.ndim == 1 + (name == ROWS and array.size > 0):
@@ -86,12 +101,65 @@ def read_checkpoint(path: str | os.PathLike, state: Mapping[str, np.ndarray], se
         if (tensors[name].shape, tensors[name].dtype) != (shape, dtype):
             raise FormatError(path, name, f"expected {dtype} of shape {shape}, found "
                                           f"{tensors[name].dtype} of shape {tensors[name].shape}")
-    progress = Progress(tensors[LOSSES].tolist(), tensors[ROWS].tolist(),
-                        fields.whole("epoch", 0), fields.whole("chunk", 0), float(loss),
-                        fields.whole("count", 0), float(done))
+    most = next((settings[name] for name in LENGTHS if name in settings), MOST)
+    if not len(tensors[LOSSES]) == epoch <= most:
+        raise FormatError(path, LOSSES, f"expected {epoch} losses, one for each complete epoch or "
+                                        f"step, at most {most}, found {len(tensors[LOSSES])}")
+    progress = Progress(tensors[LOSSES].tolist(), tensors[ROWS].tolist(), epoch, chunk, loss,
+                        count, done)
     for name, array in state.items():
         array[...] = tensors[name]
     return progress
+
+
+# ---- before the work ----------------------------------------------------------------------------
+
+def read_saved(path: str | os.PathLike) -> Saved:
+    """Read what a checkpoint says about its run.  FormatError if it is not a checkpoint."""
+    settings, progress = _parse(path, read_header(path)[1])
+    unit = next((name for name in LENGTHS if name in settings), LENGTHS[0])
+    total = Fields(path, settings, "settings").whole(unit, 0, default=0)
+    return Saved(settings, progress.whole("epoch", 0, most=MOST), total, unit)
+
+
+def require_replaceable(path: str | os.PathLike) -> None:
+    """Raise FileExistsError unless the file is the checkpoint of a finished run."""
+    try:
+        saved = read_saved(path)
+    except FormatError as error:
+        raise FileExistsError(f"{path} exists already, and is not a checkpoint of a finished run, "
+                              f"which could be replaced ({error}); choose another name") from None
+    if not saved.finished:
+        raise FileExistsError(f"{path} exists already: resume it (it holds {saved.done:,} of "
+                              f"{saved.total:,} {saved.unit}), or delete it, or choose another "
+                              "name for a new run")
+
+
+def require_same(path: str | os.PathLike, saved: Saved, settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for the first of these settings in which a run may not resume.
+
+    So the settings that are known before the text is read are checked before it is read.
+    """
+    _require_same(path, saved.settings, json_value(settings))
+
+
+# ---- parts --------------------------------------------------------------------------------------
+
+def _parse(path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], Fields]:
+    """The settings, and the fields of the progress."""
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        raise FormatError(path, "metadata", _wrong_format(metadata))
+    settings = parse(path, "settings", metadata.get("settings", "").encode())
+    progress = parse(path, "progress", metadata.get("progress", "").encode())
+    return settings, Fields(path, progress, "progress")
+
+
+def _number(fields, name):
+    """A number of the progress, as a float."""
+    value = fields.number(name, 0.0)
+    if abs(value) > 1e300:                         # a whole number may be too large for a float
+        raise fields.fault(name, "a number up to 1e300", show(value))
+    return float(value)
 
 
 def _wrong_format(metadata: Mapping[str, str]) -> str:
@@ -106,9 +174,16 @@ def _wrong_format(metadata: Mapping[str, str]) -> str:
 
 
 def _require_same(path, saved: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first setting in which a run differs from its checkpoint."""
-    for name in {**settings, **saved}:
-        was, now = saved.get(name), settings.get(name)
-        if was != now:
-            raise ValueError(f"{path}: cannot resume, {name} was {was!r:.40} and is {now!r:.40} "
-                             "now; use the old value, or another checkpoint file")
+    """Raise ValueError for the first setting that differs from the checkpoint's.
+
+    Only the length of the run may differ, if it is larger than before.
+    """
+    for name, now in settings.items():
+        was = saved.get(name)
+        grown = name in LENGTHS and type(was) is int and type(now) is int and was < now
+        if was == now or grown:
+            continue
+        advice = (f"a run can be given more {name}, not fewer" if name in LENGTHS else
+                  "use the old value, or another checkpoint file")
+        raise ValueError(f"{path}: cannot resume, {name} was {was!r:.40} and is {now!r:.40} now; "
+                         f"{advice}")

@@ -50,6 +50,7 @@ from scratch_embed.training.checkpoint import (
     Checkpoint,
     Progress,
     read_checkpoint,
+    require_replaceable,
     write_checkpoint,
 )
 
@@ -80,11 +81,13 @@ def session(state: Mapping[str, np.ndarray], settings: Mapping[str, Any],
 
     state     {name: array}: the arrays of the run; training changes them in place
     settings  values that a resumed run must have in common with its checkpoint, of types that
-              json_value() accepts
+              json_value() accepts; but "epochs" or "steps" may grow: the run goes on to the new
+              end, with the learning rates that a run of that length has from there on
     total     the length of the progress bar, in `unit`
     Raises    ValueError for invalid workers or seed, or for a setting that differs from the
               checkpoint's,
-              FileExistsError for a checkpoint that exists if resume is False,
+              FileExistsError if the file exists and resume is False, unless it is the
+              checkpoint of a finished run: that is replaced,
               FormatError for a file that is not a checkpoint of this run,
               TrainingDiverged if the loss or an array is not finite
     """
@@ -116,10 +119,10 @@ class Session:
         if checkpoint:                             # once: it computes digests of the data
             self.settings = json_value(settings)
         if checkpoint and os.path.exists(checkpoint.path):
-            if not checkpoint.resume:
-                raise FileExistsError(f"{checkpoint.path} exists already: resume it, if it is "
-                                      "this run's, or use another file to start a new run")
-            self.progress = read_checkpoint(checkpoint.path, state, self.settings)
+            if checkpoint.resume:
+                self.progress = read_checkpoint(checkpoint.path, state, self.settings)
+            else:
+                require_replaceable(checkpoint.path)
 
     def open(self, total: float | None, unit: str) -> None:
         """Show the progress bar; until the run ends, Ctrl-C waits for the end of a step."""

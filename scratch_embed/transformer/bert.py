@@ -19,8 +19,8 @@ Differs   Sequences are packed, not padded; only attention and positions depend 
           training and are not saved.
 Read next transformer/masked_lm.py (its pre-training), transformer/pooling.py (sentence vectors)
 
-The norm follows each residual connection ("post-norm"), as in 2017; from GPT-2 on models normalise
-the input of each sublayer ("pre-norm", nn/layers.py).
+The norm follows each residual connection ("post-norm"), as in Vaswani et al.; GPT-2 and most later
+language models normalise the input of each sublayer instead ("pre-norm", nn/layers.py).
 """
 import os
 from collections.abc import Callable
@@ -206,7 +206,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 # ---- the heads -----------------------------------------------------------------------------------
 
 def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
-    """The logits of the masked tokens.  x: (M, D) -> (M, V).  Uses DECODER if p has it."""
+    """The logits of the masked tokens.  x: (M, D) -> (M, V).  E: DECODER, if p has it."""
     E = DECODER if DECODER in p else TABLE
     u, back_u = linear(x, p, "mlm.dense")
     f, back_f = config.activation(u)

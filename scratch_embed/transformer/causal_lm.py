@@ -10,10 +10,10 @@ Read next transformer/gpt2.py and transformer/mistral.py (the models), transform
           (BERT's loss, which predicts tokens within the text)
 
 Why does this train a model of whole texts?  p(text) = Π_i p(token i | tokens before it) for any
-distribution, so the sum above is −log p(text | its first token).  e^L is the perplexity: the model
-is as uncertain as a choice among e^L equally probable tokens.  One forward pass gives all t − 1
-predictions, because in a causal model vector i does not depend on token i + 1.  The first token is
-not predicted, because no vector precedes it.
+distribution, so M L is the sum of −log p(text | its first token) over the texts.  e^L is the
+perplexity: the model is as uncertain as a choice among e^L equally probable tokens.  One forward
+pass gives all t − 1 predictions, because in a causal model vector i does not depend on token i + 1.
+The first token is not predicted, because no vector precedes it.
 """
 from collections.abc import Callable
 from typing import Protocol

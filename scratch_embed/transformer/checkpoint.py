@@ -36,7 +36,7 @@ from scratch_embed.numerics.safetensors import (
 )
 
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
-NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a part of a dotted name that is a number
+NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a number between two dots, or before the first
 FLOATS = ("F64", "F32", "F16", "BF16")
 CONVERT = ("reading it can run code, so it is not read; if you trust it, convert it with torch "
            'and safetensors, in that folder: python -c "import torch, safetensors.torch as s; '
@@ -56,7 +56,7 @@ class Renames(NamedTuple):
     names: Mapping[str, str]               # {ours: the original's}; if several have one original
     #                                        name, they are its parts, in this order along axis 0
     prefix: str = ""                       # optional prefix of the names: "bert."
-    bare: tuple[str, ...] = ()             # names that begin so have no prefix
+    bare: tuple[str, ...] = ()             # names that begin with one of these have no prefix
     transposed: tuple[str, ...] = ()       # the original's matrices that are (in, out)
     older: Mapping[str, str] = {}          # {end of a name in older files: its end today}
     tied: Mapping[str, str] = {}           # {the original's second name: ours}, of the same tensor
@@ -112,7 +112,7 @@ def _numbered(name):
 
 
 class Group(NamedTuple):
-    """The tensors of ours that one original tensor contains, and the shape of the original."""
+    """Our tensors that one original tensor contains, and the shape of the original tensor."""
 
     ours: tuple[str, ...]
     shape: tuple[int, ...]
@@ -219,7 +219,8 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
               not finite, or for a tied tensor that is stored twice with different numbers
     """
     expected = groups(tensors, renames)
-    tied = {copy: of for copy, of in renames.tied.items() if of in tensors and copy not in expected}
+    tied = {copy: ours for copy, ours in renames.tied.items()
+            if ours in tensors and copy not in expected}
     originals = _match_names(weights, expected, tied, renames, what)
     known = {name: tensor for name, tensor in tensors.items()
              if renames.original(name) in originals.values()}
@@ -243,10 +244,11 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
                 raise FormatError(path, f"tensor {show(name)}", "expected finite numbers, found "
                                   f"nan, inf or one beyond {np.dtype(dtype)}")
     for name, tensor in copies.items():
-        of = tied[originals[name]]
-        if not np.array_equal(tensor, p[of]):
+        ours = tied[originals[name]]
+        if not np.array_equal(tensor, p[ours]):
             raise FormatError(weights.files[name], f"tensor {show(name)}", "expected the numbers "
-                              f"of {renames.original(of)}, to which it is tied here, found others")
+                              f"of {renames.original(ours)}, to which it is tied here, found "
+                              "others")
     return p
 
 
@@ -263,7 +265,7 @@ def _fill(p, names, tensor):
 def _match_names(weights, expected, tied, renames, what):
     """Return {name in the file: original name}; raise FormatError for a missing or unknown one."""
     shapes = {theirs: group.shape for theirs, group in expected.items()}
-    shapes |= {copy: shapes[renames.original(of)] for copy, of in tied.items()}
+    shapes |= {copy: shapes[renames.original(ours)] for copy, ours in tied.items()}
     found = {}                                     # {the original's name: name in the file}
     for name, entry in weights.entries.items():
         path, place, theirs = weights.files[name], f"tensor {show(name)}", renames.canonical(name)
@@ -278,9 +280,9 @@ def _match_names(weights, expected, tied, renames, what):
             raise FormatError(path, place, f"expected floats of shape {shapes[theirs]}, as "
                               f"config.json says, found {entry.dtype} of shape {entry.shape}")
         found[theirs] = name
-    for copy, of in tied.items():                  # of two tied names, a file may have either
-        if copy in found and renames.original(of) not in found:
-            found[renames.original(of)] = found.pop(copy)
+    for copy, ours in tied.items():                # a file may have either of two tied names
+        if copy in found and renames.original(ours) not in found:
+            found[renames.original(ours)] = found.pop(copy)
     absent = tuple(head for head in renames.optional
                    if not any(theirs.startswith(head) for theirs in found))
     missing = [theirs for theirs in expected
@@ -325,9 +327,9 @@ def write_model(folder: str | os.PathLike, p: Params, tensors: Tensors, renames:
     """
     need = {name: tensor.shape for name, tensor in tensors.items()}
     if need != p.shapes:
-        odd = sorted(set(need.items()) ^ set(p.shapes.items()))
+        differing = sorted(set(need.items()) ^ set(p.shapes.items()))
         raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
-                         f"these differ: {show(odd)}")
+                         f"these differ: {show(differing)}")
     with replaced_together(folder, "config.json") as temporary:
         write_tensors(temporary, p, renames, prefixed)
         write_json(os.path.join(temporary, "config.json"), {**fields, "dtype": str(p.flat.dtype)})

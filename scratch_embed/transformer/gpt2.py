@@ -28,7 +28,7 @@ text.
 Why pre-norm?  x and y are connected by a plain sum, dx = dy + ..., so the gradient reaches the
 embeddings through any number of layers, and training needs little warmup.  But the sum grows with
 the 2L sublayers.  So the last matrix of each sublayer, Wₒ or W₂, starts smaller by 1/√(2L), which
-keeps the variance of the sum at that of one term; and a final norm scales x before E.
+at first keeps the variance of the sum near that of one term; and a final norm scales x before E.
 """
 import os
 from collections.abc import Callable
@@ -79,7 +79,10 @@ NAMES = Renames({                  # {ours: the original's}, see transformer/che
 
 
 class Config(NamedTuple):
-    """The sizes of a model, and its activation.  GPT-2 small: 50257, 768, 12, 12, 3072, 1024."""
+    """The sizes of a model, and its activation.
+
+    GPT-2 small, in this order: 50257, 768, 12, 12, 3072, 1024.
+    """
 
     vocab: int                     # V
     dim: int = 128                 # D
@@ -228,7 +231,7 @@ def config_fields(config: Config) -> dict:
         raise ValueError("activation: config.json has names for gelu and gelu_tanh of "
                          f"nn/activations.py, got {config.activation}")
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
-    if config.vocab <= 50256:          # transformers' default for both is 50256, here not a row
+    if config.vocab <= 50256:          # transformers' default, 50256, would have no row here
         sizes |= {"bos_token_id": None, "eos_token_id": None}
     return {"model_type": "gpt2", **sizes, "n_inner": config.ff, "activation_function": names[0],
             "layer_norm_epsilon": config.eps, "scale_attn_weights": True,

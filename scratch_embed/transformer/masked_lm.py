@@ -6,9 +6,10 @@ Equation  masked LM      L = −1/M Σ_{masked t} log softmax(mlm_head(x_t))[ori
           next sentence  L = −1/N Σ_n log softmax(next_sentence(x_[CLS]))[B follows A: 0, else: 1]
 Shapes    x (T, D) token vectors; masked_positions (M,) rows of x; logits (M, V)
 Cost      the encoder's, and 6 M V D operations for the head, which computes masked rows only
-Differs   Masks are drawn anew in every step (RoBERTa's way); BERT's data had ten fixed ones.
+Differs   Masks are drawn anew in every step, as in RoBERTa; BERT's data has ten fixed masks.
           Sequences keep their lengths; BERT pads or cuts them to 128 or 512.  Clipping, decay and
-          schedule are BERT's; bias correction, which BERT's code lacks, is on (nn/optim.py).
+          the form of the schedule are BERT's; bias correction, which BERT's code lacks, is on
+          (nn/optim.py).
 Read next transformer/pooling.py, sentences/simcse.py (from token vectors to sentence vectors)
 
 Why 80/10/10?  A chosen token is replaced by [MASK] in 80 % of cases, by a random token in 10 %, and
@@ -103,7 +104,7 @@ class Masking(NamedTuple):
     mask: int                      # the id of [MASK]
     special: tuple[int, ...]       # ids that are never chosen: [CLS], [SEP] ...
     share: float = 0.15            # share of a sequence's tokens to choose, at least one
-    masked: float = 0.8            # share of the chosen ones to replace by [MASK]
+    masked: float = 0.8            # share of the chosen tokens to replace by [MASK]
     random: float = 0.1            # share to replace by a random token; the rest are kept
 
 
@@ -111,8 +112,8 @@ def mask_tokens(batch: Packed, masking: Masking, V: int, rng: np.random.Generato
                 next_sentence_labels: np.ndarray | None = None) -> Examples:
     """Choose max(1, round(share · length)) tokens of every sequence at random, and mask them.
 
-    Special tokens are never chosen, so a sequence with few others has fewer.
-    V: random tokens are drawn from the ids 0..V−1.
+    Special tokens count in the length, but are never chosen: if fewer other tokens are left, all of
+    them are.  V: random tokens are drawn from all ids 0..V−1.
     """
     ids, offsets, types = batch
     T, lengths = len(ids), np.diff(offsets)
@@ -188,7 +189,7 @@ def train_step(examples: Examples, p: Params, config: Config, dropouts: list[Dro
     masked_tokens = max(1, len(examples.masked_positions))    # 0 in a batch of special tokens
     parts, pairs = split(examples, len(grads)), len(examples.batch.offsets) - 1
 
-    def of_share(worker):
+    def share_loss(worker):
         grads[worker].flat[:] = 0
         if worker >= len(parts):                              # fewer parts than workers
             return 0.0
@@ -196,7 +197,7 @@ def train_step(examples: Examples, p: Params, config: Config, dropouts: list[Dro
                                      masked_tokens, pairs)
         backward(grads[worker])
         return loss
-    return sum(map(of_share, range(len(grads))))
+    return sum(map(share_loss, range(len(grads))))
 
 
 def split(examples: Examples, workers: int) -> list[Examples]:

@@ -16,20 +16,21 @@ Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d operations per layer, for seq
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Mistral.load reads them.  Mistral is not in families.py, because this package has no
           tokenizer for it.
-Differs   Sequences are packed, not padded.  The window saves no time (nn/attention.py).  Rotation
+Differs   Sequences are packed, not padded.  All scores are computed, with a window too
+          (nn/attention.py).  Rotation
           angles are float64, in transformers float32 (nn/rotary.py).  Initial weights are normal
           with standard deviation 0.02, as in transformers; the paper does not say.  Dropout is
           applied to the attention weights only, as in transformers.  The model does not enforce
           max_length, because it has no table of positions.  Scaled RoPE (linear, yarn) is refused.
-Read next transformer/gpt2.py (the same architecture in 2019), transformer/causal_lm.py (the loss)
+Read next transformer/gpt2.py (the parts of 2019), transformer/causal_lm.py (the loss)
 
-Why each part?  RMSNorm: the division by the norm is the part of layer norm that matters; the mean
-and the bias are left out without loss of quality.  Rotary: scores depend on distances, not on
-positions, and there are no position embeddings to train.  Grouped queries: for each new token,
-generation reads k and v of all earlier ones; G heads instead of H need G/H of that memory.  SwiGLU:
-a gate for each hidden unit, see nn/activations.py.  Sliding window: a token mostly needs near
-tokens.  One layer reaches w − 1 tokens back, L layers L (w − 1): Mistral 7B with w = 4096 and
-L = 32 reaches 131,000, while only w tokens' k and v are stored.
+Why each part?  RMSNorm: in the experiments of Zhang & Sennrich, layer norm without the mean and the
+bias is as good.  Rotary: of the positions, scores depend on differences only, and there are no
+position embeddings to train.  Grouped queries: for each new token, generation reads k and v of all
+earlier ones; G heads instead of H need G/H of that memory.  SwiGLU: a gate for each hidden unit,
+see nn/activations.py.  Sliding window: a token mostly needs near tokens.  One layer reaches w − 1
+tokens back, L layers L (w − 1): Mistral 7B with w = 4096 and L = 32 reaches 131,000, while
+generation stores k and v of w tokens per layer.
 """
 import os
 from typing import NamedTuple
@@ -81,7 +82,9 @@ NAMES = Renames({                  # {ours: the original's}, see transformer/che
 
 
 class Config(NamedTuple):
-    """The sizes of a model.  Mistral 7B: 32000, 4096, 32, 32, 8, 128, 14336, 32768, 4096."""
+    """The sizes of a model.  Mistral 7B, in this order: 32000, 4096, 32, 32, 8, 128, 14336,
+    32768, 4096.
+    """
 
     vocab: int                     # V
     dim: int = 128                 # D

@@ -4,10 +4,10 @@ Paper     Reimers & Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Sia
           section 3 (cls, mean, max_); Muennighoff 2022, "SGPT" (weighted_mean).
 Equation  y_n = Σ_i w_i x_i over the t tokens i = 1 … t of sentence n:
           cls            w_1 = 1            the first token, [CLS]
-          last_token     w_t = 1            with causal attention, the only one that sees all tokens
+          last_token     w_t = 1            with causal attention, only it attends to all tokens
           mean           w_i = 1/t
           mean_sqrt_len  w_i = 1/√t         longer sentences have larger norms
-          weighted_mean  w_i = i / Σ_j j    with causal attention, later tokens see more
+          weighted_mean  w_i = i / Σ_j j    with causal attention, later tokens attend to more
           max_           y_nd = max_i x_id  the maximum of each dimension, in place of a sum
 Shapes    x (T, D) packed, offsets (N+1,) -> y (N, D), backward(dy) -> dx (T, D)
           skip: the first `skip` tokens of each sentence, a prompt, are left out; the rest keep i
@@ -18,8 +18,8 @@ Read next transformer/bert.py (which computes x), losses/infonce.py (a loss of y
 
 Why is [CLS] poor until a loss trains it?  Its token and position are the same in every text; only
 attention can add what differs.  Untrained attention adds little: the mean cosine of two texts is
-1.00, see below.  Masked LM does not train it either, because [CLS] is never masked, so no
-prediction reads its vector.  (BERT's next-sentence loss reads it, for one yes-or-no question.)
+1.00, see below.  Masked LM does not train [CLS] either: it is never masked, so no prediction reads
+its final vector.  (BERT's next-sentence loss reads it, for one yes-or-no question.)
 `python bench/sentences/pooling.py` prints, over 5 seeds, ± one standard deviation:
                             untrained      masked LM     SimCSE, 300 steps
     nDCG@10, %      cls     9.2 ± 0.9      4.0 ± 0.4      5.5 ± 0.7      random vectors   3.9 ± 0.3
@@ -29,7 +29,7 @@ prediction reads its vector.  (BERT's next-sentence loss reads it, for one yes-o
 nDCG@10 measures the search for reports by questions; the mean cosine is over pairs of reports.
 Here masked LM alone leaves either pooling near random vectors, and 300 contrastive steps improve
 the mean far more than [CLS], which stays below the untrained network.  After masked
-LM on English the mean is the better one too (STS-B 58.0, [CLS] 26.8: bench/README.md).
+LM on English the mean is better too (STS-B: mean 58.0, [CLS] 26.8: bench/README.md).
 
 Gradient.  For a weighted sum ∂L/∂x_i = w_i ∂L/∂y, the same direction for all tokens.  For max_ each
 dimension of ∂L/∂y goes to the token with the maximum, on a tie to the first.

@@ -170,14 +170,15 @@ class Classifier:
                      for found in self._ranked(self._read(texts), k, threshold)]
         return predicted[0] if isinstance(texts, str) else predicted
 
-    def test(self, source: Lines, k: int = 1, threshold: float = 0.0) -> Quality:
+    def test(self, source: Lines | Labelled, k: int = 1, threshold: float = 0.0) -> Quality:
         """Precision and recall of the k most likely labels on labelled lines.
 
-        source: as for read_labelled.  As in the original, every label of every example has the same
-        weight, and lines without a known label are left out; `unseen` counts unknown labels.
+        source: as for read_labelled, or its result.  As in the original, every label of every
+        example has the same weight, and lines without a known label are left out; `unseen` counts
+        unknown labels.
         Raises a ValueError that names a line without a label.
         """
-        lines = read_labelled(source)
+        lines = source if isinstance(source, Labelled) else read_labelled(source)
         number = {label: i for i, label in enumerate(self.labels)}
         true = [number.get(label, -1) for label in lines.labels]
         offsets, targets = lines.targets.offsets, np.array(true)[lines.targets.ids]
@@ -189,6 +190,18 @@ class Classifier:
                 right += sum(label in gold for label, _ in found)
         return Quality(examples, right / predicted if predicted else np.nan,
                        right / known if known else np.nan, int((targets < 0).sum()))
+
+    def majority(self, source: Lines | Labelled) -> float:
+        """The P@1 of always predicting the most frequent label of the training text.
+
+        source: as for test(), which leaves out the same lines
+        """
+        lines = source if isinstance(source, Labelled) else read_labelled(source)
+        known = [label in set(self.labels) for label in lines.labels]
+        first = [label == self.labels[0] for label in lines.labels]
+        per_line = [np.maximum.reduceat(np.array(of_label)[lines.targets.ids],
+                                        lines.targets.offsets[:-1]) for of_label in (known, first)]
+        return float(per_line[1].sum() / max(1, per_line[0].sum()))
 
     # ---- a block of lines at a time ----------------------------------------
 

@@ -50,6 +50,7 @@ from scratch_embed.words.pair_store import (
 
 i64, u64 = np.int64, np.uint64
 PAIRS = 200_000                    # pairs in one kernel call: a few milliseconds
+LONGEST_WINDOW = 1_000_000         # words
 DENSE = 2048                       # words of the dense block (pair_store.py): 32 MiB
 DENSE_BUDGET = 2**30               # bytes of the largest matrix (V, V): about 11,600 words
 
@@ -202,7 +203,7 @@ def _with_bar(chunks, words, size, progress):
 def _check(corpus, V, window, dense):
     """Raise a ValueError that names the first argument that is out of range."""
     require_whole("V", V, 0, 2**31)
-    require_whole("window", window, 1, 1_000_000)
+    require_whole("window", window, 1, LONGEST_WINDOW)
     require_whole("dense", dense, 0, 1_000_000)
     if len(corpus.ids) and not 0 <= corpus.ids.min() <= corpus.ids.max() < V:
         raise ValueError(f"corpus: expected word numbers in 0..{V - 1}, got {corpus.ids.min()}.."

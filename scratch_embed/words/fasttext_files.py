@@ -33,7 +33,7 @@ import numpy as np
 
 from scratch_embed.numerics.checks import finite
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.files import atomic_write, open_binary
+from scratch_embed.numerics.files import atomic_write, open_binary, rewind
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.words.fasttext_header import (
@@ -112,8 +112,7 @@ def read_bin(source: str | os.PathLike | io.IOBase, errors: str = KEEP) -> BinMo
     Raises a FormatError that names the byte if the file is damaged or of another version.
     """
     with open_binary(source) as (file, path):
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
+        size = rewind(file, path)
         settings, V, L, n_tokens, version = read_header(path, file, size)
         seen, reader = set(), WordReader(path, errors)
         words, counts = _read_entries(path, file, V, WORD, n_tokens, reader, seen)

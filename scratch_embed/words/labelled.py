@@ -78,6 +78,14 @@ def read_texts(texts: Iterable[str]) -> Labelled:
     return _number(_blocks(texts))
 
 
+def count_word_ngrams(lines: Labelled, word_ngrams: int) -> int:
+    """The number of n-grams of 2 to word_ngrams words in all lines, with repetitions."""
+    lengths = np.diff(lines.tokens.offsets)
+    most = int(lengths.max(initial=0))
+    return sum(int(np.maximum(lengths - n + 1, 0).sum())
+               for n in range(2, min(word_ngrams, most) + 1))
+
+
 # ---- from lines to numbers --------------------------------------------------------------------
 
 def _blocks(lines: Iterable[str]) -> Iterator[bytes]:

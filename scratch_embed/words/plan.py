@@ -16,6 +16,7 @@ from scratch_embed.words.negative_sampling import AliasTable, alias_table, noise
 
 CHUNK_WORK = 30_000_000            # multiply-adds in one kernel call: about 20 ms
 SHORTEST_CHUNK = 100               # words; in a shorter one, the call would cost more than the work
+MOST_NEGATIVES = 10_000            # per pair: each costs as much as a pair; 5 to 20 are usual
 MIN_LR_RATIO = 1e-4                # word2vec.c: the final learning rate ÷ the first
 
 
@@ -81,7 +82,7 @@ def check_settings(settings: dict) -> None:
     """Raise a ValueError that names the first setting that is out of range."""
     for name in ("dim", "window", "epochs"):
         require_whole(name, settings[name], 1)
-    require_whole("negatives", settings["negatives"])
+    require_whole("negatives", settings["negatives"], 0, MOST_NEGATIVES)
     for name in ("sample", "lr", "power"):
         require_number(name, settings[name], 0, 1e38)        # finite as float32 too
     require_number("min_lr_ratio", settings["min_lr_ratio"], 0, 1)

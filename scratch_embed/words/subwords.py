@@ -166,6 +166,21 @@ def fnv_step(h, byte):
     return (h ^ (np.int64(byte) & ALL_32)) * FNV_PRIME & ALL_32
 
 
+def default_buckets(words: Sequence[str], min_n: int, max_n: int) -> int:
+    """Twice the number of different n-grams of these words, at most 2,000,000, as in the original.
+
+    Then 4 in 10 n-grams share their row, and a larger table would be mostly empty.  (An n-gram is
+    alone in its row with a probability of (1 − 1/2n)ⁿ, about e^(−1/2) = 0.61.)
+
+    >>> default_buckets(["aa"], 3, 3)                      # <aa, aa>
+    4
+    """
+    if max_n == 0:
+        return 1
+    rows = index_subwords(words, min_n, max_n, 2**31 - 1 - len(words)).rows
+    return min(NGrams().buckets, max(1, 2 * len(np.unique(rows[rows >= len(words)]))))
+
+
 def check_subwords(min_n: int, max_n: int, buckets: int) -> None:
     """Raise a ValueError that names the first of these settings that is out of range."""
     for name, value in (("min_n", min_n), ("max_n", max_n), ("buckets", buckets)):

@@ -57,7 +57,7 @@ from scratch_embed.words.fasttext_header import Settings
 from scratch_embed.words.huffman import NO_TREE, Tree
 from scratch_embed.words.labelled import Labelled, Lines, read_labelled
 from scratch_embed.words.negative_sampling import AliasTable, alias_table, noise_distribution
-from scratch_embed.words.plan import chunk_words
+from scratch_embed.words.plan import MOST_NEGATIVES, chunk_words
 from scratch_embed.words.softmax import softmax_step
 from scratch_embed.words.subwords import NGrams, needed_buckets
 from scratch_embed.words.word2vec import draw_targets, loss_and_grad, sgns_step
@@ -291,6 +291,6 @@ def check_settings(settings: dict) -> None:
                          f"{method!r}")
     for name in ("dim", "epochs"):
         require_whole(name, settings[name], 1)
-    require_whole("negatives", negatives, int(LOSS[method] == "ns"))
+    require_whole("negatives", negatives, int(LOSS[method] == "ns"), MOST_NEGATIVES)
     require_number("lr", settings["lr"], 0, 1e38)
     needed_buckets(NGrams(settings["min_n"], settings["max_n"], settings["buckets"]))

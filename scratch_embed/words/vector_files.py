@@ -37,7 +37,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.files import GZIP_MAGIC, atomic_write, open_binary
+from scratch_embed.numerics.files import GZIP_MAGIC, atomic_write, open_binary, rewind
 from scratch_embed.numerics.safetensors import begins_like_safetensors
 from scratch_embed.words.fasttext_header import begins_like_fasttext
 from scratch_embed.words.tables import (
@@ -160,7 +160,7 @@ def read_word2vec_binary(path: str | os.PathLike, errors: str = KEEP
 def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors: np.ndarray
                           ) -> None:
     """Write word2vec's binary format.  words: V strings without white space, vectors: (V, D)."""
-    vectors = check_table(words, vectors)
+    vectors = check_table(words, vectors).astype("<f4", copy=False)
     refuse_spaces(words)
     first = b"".join(map(_binary_row, words[:10], vectors[:10]))       # 32 * D bytes or more
     if _looks_like_text(io.BufferedReader(io.BytesIO(first)), vectors.shape[1]):
@@ -174,7 +174,7 @@ def write_word2vec_binary(path: str | os.PathLike, words: Sequence[str], vectors
 
 
 def _binary_row(word, vector):
-    return word_bytes(word) + b" " + vector.astype("<f4").tobytes()
+    return word_bytes(word) + b" " + vector.tobytes()
 
 
 # ---- GloVe, text -----------------------------------------------------------
@@ -246,8 +246,7 @@ _SIZES = re.compile(rb"([0-9]+) ([0-9]+) ?\r?\n")
 def _plain_bytes(path):
     """Yield the file, decompressed if necessary, after a byte order mark; and its size so."""
     with open_binary(path) as (file, _):
-        size = file.seek(0, os.SEEK_END)           # a damaged gzip file is detected here
-        file.seek(0)
+        size = rewind(file, path)
         if size == 0:
             raise FormatError(path, "byte 0", "expected word vectors, found an empty file")
         if file.peek(3)[:3] == BYTE_ORDER_MARK:

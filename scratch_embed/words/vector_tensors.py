@@ -41,9 +41,10 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def vocabulary_beside(path: str | os.PathLike) -> str:
-    """The path of the words of x.safetensors: x.vocab.txt in the same folder."""
+    """The path of the words of x.safetensors or x.npy: x.vocab.txt in the same folder."""
     stem, suffix = os.path.splitext(path)
-    return (stem if suffix.lower() == ".safetensors" else os.fspath(path)) + ".vocab.txt"
+    own = suffix.lower() in (".safetensors", ".npy")
+    return (stem if own else os.fspath(path)) + ".vocab.txt"
 
 
 # ---- writing ---------------------------------------------------------------
@@ -56,7 +57,7 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
     vectors: (V, D), finite in float32.  tokenizer: read_tokenizer reads it.
     """
     vectors = check_table(words, vectors)
-    listed = b"".join(map(_line, words))
+    listed = b"".join(map(vocabulary_line, words))
     with held_interrupt(), atomic_write(vocabulary_beside(path)) as file:
         file.write(listed)
         file.flush()
@@ -68,7 +69,8 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
                           checksum=True)
 
 
-def _line(word):
+def vocabulary_line(word: str) -> bytes:
+    """A word and its \\n, in bytes.  ValueError for an empty word or one with a line end."""
     if not word or "\n" in word or "\r" in word:
         raise ValueError(f"cannot write the word {word!r}: the vocabulary has one word per line, "
                          "so a word must not be empty or contain a line end")
@@ -89,10 +91,10 @@ def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathL
                 is missing, ValueError that lists the tables if `name` does not select one
     """
     vocab_path = vocabulary_beside(path) if vocab_path is None else os.fspath(vocab_path)
-    listed = _read_vocabulary(path, vocab_path)    # first, since it is small and may be missing
+    listed = read_vocabulary(path, vocab_path)    # first, since it is small and may be missing
     name = _choose_table(path, name)
     tensors, metadata = read_safetensors(path, [name])
-    words = _split_words(path, vocab_path, listed, metadata.get("vocabulary_sha256"),
+    words = split_words(path, vocab_path, listed, metadata.get("vocabulary_sha256"),
                          errors)
     vectors = tensors[name]
     where = f"tensor {name!r}"
@@ -142,7 +144,7 @@ def _choose_table(path, name):
     return name
 
 
-def _read_vocabulary(path, vocab_path):
+def read_vocabulary(path: str | os.PathLike, vocab_path: str | os.PathLike) -> bytes:
     """Read the file of words.  -> its bytes"""
     try:
         with open(vocab_path, "rb") as file:
@@ -152,7 +154,8 @@ def _read_vocabulary(path, vocab_path):
                                 f"{vocab_path}; give another with vocab_path") from None
 
 
-def _split_words(path, vocab_path, data, digest, errors=KEEP):
+def split_words(path: str | os.PathLike, vocab_path: str | os.PathLike, data: bytes,
+                digest: str | None = None, errors: str = KEEP) -> list[str]:
     """Split the bytes of a vocabulary into words.  FormatError for another digest than `digest`."""
     found = hashlib.sha256(data).hexdigest()
     if digest is None:                             # other programs may write a byte order mark

@@ -36,6 +36,7 @@ from scratch_embed.space.neighbours import nearest
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.word_tokenizer import WordTokenizer
 from scratch_embed.words.tables import KEEP
+from scratch_embed.words.vector_arrays import read_vectors_npy, write_vectors_npy
 from scratch_embed.words.vector_files import (
     read_vectors,
     write_word2vec_binary,
@@ -72,6 +73,7 @@ WRITERS: dict[str, Callable] = {   # ending of the file -> the function that wri
     ".txt": write_word2vec_text,
     ".bin": write_word2vec_binary,
     ".safetensors": write_vectors_safetensors,
+    ".npy": write_vectors_npy,
     "": write_word2vec_text,
 }
 
@@ -137,18 +139,19 @@ class WordVectors:
     def load(cls, path: str | os.PathLike, errors: str = KEEP) -> "WordVectors":
         """Read a file of word2vec (text or binary), GloVe or fastText (.vec), gzip or plain.
 
-        If the name ends in .safetensors, read that file and the .vocab.txt beside it.
+        If the name ends in .safetensors or .npy, read that file and the .vocab.txt beside it.
         errors: for words that are not UTF-8; see words/tables.py.  By default their bytes are kept.
         """
         if ending_of(path) == ".safetensors":
             return cls(*read_vectors_safetensors(path, errors=errors), read_tokenizer(path))
-        return cls(*read_vectors(path, errors))
+        return cls(*(read_vectors_npy if ending_of(path) == ".npy" else read_vectors)(path,
+                                                                                      errors=errors))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the vectors, uncompressed, in the format for the ending of `path`.
 
-        .vec, .txt or none: word2vec's text format.  .bin: its binary format.  .safetensors: a
-        tensor, and the words in a .vocab.txt; only this format has a place for the tokenizer.
+        .vec, .txt or none: word2vec's text format.  .bin: its binary format.  .safetensors, .npy:
+        a table, and the words in a .vocab.txt; only .safetensors has a place for the tokenizer.
         ValueError for any other ending.
         """
         write = writer_for(path)

@@ -1,5 +1,6 @@
 """The ending of an output file is the format of its bytes, in every command that writes one."""
 import gzip
+import importlib.util
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scratch_embed.numerics.endings import by_ending, ending_of, listed
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.vector_arrays import read_vectors_npy
 from scratch_embed.words.vector_files import (
     read_glove_text,
     read_word2vec_binary,
@@ -38,7 +40,15 @@ def word_vectors(read):
 
 WORD2VEC = {".vec": word_vectors(read_word2vec_text), ".txt": word_vectors(read_word2vec_text),
             ".bin": word_vectors(read_word2vec_binary), "": word_vectors(read_word2vec_text),
-            ".safetensors": word_vectors(read_vectors_safetensors)}
+            ".safetensors": word_vectors(read_vectors_safetensors),
+            ".npy": word_vectors(read_vectors_npy)}
+PICTURES = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+
+
+def begins(start):
+    return lambda path: path.read_bytes().startswith(start)
+
+
 # command -> {ending: whether the file has that format}; every other ending is an error
 COMMANDS = {
     ("train", "word2vec", "text", "-o", "OUT", "--sample", "0", *SMALL): WORD2VEC,
@@ -52,6 +62,10 @@ COMMANDS = {
         ".npy": lambda path: np.load(path).shape == (40, 3)},
     ("index", "text", "-o", "OUT", "--model", "words.vec"): dict.fromkeys(
         (".index", ".safetensors", ""), lambda path: isinstance(load(path), TextIndex)),
+    ("convert", "words.vec", "OUT"): dict.fromkeys(WRITERS, lambda path: len(load(path)) == 3),
+    ("plot", "words.vec", "-o", "OUT"): (
+        {ending: begins(start) for ending, start in PICTURES.items()}
+        if importlib.util.find_spec("matplotlib") else {}),
     ("phrases", "text", "-o", "OUT"): {
         **dict.fromkeys((".txt", "", ".tsv", ".vec", ".index", ".json", ".jsonl"),
                         lambda path: path.read_text() == TEXT),
@@ -71,6 +85,8 @@ def test_an_ending_is_honoured_or_refused_before_the_work(folder, run, monkeypat
         assert code == 0, err
         assert formats[ending_of(out)](out)
         return
+    if command[0] == "plot" and ending in PICTURES:
+        pytest.skip("needs matplotlib")
     assert code in (1, 2) and ending_of(out) in err.splitlines()[-1].lower()
     assert "kept" not in err and "expected" in err           # the text was not read
     assert set(folder.iterdir()) == before
@@ -96,7 +112,7 @@ def test_an_ending_selects_an_entry_worked_by_hand(tmp_path):
         by_ending("x.b", table, "a table")
     with pytest.raises(ValueError, match="got no ending"):
         by_ending("x", {".a": 1}, "a table")
-    assert listed(WRITERS) == ".vec, .txt, .bin, .safetensors or none"
+    assert listed(WRITERS) == ".vec, .txt, .bin, .safetensors, .npy or none"
 
 
 @pytest.mark.parametrize("ending", sorted({ending for ending in ENDINGS if ending.islower() or

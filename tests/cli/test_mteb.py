@@ -81,3 +81,11 @@ def test_words_of_the_tasks_that_the_model_does_not_know_are_counted(capsys):
     assert capsys.readouterr().err.startswith("2 of the 4 words of the tasks are unknown")
     say_unknown(KnowsTwoWords(), [["who"], ["was"]])
     assert capsys.readouterr().err == ""
+
+
+def test_tasks_that_are_no_better_than_chance_are_named(tmp_path, run):
+    """Equal vectors for all words: every text is as similar to every other."""
+    words = sorted({word for sentence in toy_mteb(0).text for word in sentence})
+    WordVectors(words, np.ones((len(words), 2), np.float32)).save(tmp_path / "o.vec")
+    code, _, err = run("evaluate", "mteb", tmp_path / "o.vec", "--tasks", "ToyFacts")
+    assert code == 0 and "o.vec is no better than chance on ToyFacts" in err

@@ -286,8 +286,8 @@ def test_the_table_by_hand():
         "A              STS        spearman   0.000  0.200   0.000        1.000",
         "B              STS        spearman   0.000  0.400  -0.300        1.000",
         "C              Retrieval  spearman   0.000  0.900   0.100        1.000",
-        "mean of tasks                               0.500  -0.067",
-        "mean of types                               0.600  -0.025"]
+        "mean of tasks                        0.000  0.500  -0.067        1.000",
+        "mean of types                        0.000  0.600  -0.025        1.000"]
 
 
 def test_columns_of_different_tasks_or_data_are_refused():

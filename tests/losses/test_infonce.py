@@ -119,11 +119,11 @@ def test_the_loss_is_finite_at_the_lowest_temperature_that_clip_allows(dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(seeds, taus, st.sampled_from([-100, 100]))
-def test_scaling_by_a_power_of_two_does_not_change_a_bit_of_the_loss(dtype, seed, tau, power):
+def test_scaling_by_a_power_of_two_does_not_change_a_bit_of_the_loss(dtype, seed, tau, exponent):
     """The squares of 2⁻¹⁰⁰ and 2¹⁰⁰ are 0 and inf in float32."""
     q, k = batch(seed, dtype=dtype)
-    assert infonce(np.ldexp(q, power), k, tau)[0] == infonce(q, k, tau)[0]
-    assert infonce(q, np.ldexp(k, power), tau)[0] == infonce(q, k, tau)[0]
+    assert infonce(np.ldexp(q, exponent), k, tau)[0] == infonce(q, k, tau)[0]
+    assert infonce(q, np.ldexp(k, exponent), tau)[0] == infonce(q, k, tau)[0]
 
 
 @given(seeds, taus)
@@ -342,12 +342,12 @@ def test_parity_with_the_installed_libraries():
     assert_equal_to(runpy.run_path(str(GOLDEN.with_name("make_infonce.py")))["originals"]())
 
 
-@pytest.mark.parametrize("dtype, least", [(np.float32, 1.1e-19), (np.float64, 1.5e-154)])
-def test_a_temperature_at_which_the_gradient_would_overflow_is_refused(dtype, least):
+@pytest.mark.parametrize("dtype, min_tau", [(np.float32, 1.1e-19), (np.float64, 1.5e-154)])
+def test_a_temperature_at_which_the_gradient_would_overflow_is_refused(dtype, min_tau):
     q = np.eye(3, dtype=dtype)
-    loss, backward = infonce(q, q[::-1].copy(), least)
+    loss, backward = infonce(q, q[::-1].copy(), min_tau)
     assert np.isfinite(loss) and all(np.isfinite(gradient).all() for gradient in backward())
     with pytest.raises(ValueError, match="^tau: expected a number whose 4/tau² is finite in float"):
-        infonce(q, q, least / 2)
+        infonce(q, q, min_tau / 2)
     with pytest.raises(ValueError, match="^tau: expected"):
         infonce(q, q, 1e-320)

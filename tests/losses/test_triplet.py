@@ -66,10 +66,10 @@ def test_the_loss_is_invariant_to_a_common_shift_or_rotation(seed, margin):
 
 
 @given(seeds, margins, st.floats(0.1, 10))
-def test_scaling_the_vectors_and_the_margin_scales_the_loss(seed, margin, stretch):
+def test_scaling_the_vectors_and_the_margin_scales_the_loss(seed, margin, scale):
     x = triplets(seed)
-    assert triplet(*(stretch * x), stretch * margin)[0] == pytest.approx(
-        stretch * triplet(*x, margin)[0], rel=1e-12, abs=1e-12)
+    assert triplet(*(scale * x), scale * margin)[0] == pytest.approx(
+        scale * triplet(*x, margin)[0], rel=1e-12, abs=1e-12)
 
 
 @given(seeds, margins, st.permutations(range(N)))
@@ -122,7 +122,7 @@ def test_shapes_that_do_not_match_are_rejected(shapes):
 # ---- parity with the originals ------------------------------------------------------------------
 
 X = 4 * np.sin(np.arange(1.0, 25)).reshape(3, 2, 4)
-FROZEN = {
+GOLDEN = {
     "loss": 1.3762509389386652,
     "da": [[-0.19154837311247866, 0.10058117758778351, 0.3002368574677033, 0.22385615520502464],
            [-0.007122483597851281, -0.2351917995925472, -0.24702685968441007,
@@ -147,8 +147,8 @@ def loss_and_gradients_of(function, torch):
 
 
 def test_parity_with_frozen_values_of_torch():
-    """FROZEN is from torch 2.13.0: triplet_margin_loss(a, p, n, margin=5, eps=0), in float64."""
-    assert_equal_to(FROZEN, 1e-14)
+    """GOLDEN is from torch 2.13.0: triplet_margin_loss(a, p, n, margin=5, eps=0), in float64."""
+    assert_equal_to(GOLDEN, 1e-14)
 
 
 def test_parity_with_the_installed_torch():

@@ -15,7 +15,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, factors
 from tests.rounding import u32
 
 
-def error(q, k, v, dy, H, sees, dropout=NO_DROPOUT, u=u32, B=0.0):
+def error_bounds(q, k, v, dy, H, sees, dropout=NO_DROPOUT, u=u32, B=0.0):
     """[bounds on the errors of y, dq, dk, dv and dB] of one sequence, as derived above.
 
     q, dy: (t, H·d), k, v: (s, G·d), B: (H, t, s)
@@ -23,7 +23,7 @@ def error(q, k, v, dy, H, sees, dropout=NO_DROPOUT, u=u32, B=0.0):
     """
     t, s, d = len(q), len(k), q.shape[1] // H
     shared = H * d // k.shape[1]                             # heads of q per head of k
-    q, k, v, dy = (split(x, H, d) for x in (q, k, v, dy))
+    q, k, v, dy = (split_heads(x, H, d) for x in (q, k, v, dy))
     scale, B = d**-0.5, np.broadcast_to(B, (H, t, s))
     S = np.where(sees, scale * q @ k.swapaxes(1, 2) + B, -np.inf)
     x = np.maximum(S - S.max(-1, keepdims=True), -100)
@@ -36,16 +36,16 @@ def error(q, k, v, dy, H, sees, dropout=NO_DROPOUT, u=u32, B=0.0):
                  + 4 * u * abs(x * sees).max() + (s + 8) * u)
     A, dP = P * m, (ady @ av.swapaxes(1, 2)) * m
     dS = P * (dP + (P * dP).sum(-1, keepdims=True))
-    of_y = (R + (s + 4) * u) * (A @ av)
-    of_dS = (2 * R + (d + 2 * max(t, s) + 10 + shared) * u) * dS
-    of_dq, of_dk = scale * of_dS @ ak, scale * of_dS.swapaxes(1, 2) @ aq
-    of_dv = (R + (t + 4 + shared) * u) * (A.swapaxes(1, 2) @ ady)
+    y_bound = (R + (s + 4) * u) * (A @ av)
+    dS_bound = (2 * R + (d + 2 * max(t, s) + 10 + shared) * u) * dS
+    dq_bound, dk_bound = scale * dS_bound @ ak, scale * dS_bound.swapaxes(1, 2) @ aq
+    dv_bound = (R + (t + 4 + shared) * u) * (A.swapaxes(1, 2) @ ady)
     return [1.01 * bound + 2.0**-100 for bound in (
-        join_heads(of_y), join_heads(of_dq), join_heads(of_dk, shared), join_heads(of_dv, shared),
-        of_dS)]
+        join_heads(y_bound), join_heads(dq_bound), join_heads(dk_bound, shared),
+        join_heads(dv_bound, shared), dS_bound)]
 
 
-def split(x, H, d):
+def split_heads(x, H, d):
     """(t, G·d) -> (H, t, d) float64; a head of k that several heads of q share is repeated."""
     x = x.astype(np.float64).reshape(len(x), -1, d).swapaxes(0, 1)
     return x.repeat(H // len(x), 0)

@@ -12,12 +12,12 @@ from scratch_embed.nn.attention import (
 )
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_backward
-from tests.nn.attention_rounding import error
+from tests.nn.attention_rounding import error_bounds
 from tests.rounding import dtypes, seeds, u64
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=5)
-causal = pytest.mark.parametrize("causal", [False, True])
-OFF = np.array([0, 2, 4, 9, 10])                     # sequences of 2, 2, 5 and 1 tokens
+causal_or_not = pytest.mark.parametrize("causal", [False, True])
+OFFSETS = np.array([0, 2, 4, 9, 10])                 # sequences of 2, 2, 5 and 1 tokens
 
 
 def offsets_of(lengths):
@@ -29,9 +29,9 @@ def sees(t, causal=False):
     return np.tri(t, dtype=bool) if causal else np.ones((t, t), bool)
 
 
-def draw(seed, T, D, size=0.0, dtype=np.float64):
-    """q, k, v of order 10**size, as an array (3, T, D)."""
-    return (np.random.default_rng(seed).standard_normal((3, T, D)) * 10.0**size).astype(dtype)
+def draw(seed, T, D, exponent=0.0, dtype=np.float64):
+    """q, k, v of order 10**exponent, as an array (3, T, D)."""
+    return (np.random.default_rng(seed).standard_normal((3, T, D)) * 10.0**exponent).astype(dtype)
 
 
 # ---- worked by hand -----------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def test_two_tokens_worked_by_hand(dtype):
 
 
 @dtypes
-@causal
+@causal_or_not
 def test_a_sequence_of_one_token_returns_its_value(dtype, causal):
     q, k, v = draw(0, 3, 4, dtype=dtype)
     y, backward = attention(q, k, v, np.arange(4), 2, causal)
@@ -67,10 +67,10 @@ def test_a_sequence_of_one_token_returns_its_value(dtype, causal):
 
 
 def test_groups_of_equal_length_worked_by_hand():
-    assert list(equal_length_groups(OFF, OFF)) == [
+    assert list(equal_length_groups(OFFSETS, OFFSETS)) == [
         Group(row=0, key_row=0, n=2, t=2, u=2), Group(4, 4, 1, 5, 5), Group(9, 9, 1, 1, 1)]
     keys = np.array([0, 2, 5, 10, 11])                   # sequence 1 has 3 keys
-    assert list(equal_length_groups(OFF, keys)) == [
+    assert list(equal_length_groups(OFFSETS, keys)) == [
         Group(0, 0, 1, 2, 2), Group(2, 2, 1, 2, 3), Group(4, 5, 1, 5, 5), Group(9, 10, 1, 1, 1)]
     assert list(equal_length_groups(np.array([0]), np.array([0]))) == []
 
@@ -86,11 +86,11 @@ def test_groups_cover_all_sequences_once_and_are_as_few_as_possible(lengths):
 
 # ---- gradients ----------------------------------------------------------------------------------
 
-@causal
+@causal_or_not
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 9)])
 @pytest.mark.parametrize("H", [1, 3])
 def test_backward_is_the_derivative_in_all_three_inputs(causal, dropout, H):
-    check_backward(lambda q, k, v: attention(q, k, v, OFF, H, causal, dropout), *draw(1, 10, 6))
+    check_backward(lambda q, k, v: attention(q, k, v, OFFSETS, H, causal, dropout), *draw(1, 10, 6))
 
 
 @given(seeds)
@@ -105,7 +105,7 @@ def test_adding_the_same_vector_to_all_keys_does_not_change_the_output(seed):
 
 # ---- which tokens an output depends on ----------------------------------------------------------
 
-@causal
+@causal_or_not
 @given(seeds, lengths)
 def test_a_sequence_has_the_same_output_and_gradients_alone_and_in_a_batch(causal, seed, lengths):
     """Also in a group of sequences of equal length; to the rounding bounds of each result."""
@@ -115,11 +115,12 @@ def test_a_sequence_has_the_same_output_and_gradients_alone_and_in_a_batch(causa
     dy = draw(seed + 1, offsets[-1], 6)[0]
     y, backward = attention(q, k, v, offsets, 2, causal)
     grads = backward(dy)
-    for a, z in zip(offsets, offsets[1:]):
-        alone, back = attention(q[a:z], k[a:z], v[a:z], np.array([0, z - a]), 2, causal)
-        allowed = error(q[a:z], k[a:z], v[a:z], dy[a:z], 2, sees(z - a, causal), u=u64)
-        for one, other, most in zip((y, *grads), (alone, *back(dy[a:z])), allowed):
-            assert (abs(one[a:z] - other) <= 2 * most).all()
+    for start, end in zip(offsets, offsets[1:]):
+        rows, t = slice(start, end), end - start
+        alone, back = attention(q[rows], k[rows], v[rows], np.array([0, t]), 2, causal)
+        bounds = error_bounds(q[rows], k[rows], v[rows], dy[rows], 2, sees(t, causal), u=u64)
+        for one, other, bound in zip((y, *grads), (alone, *back(dy[rows])), bounds):
+            assert (abs(one[rows] - other) <= 2 * bound).all()
 
 
 @given(seeds, st.integers(1, 9))
@@ -129,16 +130,16 @@ def test_permuted_tokens_have_permuted_outputs(seed, t):
     order = np.random.default_rng(seed).permutation(t)
     y, backward = attention(q, k, v, offsets, 2)
     permuted, back = attention(q[order], k[order], v[order], offsets, 2)
-    allowed = error(q, k, v, dy, 2, sees(t), u=u64)
-    for one, other, most in zip((y, *backward(dy)), (permuted, *back(dy[order])), allowed):
-        assert (abs(one[order] - other) <= 2 * most[order]).all()
+    bounds = error_bounds(q, k, v, dy, 2, sees(t), u=u64)
+    for one, other, bound in zip((y, *backward(dy)), (permuted, *back(dy[order])), bounds):
+        assert (abs(one[order] - other) <= 2 * bound[order]).all()
 
 
 @dtypes
-@given(seed=seeds, t=st.integers(2, 40), size=st.floats(-3, 3), data=st.data())
-def test_no_bit_of_causal_attention_depends_on_later_tokens(dtype, seed, t, size, data):
+@given(seed=seeds, t=st.integers(2, 40), exponent=st.floats(-3, 3), data=st.data())
+def test_no_bit_of_causal_attention_depends_on_later_tokens(dtype, seed, t, exponent, data):
     now = data.draw(st.integers(0, t - 2))
-    before, after = draw(seed, t, 8, dtype=dtype), draw(seed + 1, t, 8, size, dtype)
+    before, after = draw(seed, t, 8, dtype=dtype), draw(seed + 1, t, 8, exponent, dtype)
     after[:, :now + 1] = before[:, :now + 1]
     offsets = np.array([0, t])
     for dropout in (NO_DROPOUT, Dropout(0.3, 2)):
@@ -165,30 +166,30 @@ def test_a_head_depends_on_its_columns_only_and_a_sequence_on_its_rows(dtype):
     other = draw(1, 10, 6, dtype=dtype)
     new_columns = np.stack([q, k, v])
     new_columns[:, :, 2:4] = other[:, :, 2:4]
-    y, z = (attention(*x, OFF, 3)[0] for x in ((q, k, v), new_columns))
+    y, z = (attention(*x, OFFSETS, 3)[0] for x in ((q, k, v), new_columns))
     np.testing.assert_array_equal(np.delete(y, [2, 3], 1), np.delete(z, [2, 3], 1))
     assert (y[:9, 2:4] != z[:9, 2:4]).all()
     new_rows = np.stack([q, k, v])
     new_rows[:, 4:9] = other[:, 4:9]
-    z, _ = attention(*new_rows, OFF, 3)
+    z, _ = attention(*new_rows, OFFSETS, 3)
     np.testing.assert_array_equal(np.delete(y, range(4, 9), 0), np.delete(z, range(4, 9), 0))
 
 
 # ---- float32 ------------------------------------------------------------------------------------
 
-@causal
+@causal_or_not
 @given(seed=seeds, t=st.integers(1, 33), H=st.integers(1, 3), d=st.sampled_from([1, 2, 5, 16]),
-       size=st.floats(-6, 0.7),
+       exponent=st.floats(-6, 0.7),
        dropout=st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)]))
-def test_the_kernels_are_within_their_rounding_bounds(causal, seed, t, H, d, size, dropout):
-    """At size 0.7, scores can be so large that one key has nearly all of the weight."""
-    q, k, v = draw(seed, t, H * d, size, np.float32)
+def test_the_kernels_are_within_their_rounding_bounds(causal, seed, t, H, d, exponent, dropout):
+    """At exponent 0.7, scores can be so large that one key has nearly all of the weight."""
+    q, k, v = draw(seed, t, H * d, exponent, np.float32)
     dy, offsets = draw(seed + 1, t, H * d, dtype=np.float32)[0], np.array([0, t])
     y, backward = attention(q, k, v, offsets, H, causal, dropout)
     exact, back = attention(*(x.astype(float) for x in (q, k, v)), offsets, H, causal, dropout)
-    allowed = error(q, k, v, dy, H, sees(t, causal), dropout)
-    for got, want, most in zip((y, *backward(dy)), (exact, *back(dy.astype(float))), allowed):
-        assert got.dtype == np.float32 and (abs(got - want) <= most).all()
+    bounds = error_bounds(q, k, v, dy, H, sees(t, causal), dropout)
+    for got, want, bound in zip((y, *backward(dy)), (exact, *back(dy.astype(float))), bounds):
+        assert got.dtype == np.float32 and (abs(got - want) <= bound).all()
 
 
 @dtypes
@@ -212,18 +213,18 @@ def test_float32_and_float64_drop_the_same_weights():
 
 
 @dtypes
-@causal
+@causal_or_not
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 6)])
 def test_inputs_are_not_changed_and_their_memory_layout_does_not_matter(dtype, causal, dropout):
     q, k, v = plain = draw(0, 10, 6, dtype=dtype)
     dy = draw(1, 10, 6, dtype=dtype)[0]
-    y, backward = attention(q, k, v, OFF, 2, causal, dropout)
+    y, backward = attention(q, k, v, OFFSETS, 2, causal, dropout)
     grads = backward(dy)
     for one, other in zip(backward(dy), grads):                # a backward may be called again
         np.testing.assert_array_equal(one, other)
     strided = np.repeat(plain, 2, axis=2)[:, :, ::2]
     for views in ([np.asfortranarray(x) for x in plain], strided, [q, k, np.asfortranarray(v)]):
-        z, back = attention(*views, OFF, 2, causal, dropout)
+        z, back = attention(*views, OFFSETS, 2, causal, dropout)
         np.testing.assert_allclose(z, y, rtol=0, atol=64 * np.finfo(dtype).eps)
         for one, other in zip(back(np.asfortranarray(dy)), grads):
             np.testing.assert_allclose(one, other, rtol=0, atol=256 * np.finfo(dtype).eps)
@@ -246,7 +247,7 @@ def test_offsets_or_heads_that_do_not_fit_are_errors(dtype, offsets, H):
     with pytest.raises(ValueError, match=rf"q \({offsets[-1]}, H·d\) .* H={H} .* got \(10, 6\)"):
         attention(q, k, v, np.array(offsets), H)
     with pytest.raises(ValueError, match=r"and \(9, 6\)"):
-        attention(q, k, v[:9], OFF, 2)
+        attention(q, k, v[:9], OFFSETS, 2)
 
 
 @pytest.mark.parametrize("offsets", [[0, 4, 4, 10], [0, 6, 4, 10]])
@@ -259,26 +260,27 @@ def test_a_sequence_without_tokens_is_an_error_with_its_number(offsets):
 def test_a_dropout_probability_below_2_to_the_minus_33_drops_nothing(dtype):
     """It is rounded to 0, a multiple of 2⁻³²."""
     q, k, v = draw(0, 10, 6, dtype=dtype)
-    y, backward = attention(q, k, v, OFF, 2, dropout=Dropout(2**-40, 5))
-    plain, back = attention(q, k, v, OFF, 2)
+    y, backward = attention(q, k, v, OFFSETS, 2, dropout=Dropout(2**-40, 5))
+    plain, back = attention(q, k, v, OFFSETS, 2)
     for got, want in zip((y, *backward(v)), (plain, *back(v))):
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
 
 
-@causal
+@causal_or_not
 def test_equals_torch(causal):
     torch = pytest.importorskip("torch")
     q, k, v = draw(0, 10, 6)
     dy = draw(1, 10, 6)[0]
-    y, backward = attention(q, k, v, OFF, 3, causal)
+    y, backward = attention(q, k, v, OFFSETS, 3, causal)
     grads = backward(dy)
-    for a, z in zip(OFF, OFF[1:]):
-        tensors = [torch.tensor(x[a:z].reshape(z - a, 3, 2).swapaxes(0, 1), requires_grad=True)
+    for start, end in zip(OFFSETS, OFFSETS[1:]):
+        rows, t = slice(start, end), end - start
+        tensors = [torch.tensor(x[rows].reshape(t, 3, 2).swapaxes(0, 1), requires_grad=True)
                    for x in (q, k, v)]
         theirs = torch.nn.functional.scaled_dot_product_attention(*tensors, is_causal=causal)
-        theirs = theirs.transpose(0, 1).reshape(z - a, 6)
-        theirs.backward(torch.tensor(dy[a:z]))
-        np.testing.assert_allclose(y[a:z], theirs.detach().numpy(), rtol=0, atol=1e-14)
+        theirs = theirs.transpose(0, 1).reshape(t, 6)
+        theirs.backward(torch.tensor(dy[rows]))
+        np.testing.assert_allclose(y[rows], theirs.detach().numpy(), rtol=0, atol=1e-14)
         for dx, x in zip(grads, tensors):
-            np.testing.assert_allclose(dx[a:z], x.grad.transpose(0, 1).reshape(z - a, 6), rtol=0,
+            np.testing.assert_allclose(dx[rows], x.grad.transpose(0, 1).reshape(t, 6), rtol=0,
                                        atol=1e-14)

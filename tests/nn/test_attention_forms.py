@@ -10,12 +10,12 @@ from scratch_embed.nn.gradcheck import check_backward
 from scratch_embed.nn.layers import prepend_row
 from scratch_embed.nn.params import Params
 from scratch_embed.nn.relative_bias import relative_bias
-from tests.nn.attention_rounding import error
+from tests.nn.attention_rounding import error_bounds
 from tests.rounding import dtypes, seeds
 
-causal = pytest.mark.parametrize("causal", [False, True])
-OFF = np.array([0, 2, 4, 9, 10])                     # sequences of 2, 2, 5 and 1 tokens
-ONE = np.array([0, 4])                               # a sequence of 4 tokens
+causal_or_not = pytest.mark.parametrize("causal", [False, True])
+OFFSETS = np.array([0, 2, 4, 9, 10])                 # sequences of 2, 2, 5 and 1 tokens
+FOUR_TOKENS = np.array([0, 4])                       # a sequence of 4 tokens
 dropouts = st.sampled_from([NO_DROPOUT, Dropout(0.1, 3), Dropout(0.6, 4)])
 
 
@@ -55,16 +55,16 @@ def test_two_heads_that_share_keys_and_values_worked_by_hand(dtype):
     assert_close(dk, [[3 / 2 * np.log(3)], [-3 / 2 * np.log(3)]], dtype)
 
 
-@causal
+@causal_or_not
 @pytest.mark.parametrize("H, G", [(4, 2), (6, 1), (3, 3)])
 def test_a_shared_head_equals_repeated_heads_and_sums_their_gradients(causal, H, G):
     q, k, v = grouped(0, 10, H, G, 2)
     dy = draw(1, 10, H * 2)
-    y, backward = attention(q, k, v, OFF, H, causal, Dropout(0.3, 5))
+    y, backward = attention(q, k, v, OFFSETS, H, causal, Dropout(0.3, 5))
 
     def repeat(x):
         return x.reshape(10, G, 2).repeat(H // G, 1).reshape(10, H * 2)
-    z, back = attention(q, repeat(k), repeat(v), OFF, H, causal, Dropout(0.3, 5))
+    z, back = attention(q, repeat(k), repeat(v), OFFSETS, H, causal, Dropout(0.3, 5))
     np.testing.assert_array_equal(y, z)
     dq, dk, dv = back(dy)
     for got, want in zip(backward(dy), (dq, *(
@@ -72,11 +72,11 @@ def test_a_shared_head_equals_repeated_heads_and_sums_their_gradients(causal, H,
         np.testing.assert_allclose(got, want, rtol=1e-14, atol=1e-14)
 
 
-@causal
+@causal_or_not
 @pytest.mark.parametrize("window", [None, 0, 2])
 @pytest.mark.parametrize("H, G", [(4, 2), (3, 1)])
 def test_backward_is_the_derivative_with_shared_keys_and_windows(causal, window, H, G):
-    check_backward(lambda q, k, v: attention(q, k, v, OFF, H, causal, Dropout(0.3, 9),
+    check_backward(lambda q, k, v: attention(q, k, v, OFFSETS, H, causal, Dropout(0.3, 9),
                                              window=window), *grouped(1, 10, H, G, 3))
 
 
@@ -84,11 +84,11 @@ def test_backward_is_the_derivative_with_shared_keys_and_windows(causal, window,
 def test_g_must_divide_h(dtype):
     q, k, v = grouped(0, 10, 4, 3, 2, dtype)
     with pytest.raises(ValueError, match=r"G a divisor of H.*got \(10, 8\), \(10, 6\)"):
-        attention(q, k, v, OFF, 4)
+        attention(q, k, v, OFFSETS, 4)
     with pytest.raises(ValueError, match="G a divisor of H"):
-        attention(q, k[:, :3], v[:, :3], OFF, 4)
+        attention(q, k[:, :3], v[:, :3], OFFSETS, 4)
     with pytest.raises(ValueError, match="G a divisor of H"):
-        attention(q, k[:, :0], v[:, :0], OFF, 4)
+        attention(q, k[:, :0], v[:, :0], OFFSETS, 4)
 
 
 # ---- windows -------------------------------------------------------------------------------------
@@ -101,12 +101,12 @@ def test_g_must_divide_h(dtype):
 def test_means_over_a_window_worked_by_hand(dtype, causal, window, y):
     """All scores are 0, so y is the mean of the values 0, 1, 2, 3 within the window."""
     v = np.arange(4.0)[:, None].astype(dtype)
-    got, _ = attention(0 * v, 0 * v, v, ONE, 1, causal, window=window)
+    got, _ = attention(0 * v, 0 * v, v, FOUR_TOKENS, 1, causal, window=window)
     assert_close(got[:, 0], y, dtype)
 
 
 @dtypes
-@causal
+@causal_or_not
 @given(seed=seeds, t=st.integers(1, 20), window=st.integers(0, 9))
 def test_no_bit_depends_on_a_token_outside_the_window(dtype, causal, seed, t, window):
     q, k, v = grouped(seed, t, 2, 2, 3, dtype)
@@ -123,7 +123,7 @@ def test_no_bit_depends_on_a_token_outside_the_window(dtype, causal, seed, t, wi
     np.testing.assert_array_equal(dv.any(1), sees[changed])
 
 
-@causal
+@causal_or_not
 @given(seed=seeds, t=st.integers(1, 20), window=st.integers(0, 9))
 def test_a_window_equals_a_bias_of_minus_infinity(causal, seed, t, window):
     q, k, v = grouped(seed, t, 2, 1, 3)
@@ -138,7 +138,7 @@ def test_a_window_equals_a_bias_of_minus_infinity(causal, seed, t, window):
 
 def test_a_negative_window_is_an_error():
     with pytest.raises(ValueError, match="window: expected a whole number of at least 0, got -1"):
-        attention(*grouped(0, 10, 2, 2, 2), OFF, 2, window=-1)
+        attention(*grouped(0, 10, 2, 2, 2), OFFSETS, 2, window=-1)
 
 
 # ---- biases --------------------------------------------------------------------------------------
@@ -157,16 +157,17 @@ def test_a_bias_worked_by_hand(dtype):
     assert not dq.any() and not dk.any()
 
 
-@causal
+@causal_or_not
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.3, 9)])
 def test_backward_is_the_derivative_in_the_bias_too(causal, dropout):
     """Biases (H, t, u) with t larger than any sequence; (W, H, t, u) with W = 3 and W = 1."""
-    check_backward(lambda q, k, v, B: attention(q, k, v, OFF, 4, causal, dropout, window=3, bias=B),
+    check_backward(lambda q, k, v, B: attention(q, k, v, OFFSETS, 4, causal, dropout, window=3,
+                                                bias=B),
                    *grouped(1, 10, 4, 2, 3), draw(2, 4, 6, 6))
     threes = np.arange(0, 19, 3)                     # 6 sequences of 3 tokens: 2 images, 3 windows
     check_backward(lambda q, k, v, B: attention(q, k, v, threes, 4, causal, dropout, bias=B),
                    *grouped(1, 18, 4, 2, 3), draw(2, 3, 4, 3, 3))
-    check_backward(lambda q, k, v, B: attention(q, k, v, OFF, 4, causal, dropout, bias=B),
+    check_backward(lambda q, k, v, B: attention(q, k, v, OFFSETS, 4, causal, dropout, bias=B),
                    *grouped(1, 10, 4, 2, 3), draw(2, 1, 4, 5, 5))
 
 
@@ -188,14 +189,14 @@ def test_each_window_of_an_image_uses_its_own_bias(dtype):
                                    (1, 2, 9, 9, 9)])
 def test_a_bias_that_does_not_fit_is_an_error(dtype, shape):
     with pytest.raises(ValueError, match=r"bias: expected \(H, t, u\) with H=2, t ≥ 5 and u ≥ 5"):
-        attention(*grouped(0, 10, 2, 2, 2, dtype), OFF, 2, bias=np.zeros(shape, dtype))
+        attention(*grouped(0, 10, 2, 2, 2, dtype), OFFSETS, 2, bias=np.zeros(shape, dtype))
 
 
 def test_adding_a_number_to_a_row_of_the_bias_does_not_change_the_output():
     """Softmax ignores a shift of a row, so dB sums to 0 along each row."""
     q, k, v = grouped(0, 10, 2, 2, 2)
-    y, backward = attention(q, k, v, OFF, 2, bias=draw(1, 2, 5, 5))
-    z, _ = attention(q, k, v, OFF, 2, bias=draw(1, 2, 5, 5) + draw(2, 2, 5, 1))
+    y, backward = attention(q, k, v, OFFSETS, 2, bias=draw(1, 2, 5, 5))
+    z, _ = attention(q, k, v, OFFSETS, 2, bias=draw(1, 2, 5, 5) + draw(2, 2, 5, 1))
     np.testing.assert_allclose(y, z, rtol=1e-13, atol=1e-13)
     *_, dB = backward(draw(3, 10, 4))
     np.testing.assert_allclose(dB.sum(-1), 0, atol=1e-13)
@@ -223,7 +224,7 @@ def test_the_gradient_of_attention_reaches_the_table():
     def of_table(table):
         p["b.weight"][...] = table
         B, back_bias = relative_bias(distance(5) + 4, p, "b")
-        y, back = attention(q, k, v, OFF, 2, bias=B)
+        y, back = attention(q, k, v, OFFSETS, 2, bias=B)
 
         def backward(dy):
             g = p.like()
@@ -259,9 +260,9 @@ def test_backward_is_the_derivative_in_extra_rows():
     def extended(q, k, v, row_k, row_v):
         p = Params({"k": (6,), "v": (6,)}, np.float64)
         p["k"][...], p["v"][...] = row_k, row_v
-        K, key_offsets, back_k = prepend_row(k, OFF, p, "k")
-        V, _, back_v = prepend_row(v, OFF, p, "v")
-        y, back = attention(q, K, V, OFF, 4, True, key_offsets=key_offsets)
+        K, key_offsets, back_k = prepend_row(k, OFFSETS, p, "k")
+        V, _, back_v = prepend_row(v, OFFSETS, p, "v")
+        y, back = attention(q, K, V, OFFSETS, 4, True, key_offsets=key_offsets)
 
         def backward(dy):
             g = p.like()
@@ -271,7 +272,7 @@ def test_backward_is_the_derivative_in_extra_rows():
     check_backward(extended, q, k, v, draw(1, 6), draw(2, 6))
 
 
-@causal
+@causal_or_not
 @pytest.mark.parametrize("window", [None, 1])
 def test_the_last_query_and_the_last_key_have_the_same_position(causal, window):
     """With cached keys, the last queries alone give the last rows of the whole output."""
@@ -287,16 +288,16 @@ def test_the_last_query_and_the_last_key_have_the_same_position(causal, window):
 def test_causal_attention_needs_as_many_keys_as_queries():
     q, k, v = grouped(0, 10, 2, 2, 2, U=9)
     key_offsets = np.array([0, 2, 4, 8, 9])
-    assert attention(q, k, v, OFF, 2, key_offsets=key_offsets)[0].shape == (10, 4)
+    assert attention(q, k, v, OFFSETS, 2, key_offsets=key_offsets)[0].shape == (10, 4)
     with pytest.raises(ValueError, match="at least as many keys .*got 4 keys and 5 queries"):
-        attention(q, k, v, OFF, 2, True, key_offsets=key_offsets)
+        attention(q, k, v, OFFSETS, 2, True, key_offsets=key_offsets)
     with pytest.raises(ValueError, match=r"k, v \(8, G·d\)"):
-        attention(q, k, v, OFF, 2, key_offsets=key_offsets[:-1])
+        attention(q, k, v, OFFSETS, 2, key_offsets=key_offsets[:-1])
 
 
 # ---- float32 -------------------------------------------------------------------------------------
 
-@causal
+@causal_or_not
 @given(seed=seeds, t=st.integers(1, 33), extra=st.integers(0, 3),
        heads=st.sampled_from([(1, 1), (4, 2), (3, 1)]), d=st.sampled_from([1, 5, 16]),
        window=st.sampled_from([None, 0, 3, 40]), biased=st.booleans(), dropout=dropouts)
@@ -316,9 +317,9 @@ def test_the_kernels_are_within_their_rounding_bounds(causal, seed, t, extra, he
     distances = np.arange(u) - np.arange(t)[:, None] - extra
     sees = (abs(distances) <= (99 if window is None else window)) & (
         distances <= 0 if causal else True)
-    allowed = error(q, k, v, dy, H, sees, dropout, B=B if biased else 0.0)
-    for got, want, most in zip(run(np.float32), run(np.float64), allowed):
-        assert got.dtype == np.float32 and (abs(got - want) <= most).all()
+    bounds = error_bounds(q, k, v, dy, H, sees, dropout, B=B if biased else 0.0)
+    for got, want, bound in zip(run(np.float32), run(np.float64), bounds):
+        assert got.dtype == np.float32 and (abs(got - want) <= bound).all()
 
 
 @dtypes
@@ -326,7 +327,7 @@ def test_inputs_are_not_changed_and_a_backward_may_be_called_again(dtype):
     q, k, v = inputs = grouped(0, 10, 4, 2, 2, dtype)
     B, dy = draw(1, 4, 5, 5, dtype=dtype), draw(2, 10, 8, dtype=dtype)
     before = [x.copy() for x in (*inputs, B, dy)]
-    _, backward = attention(q, k, v, OFF, 4, True, Dropout(0.3, 1), window=2, bias=B)
+    _, backward = attention(q, k, v, OFFSETS, 4, True, Dropout(0.3, 1), window=2, bias=B)
     for one, other in zip(backward(dy), backward(dy)):
         np.testing.assert_array_equal(one, other)
     for now, then in zip((*inputs, B, dy), before):

@@ -135,9 +135,9 @@ def test_a_convolution_in_float32_is_within_its_rounding_bound(seed, stride, I, 
         g = q.like()
         dy = transform(draw(seed + 1, *y.shape).astype(np.float32).astype(dtype))
         return y, backward(dy, g), g.flat
-    y32, y64, bound = run(p, x, np.float32), run(p, x, np.float64), run(p, x, np.float64, abs)
-    for got, want, most, n in zip(y32, y64, bound, (3 * I + 2, 3 * 4 + 4, 2 * T + 2)):
-        assert got.dtype == np.float32 and (abs(got - want) <= 1.01 * n * u32 * most).all()
+    y32, y64, sums = run(p, x, np.float32), run(p, x, np.float64), run(p, x, np.float64, abs)
+    for got, want, terms, n in zip(y32, y64, sums, (3 * I + 2, 3 * 4 + 4, 2 * T + 2)):
+        assert got.dtype == np.float32 and (abs(got - want) <= 1.01 * n * u32 * terms).all()
 
 
 @dtypes

@@ -1,4 +1,4 @@
-"""Dropout: values, gradients, and masks that depend on the key and the element's index alone."""
+"""Dropout: values, gradients, and masks that depend on p, the key and the index alone."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,13 +41,13 @@ def test_forward_backward_and_float64_have_the_same_mask(key, probability, shape
     dropout, rng = Dropout(probability, key), np.random.default_rng(key)
     x, dy = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
     (y, back), (y64, back64) = (apply_dropout(a, dropout) for a in (x, x.astype(float)))
-    mask = kept(dropout, *shape)
+    is_kept = kept(dropout, *shape)
     for got, exact, source in [(y, y64, x), (back(dy), back64(dy.astype(float)), dy),
                                (back(dy), back64(dy.astype(float)), dy)]:      # again
-        np.testing.assert_array_equal(got != 0, mask)
-        np.testing.assert_array_equal(exact != 0, mask)
+        np.testing.assert_array_equal(got != 0, is_kept)
+        np.testing.assert_array_equal(exact != 0, is_kept)
         np.testing.assert_allclose(got, exact, rtol=2.01 * u32)     # 1/(1 − p), and the product
-        np.testing.assert_allclose(exact, source.astype(float) * mask / (1 - probability),
+        np.testing.assert_allclose(exact, source.astype(float) * is_kept / (1 - probability),
                                    rtol=1e-15)
 
 

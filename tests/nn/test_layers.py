@@ -17,8 +17,8 @@ from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
 from scratch_embed.nn.params import Params
 from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
 
-sides = st.sampled_from([1, 2, 3, 8, 17, 64, 129])
-magnitudes = st.floats(-12, 12)                      # squares and their sums stay in float32
+dims = st.sampled_from([1, 2, 3, 8, 17, 64, 129])
+exponents = st.floats(-12, 12)                       # squares and their sums stay in float32
 dropouts = st.sampled_from([Dropout(), Dropout(0.1, 3), Dropout(0.5, 4)])
 
 
@@ -34,15 +34,15 @@ def norm_params(D, seed=0, dtype=np.float64):
     return p
 
 
-def ones(D, dtype=np.float64):
+def plain_norm(D, dtype=np.float64):
     """Params of a norm with w = 1 and b = 0, so that y = x̂."""
     p = Params({"n.weight": (D,), "n.bias": (D,)}, dtype)
     p["n.weight"][...] = 1
     return p
 
 
-def draw(seed, *shape, size=0.0, dtype=np.float64):
-    return (np.random.default_rng(seed).standard_normal(shape) * 10.0**size).astype(dtype)
+def draw(seed, *shape, exponent=0.0, dtype=np.float64):
+    return (np.random.default_rng(seed).standard_normal(shape) * 10.0**exponent).astype(dtype)
 
 
 def in_both_types(f, p):
@@ -167,9 +167,9 @@ def test_gradients_of_two_backward_passes_are_added(dtype):
 @pytest.mark.parametrize("value", [10.1, 1e6, -3.3e-7, 1e30, 0])
 @pytest.mark.parametrize("D", [1, 7, 768])
 def test_a_constant_row_is_normalised_to_zero(value, D):
-    """Its mean in float32 is not exactly the value; the rest must not be divided by √eps."""
+    """Its float32 mean has a rounding error, which must not be divided by √eps."""
     x = np.full((2, D), value, np.float32)
-    y, _ = layer_norm(x, ones(D, np.float32), "n", 1e-12)
+    y, _ = layer_norm(x, plain_norm(D, np.float32), "n", 1e-12)
     np.testing.assert_array_equal(y, 0)
 
 
@@ -178,28 +178,28 @@ def test_a_nearly_constant_row_keeps_its_small_differences(seed, D, exponent):
     """x = 10.1 (1 + e), e ~ 10^exponent: float32 agrees with float64 on the same rounded x."""
     e = np.random.default_rng(seed).standard_normal((1, D)) * 10.0**exponent
     x = np.float32(10.1 * (1 + e))
-    y, _ = layer_norm(x, ones(D, np.float32), "n", 1e-12)
-    exact, _ = layer_norm(x.astype(np.float64), ones(D), "n", 1e-12)
+    y, _ = layer_norm(x, plain_norm(D, np.float32), "n", 1e-12)
+    exact, _ = layer_norm(x.astype(np.float64), plain_norm(D), "n", 1e-12)
     np.testing.assert_allclose(y, exact, atol=1e-3)
 
 
 # ---- what layer norm ignores --------------------------------------------------------------------
 
 @given(seeds, st.floats(-3, 3), st.floats(-100, 100), st.sampled_from([2, 5, 33]))
-def test_layer_norm_ignores_scale_and_shift(seed, scale, shift, D):
+def test_layer_norm_ignores_scale_and_shift(seed, exponent, shift, D):
     """At eps = 0, up to the rounding errors of both x̂, as above with u = 2⁻⁵³."""
     x = draw(seed, 4, D)
-    changed = x * 10.0**scale + shift
-    y, z = (layer_norm(a, ones(D), "n", 0.0)[0] for a in (x, changed))
+    changed = x * 10.0**exponent + shift
+    y, z = (layer_norm(a, plain_norm(D), "n", 0.0)[0] for a in (x, changed))
     worst = max((abs(a).max(-1) / a.std(-1)).max() for a in (x, changed))
     bound = 4 * (D + 8) * u64 * (worst + 1) * (1 + abs(y))
     assert (abs(y - z) <= bound).all()
 
 
-@given(seeds, magnitudes, st.sampled_from([2, 5, 33]))
-def test_layer_norms_rows_have_mean_zero_and_norm_root_d(seed, size, D):
-    x = draw(seed, 4, D, size=size)
-    xhat, _ = layer_norm(x, ones(D), "n", 0.0)
+@given(seeds, exponents, st.sampled_from([2, 5, 33]))
+def test_layer_norms_rows_have_mean_zero_and_norm_root_d(seed, exponent, D):
+    x = draw(seed, 4, D, exponent=exponent)
+    xhat, _ = layer_norm(x, plain_norm(D), "n", 0.0)
     assert (abs(xhat.mean(-1)) <= 4 * (D + 8) * u64 * (1 + abs(x).max(-1) / x.std(-1))).all()
     np.testing.assert_allclose((xhat**2).mean(-1), 1, rtol=4 * D * u64)
 
@@ -208,7 +208,7 @@ def test_layer_norms_rows_have_mean_zero_and_norm_root_d(seed, size, D):
 def test_without_eps_layer_norms_gradient_has_no_part_along_ones_or_xhat(seed, D, dtype):
     """At eps = 0 neither a shift nor a scale of x changes y: Jᵀ1 = 0, Σ dx = Σ x̂ dx = 0."""
     x, dy = draw(seed, 4, D, dtype=dtype), draw(seed + 1, 4, D, dtype=dtype)
-    p, u = ones(D, dtype), unit_roundoff(dtype)
+    p, u = plain_norm(D, dtype), unit_roundoff(dtype)
     xhat, backward = layer_norm(x, p, "n", 0.0)
     std, M = x.std(-1), abs(x).max(-1)
     bound = gamma(4 * D + 32, u) * (1 + M / std) * D / std
@@ -221,7 +221,7 @@ def test_without_eps_layer_norms_gradient_has_no_part_along_ones_or_xhat(seed, D
 @given(seeds, st.floats(-6, 3), st.sampled_from([2, 5, 33]))
 def test_with_eps_layer_norms_gradient_keeps_a_part_along_xhat(seed, exponent, D):
     """Σ dx = 0 for any eps, but Σ x̂ dx = r³ eps Σ d x̂: x times a number > 1 has a longer x̂."""
-    x, dy, eps, p = draw(seed, 4, D), draw(seed + 1, 4, D), 10.0**exponent, ones(D)
+    x, dy, eps, p = draw(seed, 4, D), draw(seed + 1, 4, D), 10.0**exponent, plain_norm(D)
     xhat, backward = layer_norm(x, p, "n", eps)
     dx, r = backward(dy, p.like()), (x.var(-1) + eps)**-0.5
     bound = gamma(4 * D + 32, u64) * (1 + abs(x).max(-1) * r) * D * r * abs(dy).max(-1) * D
@@ -234,8 +234,8 @@ def test_constant_rows_give_finite_results(dtype):
     """The computed mean of seven 0.1 is not exactly 0.1, so x̂ is a rounding error over √eps."""
     for value in (0, 0.1, 1e10, -3e18):
         x = np.full((2, 7), value, dtype)
-        y, backward = layer_norm(x, ones(7, dtype), "n")
-        assert np.isfinite(backward(x, ones(7, dtype))).all()
+        y, backward = layer_norm(x, plain_norm(7, dtype), "n")
+        assert np.isfinite(backward(x, plain_norm(7, dtype))).all()
         assert (abs(y) <= 7**0.5 * (1 + 2.0**-20)).all()
 
 
@@ -254,10 +254,11 @@ def test_inputs_are_not_changed(dtype):
 
 # ---- float32 against float64 --------------------------------------------------------------------
 
-@given(seeds, sides, sides, sides, magnitudes)
-def test_linear_in_float32_is_within_its_rounding_bound(seed, T, I, O, size):
+@given(seeds, dims, dims, dims, exponents)
+def test_linear_in_float32_is_within_its_rounding_bound(seed, T, I, O, exponent):
     """A sum of n terms has an error of γ(n) Σ |terms|."""
-    x, dy = draw(seed, T, I, size=size, dtype=np.float32), draw(seed + 1, T, O, dtype=np.float32)
+    x = draw(seed, T, I, exponent=exponent, dtype=np.float32)
+    dy = draw(seed + 1, T, O, dtype=np.float32)
     p = linear_params(I, O, seed, np.float32)
     (y, dx, g), (y64, dx64, g64) = in_both_types(
         lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
@@ -271,7 +272,7 @@ def test_linear_in_float32_is_within_its_rounding_bound(seed, T, I, O, size):
     assert (abs(g["l.bias"] - g64["l.bias"]) <= gamma(T + 1, u32) * 1.001 * ady.sum(0)).all()
 
 
-@given(seeds, sides, sides, st.integers(1, 9))
+@given(seeds, dims, dims, st.integers(1, 9))
 def test_embeddings_gradient_in_float32_is_within_its_rounding_bound(seed, T, D, V):
     ids, dy = np.random.default_rng(seed).integers(0, V, T), draw(seed, T, D, dtype=np.float32)
     p = Params({"e.weight": (V, D)}, np.float64)
@@ -291,40 +292,40 @@ def norm_bounds(x, dy, p, error_of_x=0.0):
     std = np.sqrt(x.var(-1, keepdims=True) + 1e-12)
     xhat, delta = (x - x.mean(-1, keepdims=True)) / std, (D + 3) * u32 * abs(x).max(
         -1, keepdims=True) + error_of_x
-    of_hat = delta / std * (1 + abs(xhat)) + (D + 8) * u32 * abs(xhat)
-    of_y = abs(w) * of_hat + 2 * u32 * (abs(w * xhat) + abs(b))
+    xhat_bound = delta / std * (1 + abs(xhat)) + (D + 8) * u32 * abs(xhat)
+    y_bound = abs(w) * xhat_bound + 2 * u32 * (abs(w * xhat) + abs(b))
     d = abs(w * dy)
     mean, along = d.mean(-1, keepdims=True), (d * abs(xhat)).mean(-1, keepdims=True)
     relative = delta / std + (2 * D + 16) * u32
-    of_dx = (relative * (d + mean + abs(xhat) * along) + of_hat * along
-             + abs(xhat) * (d * of_hat).mean(-1, keepdims=True)) / std
-    return 2 * of_y, 2 * of_dx, (delta / std).max() < 0.25, of_hat
+    dx_bound = (relative * (d + mean + abs(xhat) * along) + xhat_bound * along
+                + abs(xhat) * (d * xhat_bound).mean(-1, keepdims=True)) / std
+    return 2 * y_bound, 2 * dx_bound, (delta / std).max() < 0.25, xhat_bound
 
 
-@given(seeds, sides, sides.filter(lambda D: D > 1), magnitudes, st.floats(-3, 2))
-def test_layer_norms_kernel_is_within_its_rounding_bound(seed, T, D, size, shift):
-    """Also if the mean is a hundred times the deviation, so that x − mean has few digits."""
-    x = (draw(seed, T, D) + 10.0**shift) * 10.0**size
+@given(seeds, dims, dims.filter(lambda D: D > 1), exponents, st.floats(-3, 2))
+def test_layer_norms_kernel_is_within_its_rounding_bound(seed, T, D, exponent, mean_exponent):
+    """Also if the mean is 100 standard deviations, so that x − mean has few digits."""
+    x = (draw(seed, T, D) + 10.0**mean_exponent) * 10.0**exponent
     x, dy = x.astype(np.float32), draw(seed + 1, T, D, dtype=np.float32)
     p = norm_params(D, seed, np.float32)
     (y, dx, g), (y64, dx64, g64) = in_both_types(
         lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
             *layer_norm(x.astype(dtype), p, "n")), p)
-    of_y, of_dx, valid, of_hat = norm_bounds(x.astype(float), dy.astype(float), p)
+    y_bound, dx_bound, valid, xhat_bound = norm_bounds(x.astype(float), dy.astype(float), p)
     if valid:                                  # else x − mean has hardly a correct digit
-        assert (abs(y - y64) <= of_y).all()
-        assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
-        terms = abs(dy) * (2 * of_hat + gamma(T + 1, u32) * D**0.5)
+        assert (abs(y - y64) <= y_bound).all()
+        assert (abs(dx - dx64) <= dx_bound + 2.0**-140).all()
+        terms = abs(dy) * (2 * xhat_bound + gamma(T + 1, u32) * D**0.5)
         assert (abs(g["n.weight"] - g64["n.weight"]) <= terms.sum(0)).all()
     assert (abs(g["n.bias"] - g64["n.bias"]) <= gamma(T, u32) * abs(dy).sum(0)).all()
     assert np.isfinite(y).all() and np.isfinite(dx).all()
 
 
-@given(seeds, sides, sides.filter(lambda D: D > 1), magnitudes, dropouts)
+@given(seeds, dims, dims.filter(lambda D: D > 1), exponents, dropouts)
 def test_add_norms_kernel_is_within_its_rounding_bound_and_has_the_same_mask(
-        seed, T, D, size, dropout):
+        seed, T, D, exponent, dropout):
     """Before the norm, the sum has a relative error of u and the scaled r one of 2 u."""
-    x, r = (draw(seed + i, T, D, size=size, dtype=np.float32) for i in (0, 1))
+    x, r = (draw(seed + i, T, D, exponent=exponent, dtype=np.float32) for i in (0, 1))
     dy, p = draw(seed + 2, T, D, dtype=np.float32), norm_params(D, seed, np.float32)
 
     def both(p, dtype):
@@ -336,11 +337,11 @@ def test_add_norms_kernel_is_within_its_rounding_bound_and_has_the_same_mask(
         np.testing.assert_array_equal(grad_r != 0, kept & (grad_x != 0))
     s = x.astype(float) + r.astype(float) * kept / (1 - dropout.probability)
     error_of_s = 3 * u32 * (abs(x) + abs(r) / (1 - dropout.probability)).max(-1, keepdims=True)
-    of_y, of_dx, valid, _ = norm_bounds(s, dy.astype(float), p, error_of_s)
+    y_bound, dx_bound, valid, _ = norm_bounds(s, dy.astype(float), p, error_of_s)
     if valid:
-        assert (abs(y - y64) <= of_y).all()
-        assert (abs(dx - dx64) <= of_dx + 2.0**-140).all()
-        assert (abs(dr - dr64) <= 1.001 * of_dx / (1 - dropout.probability) + 3 * u32 * abs(dr64)
+        assert (abs(y - y64) <= y_bound).all()
+        assert (abs(dx - dx64) <= dx_bound + 2.0**-140).all()
+        assert (abs(dr - dr64) <= 1.001 * dx_bound / (1 - dropout.probability) + 3 * u32 * abs(dr64)
                 + 2.0**-140).all()
 
 

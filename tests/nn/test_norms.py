@@ -73,8 +73,8 @@ def test_rms_norm_ignores_scale_so_its_gradient_has_no_part_along_x(seed, expone
     np.testing.assert_allclose(rms_norm(x * 10.0**exponent, p, "n", 0.0)[0], y,
                                rtol=4 * (D + 8) * u64)
     dx = backward(dy, p.like())
-    size = np.linalg.norm(x, axis=-1) * np.linalg.norm(dx, axis=-1) + abs(y * dy).sum(-1)
-    assert (abs((dx * x).sum(-1)) <= 4 * (D + 8) * u64 * size).all()
+    terms = np.linalg.norm(x, axis=-1) * np.linalg.norm(dx, axis=-1) + abs(y * dy).sum(-1)
+    assert (abs((dx * x).sum(-1)) <= 4 * (D + 8) * u64 * terms).all()
 
 
 @given(seeds, dims, dims, st.floats(-12, 12))
@@ -226,17 +226,17 @@ def test_linear_without_bias_worked_by_hand():
 @pytest.mark.parametrize("frozen", SHAPES)
 def test_a_frozen_tensor_gets_no_gradient_and_all_other_gradients_stay_the_same(frozen, dtype):
     x, dy, p = draw(0, 4, 5, dtype=dtype), draw(1, 6, 5, dtype=dtype), params(SHAPES, 2, dtype)
-    some = Params({name: shape for name, shape in SHAPES.items() if name != frozen}, dtype)
-    whole = p.like()
+    grads = Params({name: shape for name, shape in SHAPES.items() if name != frozen}, dtype)
+    all_grads = p.like()
     for name, backward in layer_backwards(x, p).items():
         d = dy if name == "s" else dy[:4]            # prepend_row adds 2 rows
-        one, other = backward(d, some), backward(d, whole)
+        one, other = backward(d, grads), backward(d, all_grads)
         if name == "a":
             np.testing.assert_array_equal(one[1], other[1])
             one, other = one[0], other[0]
         assert (one is None) == (other is None) == (name == "e")
         if one is not None:
             np.testing.assert_array_equal(one, other)
-    for name in some:
-        np.testing.assert_array_equal(some[name], whole[name])
-        assert some[name].any()
+    for name in grads:
+        np.testing.assert_array_equal(grads[name], all_grads[name])
+        assert grads[name].any()

@@ -58,11 +58,11 @@ def test_two_steps_worked_by_hand(dtype, rtol):
 
 
 @given(seeds, st.floats(-4, 4))
-def test_the_first_step_has_the_size_of_the_learning_rate_for_any_gradient(seed, size):
+def test_the_first_step_has_the_size_of_the_learning_rate_for_any_gradient(seed, exponent):
     """m̂ = g and v̂ = g², so with ε = 0 each parameter moves by −lr sign(g)."""
     p = filled(seed)
     before, g = p.flat.copy(), filled(seed + 1)
-    g.flat *= 10.0**size
+    g.flat *= 10.0**exponent
     AdamW(p, weight_decay=0, eps=0).step([g], 0.01)
     np.testing.assert_allclose(p.flat, before - 0.01 * np.sign(g.flat), rtol=0, atol=1e-14)
 
@@ -161,7 +161,7 @@ def test_equals_the_installed_torchs_adamw(seed):
 # ---- the kernel ---------------------------------------------------------------------------------
 
 @given(seeds, st.floats(-12, 12), st.integers(1, 5000), st.sampled_from([0.0, 0.01, 0.5]))
-def test_the_kernel_is_within_its_rounding_bound(seed, size, t, decay):
+def test_the_kernel_is_within_its_rounding_bound(seed, exponent, t, decay):
     """Relative errors: m γ(5) of Σ |terms|, v γ(7), √v̂ + ε γ(8), the quotient γ(16).
 
     So θ has an error of 20 u (|θ| + the step with Σ |terms| in place of m).
@@ -169,7 +169,7 @@ def test_the_kernel_is_within_its_rounding_bound(seed, size, t, decay):
     rng = np.random.default_rng(seed)
     n, b1, b2, lr, eps = 33, 0.9, 0.999, 1e-3, 1e-8
     theta, g, m = (rng.standard_normal(n).astype(np.float32) for _ in range(3))
-    g, m = g * np.float32(10.0**size), m * np.float32(10.0**size)
+    g, m = g * np.float32(10.0**exponent), m * np.float32(10.0**exponent)
     v, c = m * m, rng.random()
     numbers = AdamWNumbers(lr, c, b1, 1 - b1, b2, 1 - b2, eps, 1 - b1**t, 1 - b2**t)
     exact = [x.astype(np.float64) for x in (theta, g, m, v)]
@@ -231,11 +231,11 @@ def test_clipping_worked_by_hand():
 
 
 @dtypes
-@given(seed=seeds, size=st.floats(-15, 15))
-def test_a_clipped_step_equals_the_step_along_the_scaled_gradient(dtype, seed, size):
+@given(seed=seeds, exponent=st.floats(-15, 15))
+def test_a_clipped_step_equals_the_step_along_the_scaled_gradient(dtype, seed, exponent):
     """m = (1 − β₁) c g has a relative error of γ(12): 10 squares and a root in c, two products."""
     g = filled(seed, dtype)
-    g.flat *= dtype(10.0**size)
+    g.flat *= dtype(10.0**exponent)
     norm, rounding = math.hypot(*g.flat.astype(np.float64)), 12 * float(np.finfo(dtype).eps)
     scaled, clipped = g.copy(), AdamW(filled(0, dtype))
     scaled.flat *= dtype(min(1, 1 / norm))

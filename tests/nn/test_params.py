@@ -22,7 +22,7 @@ from scratch_embed.nn.params import (
 from tests.rounding import dtypes
 
 TENSORS = {**linear_tensors("a", 2, 3, Normal(0.02)), **norm_tensors("n", 3),
-           "one": Tensor((), Constant(2.5)), "none": Tensor((0, 4))}
+           "scalar": Tensor((), Constant(2.5)), "empty": Tensor((0, 4))}
 shapes = st.dictionaries(st.text("abc.", min_size=1, max_size=5),
                          st.lists(st.integers(0, 4), max_size=3).map(tuple), max_size=6)
 
@@ -74,9 +74,9 @@ def test_like_gives_zeros_and_copy_equal_numbers_and_neither_shares_memory(dtype
 
 def test_a_copy_in_float64_holds_the_same_numbers():
     p = init_params(TENSORS, 0)
-    wide = p.copy(np.float64)
-    assert wide.flat.dtype == np.float64
-    np.testing.assert_array_equal(wide.flat, p.flat)
+    copy64 = p.copy(np.float64)
+    assert copy64.flat.dtype == np.float64
+    np.testing.assert_array_equal(copy64.flat, p.flat)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
@@ -100,10 +100,10 @@ def numbered():
 
 def test_only_copies_the_named_tensors_in_the_order_of_flat():
     p = numbered()
-    some = p.only(name for name in ("c", "a"))
-    assert list(some) == ["a", "c"] and some.flat.tolist() == [0, 1, 5, 6]
-    assert some.flat.dtype == np.float64 and some.shapes == {"a": (2,), "c": (2,)}
-    some.flat[:] = 9
+    subset = p.only(name for name in ("c", "a"))
+    assert list(subset) == ["a", "c"] and subset.flat.tolist() == [0, 1, 5, 6]
+    assert subset.flat.dtype == np.float64 and subset.shapes == {"a": (2,), "c": (2,)}
+    subset.flat[:] = 9
     assert p.flat.tolist() == list(range(7))
     assert p.only(p).flat.tolist() == p.flat.tolist()
 

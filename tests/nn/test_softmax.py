@@ -14,13 +14,13 @@ from scratch_embed.nn.gradcheck import check_backward
 from scratch_embed.nn.softmax import cross_entropy, log_softmax, softmax
 from tests.rounding import dtypes, seeds, u32, u64
 
-LEAST = 2.0**-124
-sides = st.sampled_from([1, 2, 3, 8, 17, 130])
-sizes = st.floats(-6, 30)
+FLOOR = 2.0**-124                                      # above exp32's smallest result
+dims = st.sampled_from([1, 2, 3, 8, 17, 130])
+exponents = st.floats(-6, 30)
 
 
-def draw(seed, *shape, size=0.0, dtype=np.float64):
-    return (np.random.default_rng(seed).standard_normal(shape) * 10.0**size).astype(dtype)
+def draw(seed, *shape, exponent=0.0, dtype=np.float64):
+    return (np.random.default_rng(seed).standard_normal(shape) * 10.0**exponent).astype(dtype)
 
 
 def exact_and_bound(s):
@@ -28,7 +28,7 @@ def exact_and_bound(s):
     p, _ = softmax(s.astype(np.float64))
     d = s.astype(np.float64) - s.max(-1, keepdims=True)
     d = abs(np.maximum(d, -100))                              # e⁻¹⁰⁰ is below 2⁻¹²⁴
-    return p, p * u32 * (d + (p * d).sum(-1, keepdims=True) + s.shape[-1] + 8) + LEAST
+    return p, p * u32 * (d + (p * d).sum(-1, keepdims=True) + s.shape[-1] + 8) + FLOOR
 
 
 # ---- worked by hand -----------------------------------------------------------------------------
@@ -74,9 +74,9 @@ def test_extreme_scores_stay_finite(dtype, far):
     wrong, backward = cross_entropy(s, np.array([0, 2]))
     assert 0 <= right < 2**-120
     assert wrong == pytest.approx(far, rel=2 * float(np.finfo(dtype).eps))          # (0 + 2 far)/2
-    np.testing.assert_allclose(backward(), [[0, 0, 0], [0.5, 0, -0.5]], rtol=0, atol=LEAST)
+    np.testing.assert_allclose(backward(), [[0, 0, 0], [0.5, 0, -0.5]], rtol=0, atol=FLOOR)
     p, backward = softmax(s)
-    np.testing.assert_allclose(p, [[1, 0, 0]] * 2, rtol=0, atol=LEAST)
+    np.testing.assert_allclose(p, [[1, 0, 0]] * 2, rtol=0, atol=FLOOR)
     assert np.isfinite(backward(s / dtype(far))).all()
 
 
@@ -92,10 +92,10 @@ def test_the_gradient_of_the_loss_is_its_derivative(total):
     check_backward(lambda s: cross_entropy(s, np.array([4, 0, 2]), total), draw(0, 3, 5))
 
 
-@given(seeds, sides, st.floats(-3, 2), st.sampled_from([np.float32, np.float64]))
-def test_softmaxs_gradient_has_no_part_along_ones(seed, M, size, dtype):
+@given(seeds, dims, st.floats(-3, 2), st.sampled_from([np.float32, np.float64]))
+def test_softmaxs_gradient_has_no_part_along_ones(seed, M, exponent, dtype):
     """Jᵀ1 = p (1 − Σ p) = 0 and Σ ds = 1ᵀJᵀdp = 0, because a shift of all scores changes no p."""
-    s, dp = draw(seed, 4, M, size=size, dtype=dtype), draw(seed + 1, 4, M, dtype=dtype)
+    s, dp = draw(seed, 4, M, exponent=exponent, dtype=dtype), draw(seed + 1, 4, M, dtype=dtype)
     p, backward = softmax(s)
     rounding = (2 * M + 8) * float(np.finfo(dtype).eps) / 2
     assert (abs(backward(np.ones_like(s))) <= rounding * p).all()
@@ -104,9 +104,9 @@ def test_softmaxs_gradient_has_no_part_along_ones(seed, M, size, dtype):
     assert (abs(backward().sum(-1)) <= 2 * rounding).all()
 
 
-@given(seeds, sides, st.floats(-3, 2), st.floats(-1e3, 1e3))
-def test_softmax_ignores_a_shift_of_all_scores(seed, M, size, shift):
-    s = draw(seed, 4, M, size=size)
+@given(seeds, dims, st.floats(-3, 2), st.floats(-1e3, 1e3))
+def test_softmax_ignores_a_shift_of_all_scores(seed, M, exponent, shift):
+    s = draw(seed, 4, M, exponent=exponent)
     (p, _), (q, _) = softmax(s), softmax(s + shift)
     bound = 4 * u64 * (M + 8 + abs(s).max() + abs(shift))
     assert (abs(p - q) <= bound).all()
@@ -117,18 +117,18 @@ def test_softmax_ignores_a_shift_of_all_scores(seed, M, size, shift):
 
 # ---- float32 ------------------------------------------------------------------------------------
 
-@given(seeds, sides, sides, sizes)
-def test_softmaxs_kernel_is_within_its_rounding_bound(seed, R, M, size):
-    s = draw(seed, R, M, size=size, dtype=np.float32)
+@given(seeds, dims, dims, exponents)
+def test_softmaxs_kernel_is_within_its_rounding_bound(seed, R, M, exponent):
+    s = draw(seed, R, M, exponent=exponent, dtype=np.float32)
     p, _ = softmax(s)
     exact, error = exact_and_bound(s)
     assert p.dtype == np.float32 and (abs(p - exact) <= 1.01 * error).all()
 
 
-@given(seeds, sides, sides, sizes)
-def test_softmaxs_gradient_in_float32_is_within_its_rounding_bound(seed, R, M, size):
+@given(seeds, dims, dims, exponents)
+def test_softmaxs_gradient_in_float32_is_within_its_rounding_bound(seed, R, M, exponent):
     """p occurs twice with the error above; the sum of M products adds γ(M + 2)."""
-    s = draw(seed, R, M, size=size, dtype=np.float32)
+    s = draw(seed, R, M, exponent=exponent, dtype=np.float32)
     dp = draw(seed + 1, R, M, dtype=np.float32)
     ds, ds64 = softmax(s)[1](dp), softmax(s.astype(float))[1](dp.astype(float))
     p, error = exact_and_bound(s)
@@ -136,13 +136,13 @@ def test_softmaxs_gradient_in_float32_is_within_its_rounding_bound(seed, R, M, s
     mean = (p * a).sum(-1, keepdims=True)
     allowed = (error * (a + mean) + p * (error * a).sum(-1, keepdims=True)
                + (M + 6) * u32 * p * (a + mean))
-    assert (abs(ds - ds64) <= 1.01 * allowed + LEAST).all()
+    assert (abs(ds - ds64) <= 1.01 * allowed + FLOOR).all()
 
 
-@given(seeds, sides, sides, sizes)
-def test_cross_entropys_kernels_are_within_their_rounding_bounds(seed, N, M, size):
+@given(seeds, dims, dims, exponents)
+def test_cross_entropys_kernels_are_within_their_rounding_bounds(seed, N, M, exponent):
     """The error of log Σ is the relative error of Σ plus 4 u log Σ; the difference adds u."""
-    s = draw(seed, N, M, size=size, dtype=np.float32)
+    s = draw(seed, N, M, exponent=exponent, dtype=np.float32)
     targets = np.random.default_rng(seed).integers(0, M, N)
     before = s.copy()
     (loss, back), (loss64, back64) = (cross_entropy(a, targets) for a in (s, s.astype(float)))
@@ -150,10 +150,10 @@ def test_cross_entropys_kernels_are_within_their_rounding_bounds(seed, N, M, siz
     d = s.astype(float) - s.max(-1, keepdims=True)
     mean_d = (p * abs(np.maximum(d, -100))).sum(-1)
     target_d = abs(d[np.arange(N), targets])
-    allowed = u32 * (M + 8 + mean_d + 5 * np.log(M) + 3 * target_d) + M * LEAST
+    allowed = u32 * (M + 8 + mean_d + 5 * np.log(M) + 3 * target_d) + M * FLOOR
     assert abs(loss - loss64) <= allowed.mean()
     assert (abs(back() - back64()) <= 1.01 * (error + 4 * u32 * p) / N
-            + 2 * u32 * (np.arange(M) == targets[:, None]) / N + LEAST).all()
+            + 2 * u32 * (np.arange(M) == targets[:, None]) / N + FLOOR).all()
     np.testing.assert_array_equal(s, before)
 
 
@@ -177,9 +177,10 @@ def test_the_memory_layout_of_the_scores_does_not_matter(dtype):
         plain = view.copy()
         np.testing.assert_array_equal(softmax(view)[0], softmax(plain)[0])
     targets = np.array([0, 5, 2, 1])
-    one, other = (cross_entropy(a, targets) for a in (s, np.asfortranarray(s)))
-    assert one[0] == other[0]
-    np.testing.assert_array_equal(one[1](), other[1]())
+    (loss, back), (loss_fortran, back_fortran) = (cross_entropy(a, targets)
+                                      for a in (s, np.asfortranarray(s)))
+    assert loss == loss_fortran
+    np.testing.assert_array_equal(back(), back_fortran())
 
 
 # ---- errors and edge cases ----------------------------------------------------------------------

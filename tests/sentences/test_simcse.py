@@ -13,7 +13,8 @@ from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.blas import one_blas_thread
-from scratch_embed.numerics.safetensors import read_safetensors
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.numerics.settings import saved_as
 from scratch_embed.numerics.workers import parallel_map
 from scratch_embed.sentences.simcse import (
@@ -286,7 +287,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(workers, after, tmp_path):
 
 
 @pytest.mark.parametrize("name, change", [
-    ("pool", dict(pool=cls)), ("tau", dict(tau=0.1)), ("steps", dict(steps=3)),
+    ("pool", dict(pool=cls)), ("tau", dict(tau=0.1)), ("steps", dict(steps=1)),
     ("batch_size", dict(batch_size=3)), ("lr", dict(optim=Optim(1e-2, weight_decay=0.0))),
     ("weight_decay", dict(optim=Optim(3e-4))), ("dropout", dict(dropout=0.2)),
     ("headless", dict(with_head=False)), ("workers", dict(options=RunOptions(2))),
@@ -301,6 +302,19 @@ def test_resuming_with_another_setting_is_an_error_that_names_it(name, change, t
     options = settings["options"]._replace(checkpoint=Checkpoint(tmp_path / "state", resume=True))
     with pytest.raises(ValueError, match=f"cannot resume, {name} was"):
         train(**settings | {"options": options})
+
+
+@pytest.mark.parametrize("rows", [np.zeros((1, 2)), np.zeros((1, 4)), np.full((1, 3), np.nan),
+                                  np.zeros(3), np.zeros((1, 3, 1))])
+def test_a_checkpoint_with_damaged_measurements_is_a_format_error(rows, tmp_path):
+    path = tmp_path / "state"
+    settings = dict(pool=mean, steps=2, batch_size=4, held_out=HeldOut(texts(1), texts(2), 2))
+    train([texts(0)], model_of(), **settings, options=RunOptions(checkpoint=Checkpoint(path)))
+    tensors, metadata = read_safetensors(path)
+    write_safetensors(path, {**tensors, "session/rows": rows}, metadata)
+    with pytest.raises(FormatError):
+        train([texts(0)], model_of(), **settings,
+              options=RunOptions(checkpoint=Checkpoint(path, resume=True)))
 
 
 def world(seed, N=300):

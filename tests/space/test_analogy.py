@@ -20,7 +20,7 @@ MAN, WOMAN, KING, QUEEN, APPLE = range(5)
 PEOPLE, _ = l2_normalize(np.array([            # male, female, royal, fruit
     [1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]], np.float64))
 solvers = pytest.mark.parametrize("solve", [solve_analogies, solve_analogies_mul])
-singles = pytest.mark.parametrize("single", [three_cos_add, three_cos_mul])
+one_question_solvers = pytest.mark.parametrize("solve_one", [three_cos_add, three_cos_mul])
 
 
 def table(seed, V=40, D=6):
@@ -75,18 +75,19 @@ def test_every_analogy_of_a_world_of_concepts_and_features_is_solved(solve):
 def test_the_odd_one_out_worked_by_hand():
     assert odd_one_out(PEOPLE, [KING, QUEEN, APPLE, MAN]) == APPLE
     assert odd_one_out(PEOPLE, [APPLE]) == APPLE
-    assert odd_one_out(np.eye(3), [2, 1]) == 2                   # equals: the first of the list
+    assert odd_one_out(np.eye(3), [2, 1]) == 2                   # equal cosines: the first
 
 
 # ---- against brute force ------------------------------------------------------
 
-@pytest.mark.parametrize("single, brute", [(three_cos_add, brute_add), (three_cos_mul, brute_mul)])
+@pytest.mark.parametrize("solve_one, brute", [(three_cos_add, brute_add),
+                                              (three_cos_mul, brute_mul)])
 @given(seeds, st.integers(0, 3), st.integers(0, 3), st.integers(1, 50))
-def test_lists_of_any_length_equal_brute_force(single, brute, seed, P, N, k):
+def test_lists_of_any_length_equal_brute_force(solve_one, brute, seed, P, N, k):
     assume(P + N > 0)
     T, order = table(seed), np.random.default_rng(seed).permutation(40)
     positive, negative = order[:P], order[P:P + N]
-    ids, scores = single(T, positive, negative, k)
+    ids, scores = solve_one(T, positive, negative, k)
     candidates = [x for x in range(40) if x not in (*positive, *negative)]
     want = {x: brute(T, positive, negative, x) for x in candidates}
     assert len(ids) == min(k, len(candidates)) == len(set(ids.tolist()))
@@ -95,12 +96,12 @@ def test_lists_of_any_length_equal_brute_force(single, brute, seed, P, N, k):
     np.testing.assert_allclose(scores, [want[x] for x in ids.tolist()], rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("solve, single", [(solve_analogies, three_cos_add),
+@pytest.mark.parametrize("solve, solve_one", [(solve_analogies, three_cos_add),
                                            (solve_analogies_mul, three_cos_mul)])
 @given(seeds)
-def test_many_questions_at_once_equal_one_by_one(solve, single, seed):
+def test_many_questions_at_once_equal_one_by_one(solve, solve_one, seed):
     T, questions = table(seed), some_questions(seed)
-    want = [single(T, [b, c], [a], k=1)[0][0] for a, b, c in questions]
+    want = [solve_one(T, [b, c], [a], k=1)[0][0] for a, b, c in questions]
     np.testing.assert_array_equal(solve(T, questions), want)
     assert solve(T, questions).shape == (25,) and solve(T, questions[:0]).shape == (0,)
 
@@ -174,26 +175,26 @@ def test_a_cosine_rounded_below_minus_one_does_not_change_a_products_sign():
     assert scores.min() == 0
 
 
-@singles
-def test_the_type_of_the_table_is_the_type_of_the_scores(single):
+@one_question_solvers
+def test_the_type_of_the_table_is_the_type_of_the_scores(solve_one):
     T = table(0)
-    assert single(T, [1, 2], [3])[1].dtype == np.float64
-    ids, scores = single(T.astype(np.float32), [1, 2], [3])
+    assert solve_one(T, [1, 2], [3])[1].dtype == np.float64
+    ids, scores = solve_one(T.astype(np.float32), [1, 2], [3])
     assert scores.dtype == np.float32 and ids.dtype == np.int64 and len(ids) == 10
 
 
 # ---- what is refused --------------------------------------------------------------
 
-@singles
-def test_ids_outside_the_table_are_refused(single):
+@one_question_solvers
+def test_ids_outside_the_table_are_refused(solve_one):
     for positive in ([5], [-1], [0.5], ["king"]):
         with pytest.raises(ValueError, match="ids: expected"):
-            single(PEOPLE, positive)
+            solve_one(PEOPLE, positive)
         with pytest.raises(ValueError, match="ids: expected"):
-            single(PEOPLE, [0], positive)
+            solve_one(PEOPLE, [0], positive)
     for positive in ([], [[0, 1]], 0):
         with pytest.raises(ValueError, match="two lists"):
-            single(PEOPLE, positive)
+            solve_one(PEOPLE, positive)
 
 
 @solvers

@@ -58,7 +58,7 @@ def test_components_are_orthonormal_and_coordinates_uncorrelated(seed, shape):
     np.testing.assert_allclose(z.mean(0), 0, atol=1e-13)
     np.testing.assert_allclose(z.T @ z / (len(X) - 1), np.diag(found.variances), atol=1e-12)
     assert (np.diff(found.variances) <= 0).all()
-    assert found.variances.sum() == pytest.approx(X.var(0, ddof=1).sum())        # all of it
+    assert found.variances.sum() == pytest.approx(X.var(0, ddof=1).sum())       # total variance
     np.testing.assert_allclose(z @ found.components + found.mean, X, atol=1e-12)
 
 

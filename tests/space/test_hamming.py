@@ -96,9 +96,9 @@ def test_distance_is_a_metric(seed):
 def test_memory_layout_and_shifting_both_change_no_distance(seed):
     a, b = codes(seed, 3, 8), codes(seed + 1, 4, 8)
     want = hamming_matrix(a, b)
-    wide = np.zeros((4, 16), np.uint8)
-    wide[:, ::2] = b
-    np.testing.assert_array_equal(hamming_matrix(np.asfortranarray(a), wide[:, ::2]), want)
+    strided = np.zeros((4, 16), np.uint8)
+    strided[:, ::2] = b
+    np.testing.assert_array_equal(hamming_matrix(np.asfortranarray(a), strided[:, ::2]), want)
     np.testing.assert_array_equal(
         hamming_matrix(shift(a).view(np.uint8), shift(b).view(np.uint8)), want)
 

@@ -26,23 +26,24 @@ def test_worked_by_hand():
 
 @given(seeds, st.lists(st.integers(0, 5), max_size=5), st.lists(st.integers(1, 6), max_size=6),
        st.integers(1, 4), st.integers(1, 100))
-def test_every_score_equals_max_sim_of_the_pair_for_any_block(seed, queries, docs, D, block):
+def test_every_score_equals_max_sim_of_the_pair_for_any_block(seed, query_lengths, doc_lengths, D,
+                                                              block):
     rng = np.random.default_rng(seed)
-    (Q, offsets), (X, x_offsets) = packed(rng, queries, D), packed(rng, docs, D)
+    (Q, offsets), (X, x_offsets) = packed(rng, query_lengths, D), packed(rng, doc_lengths, D)
     scores = max_sim_matrix(Q, offsets, X, x_offsets, block)
-    assert scores.shape == (len(queries), len(docs)) and scores.dtype == np.float64
-    for n in range(len(queries)):
-        for m in range(len(docs)):
+    assert scores.shape == (len(query_lengths), len(doc_lengths)) and scores.dtype == np.float64
+    for n in range(len(query_lengths)):
+        for m in range(len(doc_lengths)):
             assert scores[n, m] == max_sim(Q[offsets[n]:offsets[n + 1]],
                                            X[x_offsets[m]:x_offsets[m + 1]])
 
 
 @given(seeds, st.lists(st.integers(1, 5), min_size=1, max_size=4))
-def test_no_other_alignment_of_tokens_scores_higher(seed, docs):
+def test_no_other_alignment_of_tokens_scores_higher(seed, doc_lengths):
     rng = np.random.default_rng(seed)
-    (Q, offsets), (X, x_offsets) = packed(rng, [3], 4), packed(rng, docs, 4)
+    (Q, offsets), (X, x_offsets) = packed(rng, [3], 4), packed(rng, doc_lengths, 4)
     scores = max_sim_matrix(Q, offsets, X, x_offsets)[0]
-    for m, length in enumerate(docs):
+    for m, length in enumerate(doc_lengths):
         aligned = x_offsets[m] + rng.integers(0, length, 3)
         assert scores[m] >= (Q * X[aligned]).sum()
 

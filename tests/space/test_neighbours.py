@@ -1,4 +1,4 @@
-"""Selection equals a stable full sort, and the block size changes only the memory."""
+"""Selection equals a stable full sort; the block size changes results by rounding only."""
 import threading
 import time
 import tracemalloc
@@ -55,9 +55,9 @@ def test_top_k_is_the_beginning_of_a_stable_full_sort(s, k):
     ids, values = top_k(s, k)
     assert ids.shape == values.shape == (*s.shape[:-1], min(k, s.shape[-1]))
     assert values.dtype == s.dtype
-    for at in np.ndindex(s.shape[:-1]):
-        assert ids[at].tolist() == full_sort(s[at])[:k]
-        np.testing.assert_array_equal(values[at], s[at][ids[at]])
+    for row in np.ndindex(s.shape[:-1]):
+        assert ids[row].tolist() == full_sort(s[row])[:k]
+        np.testing.assert_array_equal(values[row], s[row][ids[row]])
 
 
 def test_a_long_row_of_equal_scores_gives_the_lowest_ids():
@@ -107,8 +107,8 @@ def test_the_block_size_changes_a_score_by_rounding_only(seed, block):
     Q, X = rng.standard_normal((9, 20), np.float32), rng.standard_normal((80, 20), np.float32)
     _, ours = nearest(Q, X, 7, block=block)
     want = -np.sort(-(Q.astype(np.float64) @ X.T.astype(np.float64)))[:, :7]
-    lengths = np.linalg.norm(Q, axis=1)[:, None] * np.linalg.norm(X, axis=1).max()
-    assert (abs(ours - want) <= gamma(20, u32) * lengths).all()
+    norms = np.linalg.norm(Q, axis=1)[:, None] * np.linalg.norm(X, axis=1).max()
+    assert (abs(ours - want) <= gamma(20, u32) * norms).all()
 
 
 @given(seeds, st.integers(1, 500))

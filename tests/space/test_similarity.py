@@ -31,8 +31,8 @@ from scratch_embed.testing.exact import exact_cosine, exact_distance, exact_dot,
 from scratch_embed.testing.strategies import pairs
 from tests.rounding import dtypes, gamma, seeds, u32, u64, unit_roundoff
 
-measures = pytest.mark.parametrize("measure", [dot, cosine, euclidean, angle])
-matrices = pytest.mark.parametrize("matrix, measure", [
+all_measures = pytest.mark.parametrize("measure", [dot, cosine, euclidean, angle])
+all_matrices = pytest.mark.parametrize("matrix, measure", [
     (dot_matrix, dot), (cosine_matrix, cosine), (euclidean_matrix, euclidean),
     (angle_matrix, angle)])
 
@@ -64,11 +64,11 @@ def test_textbook_cosine_agrees_at_ordinary_scale_and_fails_at_1e_20_and_1e20(se
         assert cosine(scale * a, scale * b) == pytest.approx(cosine(a, b), abs=4 * u32)
 
 
-@pytest.mark.parametrize("low", [1e-40, 1e-30, 1e-20, 1, 1e20, 1e30])
-@pytest.mark.parametrize("high", [1e-40, 1e-20, 1, 1e30])
-def test_cosine_of_float32_is_accurate_where_squares_overflow_or_underflow(low, high):
-    a, b = (low * gaussian(1, 50, 100)).astype(np.float32), (high * gaussian(2, 50, 100))
-    b = (b + a.astype(np.float64) * (high / low)).astype(np.float32)        # cosines about 0.7
+@pytest.mark.parametrize("a_scale", [1e-40, 1e-30, 1e-20, 1, 1e20, 1e30])
+@pytest.mark.parametrize("b_scale", [1e-40, 1e-20, 1, 1e30])
+def test_cosine_of_float32_is_accurate_where_squares_overflow_or_underflow(a_scale, b_scale):
+    a, b = (a_scale * gaussian(1, 50, 100)).astype(np.float32), b_scale * gaussian(2, 50, 100)
+    b = (b + a.astype(np.float64) * (b_scale / a_scale)).astype(np.float32)  # cosines about 0.7
     x, y = a.astype(np.float64), b.astype(np.float64)
     want = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
     np.testing.assert_allclose(cosine(a, b), want, rtol=0, atol=2 * u32)
@@ -108,9 +108,9 @@ def test_euclidean_equals_exact_arithmetic_up_to_rounding_at_every_scale(dtype, 
 @given(st.data())
 def test_dot_equals_exact_arithmetic_up_to_rounding(dtype, data):
     a, b = data.draw(pairs(dtype, -30, 30))
-    want, size = exact_dot(a, b), exact_dot(np.abs(a), np.abs(b))
+    want, terms = exact_dot(a, b), exact_dot(np.abs(a), np.abs(b))
     rounding = u32 * abs(want) if dtype is np.float32 else 0
-    assert abs(Fraction(float(dot(a, b))) - want) <= 2 * gamma(len(a), u64) * size + rounding
+    assert abs(Fraction(float(dot(a, b))) - want) <= 2 * gamma(len(a), u64) * terms + rounding
 
 
 def test_float32_products_are_summed_in_float64():
@@ -150,10 +150,10 @@ def test_the_smallest_angles_are_right_to_the_last_digits(k):
 
 def test_arccos_and_two_minus_two_cos_fail_for_small_angles_and_angle_does_not():
     a = l2_normalize(gaussian(0, 300, 100, dtype=np.float32))[0]
-    side = gaussian(1, 300, 100)
-    side -= (side * a).sum(1, keepdims=True) * a
-    side, _ = l2_normalize(side)
-    b, _ = l2_normalize((a + 1e-4 * side).astype(np.float32))                # about 1e-4 away
+    perpendicular = gaussian(1, 300, 100)
+    perpendicular -= (perpendicular * a).sum(1, keepdims=True) * a
+    perpendicular, _ = l2_normalize(perpendicular)
+    b, _ = l2_normalize((a + 1e-4 * perpendicular).astype(np.float32))    # about 1e-4 away
     x, y = a.astype(np.float64), b.astype(np.float64)
     want = np.sqrt(((x - y)**2).sum(1))
     dots = np.einsum("nd,nd->n", a, b)                           # all in float32
@@ -168,7 +168,7 @@ def test_arccos_and_two_minus_two_cos_fail_for_small_angles_and_angle_does_not()
 
 # ---- exact identities ---------------------------------------------------------
 
-@measures
+@all_measures
 @dtypes
 @given(st.data())
 def test_exchanging_the_arguments_changes_no_bit(dtype, measure, data):
@@ -244,12 +244,12 @@ def test_distance_scales_exactly_with_powers_of_two(dtype, data, k):
     assert euclidean(np.ldexp(a, k), np.ldexp(b, k)) == np.ldexp(euclidean(a, b), k)
 
 
-@measures
+@all_measures
 def test_the_memory_layout_changes_no_bit(measure):
     a, b = gaussian(0, 30, 17), gaussian(1, 30, 17)
-    wide = np.zeros((30, 34))
-    wide[:, ::2] = b
-    np.testing.assert_array_equal(measure(np.asfortranarray(a), wide[:, ::2]), measure(a, b))
+    strided = np.zeros((30, 34))
+    strided[:, ::2] = b
+    np.testing.assert_array_equal(measure(np.asfortranarray(a), strided[:, ::2]), measure(a, b))
 
 
 # ---- invariances up to rounding -------------------------------------------------
@@ -259,10 +259,10 @@ def test_a_rotation_changes_results_by_rounding_only(seed):
     R = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2    # exact
     a, b = gaussian(seed, 2, 4)
     # ‖aR − its rounding‖ <= 2γ(4) ‖a‖, likewise b
-    length = np.linalg.norm(a) + np.linalg.norm(b)
+    norms = np.linalg.norm(a) + np.linalg.norm(b)
     assert abs(cosine(a @ R, b @ R) - cosine(a, b)) <= 12 * gamma(4 + 2, u64)
     assert abs(angle(a @ R, b @ R) - angle(a, b)) <= 16 * gamma(4 + 2, u64)
-    assert abs(euclidean(a @ R, b @ R) - euclidean(a, b)) <= 4 * gamma(4 + 3, u64) * length
+    assert abs(euclidean(a @ R, b @ R) - euclidean(a, b)) <= 4 * gamma(4 + 3, u64) * norms
 
 
 @given(seeds)
@@ -293,8 +293,8 @@ def test_angle_and_cosine_agree(seed, mix):
 def test_the_triangle_inequality(seed, mix):
     a, b, c = gaussian(seed, 3, 5)
     b = mix * a + (1 - mix) * c + 1e-9 * b                       # nearly between a and c
-    for distance, size in ((euclidean, 20), (angle, math.pi)):
-        assert distance(a, c) <= distance(a, b) + distance(b, c) + 12 * gamma(8, u64) * size
+    for distance, largest in ((euclidean, 20), (angle, math.pi)):
+        assert distance(a, c) <= distance(a, b) + distance(b, c) + 12 * gamma(8, u64) * largest
 
 
 @given(seeds)
@@ -305,7 +305,7 @@ def test_the_dot_product_never_exceeds_the_product_of_norms(seed):
 
 # ---- shapes, types, nan -----------------------------------------------------------
 
-@measures
+@all_measures
 @dtypes
 def test_leading_axes_broadcast(measure, dtype):
     a, b = gaussian(0, 3, 1, 9, dtype=dtype), gaussian(1, 4, 9, dtype=dtype)
@@ -314,10 +314,10 @@ def test_leading_axes_broadcast(measure, dtype):
     for i in range(3):
         for j in range(4):
             assert measure(a[i, 0], b[j]) == pytest.approx(ours[i, j],
-                                                                  abs=40 * unit_roundoff(dtype))
+                                                           abs=40 * unit_roundoff(dtype))
 
 
-@matrices
+@all_matrices
 @dtypes
 @pytest.mark.parametrize("N, M, D", [(300, 70, 64), (70, 300, 64), (1, 1, 3), (0, 4, 3),
                                      (4, 0, 3), (3, 2, 0)])
@@ -325,8 +325,8 @@ def test_the_matrix_functions_equal_the_functions_of_pairs(matrix, measure, dtyp
     A, B = gaussian(0, N, D, dtype=dtype), gaussian(1, M, D, dtype=dtype)
     ours, want = matrix(A, B), measure(A[:, None], B)
     assert ours.shape == (N, M) and ours.dtype == dtype
-    size = 200 if matrix is dot_matrix else 1                    # ‖a‖ ‖b‖ is below 200 here
-    tolerance = 2 * gamma(D + 2, unit_roundoff(dtype)) * size
+    norms = 200 if matrix is dot_matrix else 1                   # ‖a‖ ‖b‖ is below 200 here
+    tolerance = 2 * gamma(D + 2, unit_roundoff(dtype)) * norms
     if matrix in (euclidean_matrix, angle_matrix):
         tolerance = 100 * unit_roundoff(dtype)                   # no sum in float32
     np.testing.assert_allclose(ours, want, rtol=0, atol=tolerance)
@@ -347,7 +347,7 @@ def test_memory_is_bounded_by_the_block_whichever_table_is_the_longer(N, M):
     assert peak <= 4 * 8 * BLOCK + N * M * 8                     # all differences: 77 MB
 
 
-@matrices
+@all_matrices
 @pytest.mark.parametrize("scale", [1e-40, 1e30])
 def test_the_matrix_functions_are_right_at_every_scale(matrix, measure, scale):
     A, B = (scale * gaussian(0, 5, 8)).astype(np.float32), gaussian(1, 6, 8, dtype=np.float32)
@@ -360,7 +360,7 @@ def test_the_matrix_functions_are_right_at_every_scale(matrix, measure, scale):
                                atol=1e-6 * abs(want).max() + tiny)
 
 
-@measures
+@all_measures
 def test_nan_in_a_vector_gives_nan_even_with_a_zero_vector(measure):
     for other in ([1.0, 2.0], [0.0, 0.0]):
         assert np.isnan(measure([1.0, np.nan], other))
@@ -377,7 +377,7 @@ def test_a_vector_with_infinity_has_no_direction_and_infinite_distance():
     assert euclidean(inf, one) == np.inf and np.isnan(euclidean(inf, inf))
 
 
-@measures
+@all_measures
 def test_integers_become_float64_and_one_float64_makes_the_result_float64(measure):
     ints, floats = np.array([1, 2]), np.array([1, 2], np.float32)
     for pair in ((ints, ints), (ints, floats), (floats, ints)):
@@ -388,7 +388,7 @@ def test_integers_become_float64_and_one_float64_makes_the_result_float64(measur
         measure(ints + 1j, ints)
 
 
-@measures
+@all_measures
 def test_different_dimensions_are_refused_and_both_shapes_named(measure):
     for a, b in [((2, 3), (4,)), ((2, 1), (2, 3)), ((), (3,))]:
         with pytest.raises(ValueError) as error:

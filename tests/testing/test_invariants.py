@@ -18,11 +18,11 @@ from scratch_embed.testing.invariants import (
     smallest_failure,
 )
 
-ALL = {"check_similarity": testing.SIMILARITY, "check_top_k": testing.TOP_K,
-       "check_ranking_measure": testing.RANKING_MEASURE,
-       "check_contrastive_loss": testing.CONTRASTIVE_LOSS, "check_encoder": testing.ENCODER,
-       "check_gradient": testing.GRADIENT, "check_quantiser": testing.QUANTISER,
-       "check_tokenizer": testing.TOKENIZER}
+INVARIANTS = {"check_similarity": testing.SIMILARITY, "check_top_k": testing.TOP_K,
+              "check_ranking_measure": testing.RANKING_MEASURE,
+              "check_contrastive_loss": testing.CONTRASTIVE_LOSS, "check_encoder": testing.ENCODER,
+              "check_gradient": testing.GRADIENT, "check_quantiser": testing.QUANTISER,
+              "check_tokenizer": testing.TOKENIZER}
 
 
 def small(f, x):
@@ -112,18 +112,18 @@ def test_close_compares_with_the_bound_and_refuses_nan():
         equal("x", np.array([1, 2]), np.array([1, 3]))
 
 
-@pytest.mark.parametrize("checker", ALL)
+@pytest.mark.parametrize("checker", INVARIANTS)
 def test_every_invariant_documents_its_statement_and_bound(checker):
-    for name, invariant in ALL[checker].items():
+    for name, invariant in INVARIANTS[checker].items():
         assert invariant.statement.endswith(".") and len(invariant.statement) < 160, name
         assert "Bound: " in invariant.holds.__doc__, name
 
 
-@pytest.mark.parametrize("checker", ALL)
+@pytest.mark.parametrize("checker", INVARIANTS)
 def test_every_checker_can_leave_out_all_its_invariants(checker):
     arguments = {"check_quantiser": (None, None, [0.0], [1.0]), "check_gradient": (None, 1.0),
                  "check_tokenizer": (None, None, 1)}.get(checker, (None,))
-    getattr(testing, checker)(*arguments, without=list(ALL[checker]))
+    getattr(testing, checker)(*arguments, without=list(INVARIANTS[checker]))
 
 
 def test_without_hypothesis_the_import_error_names_the_package_to_install():

@@ -23,7 +23,7 @@ def one_query(measure, prepare=lambda run: run):
     return f
 
 
-def listed_order(judged, scores):
+def ndcg_in_listed_order(judged, scores):
     """nDCG; documents with equal scores keep the order of the input."""
     def dcg(gains):
         return sum(gain / math.log2(i + 2) for i, gain in enumerate(gains))
@@ -48,7 +48,7 @@ def pops_a_judgement(judged, scores):
 
 
 @pytest.mark.parametrize("f, names", [
-    (listed_order, "input_order"),
+    (ndcg_in_listed_order, "input_order"),
     (one_query(ndcg, in_float32), "close_scores"),
     (dcg, "range perfect"),
     (unjudged_counts, "nothing_found unjudged irrelevant_tail"),

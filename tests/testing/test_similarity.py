@@ -28,7 +28,7 @@ def absolute(a, b):
 
 
 def not_symmetric(a, b):
-    """The second vector is normalised in float16 first."""
+    """The second vector is divided by its largest component and rounded to float16."""
     return cosine(a, np.float16(b / (abs(b).max() or 1)))
 
 

@@ -13,9 +13,9 @@ MANY = settings(max_examples=2000)
 @pytest.mark.parametrize("dtype, low, high", [(np.float32, 1e-40, 1e30), (np.float64, 1e-310,
                                                                           1e300)])
 def test_vectors_have_every_scale(dtype, low, high):
-    for wanted in (lambda x: 0 < abs(x).max() < low, lambda x: abs(x).max() > high,
+    for condition in (lambda x: 0 < abs(x).max() < low, lambda x: abs(x).max() > high,
                    lambda x: not x.any(), lambda x: 0.1 < abs(x).max() < 10):
-        assert find(s.vectors(dtype), wanted, settings=MANY).dtype == dtype
+        assert find(s.vectors(dtype), condition, settings=MANY).dtype == dtype
 
 
 @given(s.pairs())
@@ -42,9 +42,9 @@ def test_batches_have_no_row_of_zeros(tables):
 
 
 def test_rankings_have_ties_unjudged_documents_and_missing_documents():
-    for wanted in (lambda x: len(set(x[1].values())) < len(x[1]),
+    for condition in (lambda x: len(set(x[1].values())) < len(x[1]),
                    lambda x: set(x[1]) - set(x[0]), lambda x: set(x[0]) - set(x[1])):
-        judged, _ = find(s.rankings(), wanted, settings=MANY)
+        judged, _ = find(s.rankings(), condition, settings=MANY)
         assert max(judged.values()) > 0
 
 

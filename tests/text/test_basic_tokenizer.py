@@ -23,19 +23,19 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 STORED = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))
 ORIGINAL = runpy.run_path(str(GOLDEN / "make_wordpiece.py"))
 texts = st.text(max_size=30)
-flags = st.builds(Normalizer, st.booleans(), st.booleans(), st.sampled_from([None, True, False]),
-                  st.booleans())
+normalizers = st.builds(Normalizer, st.booleans(), st.booleans(),
+                        st.sampled_from([None, True, False]), st.booleans())
 
 
 # ---- worked by hand -----------------------------------------------------------------------------
 
-@pytest.mark.parametrize("text, clean", [
+@pytest.mark.parametrize("text, normalised", [
     ("\tÉtude№ ", " etude№ "), ("a\r\nb\u00a0c", "a  b c"), ("日本", " 日  本 "),
     ("a\x00b\ufffdc\u200bd\x1ce", "abcde"), ("ΟΔΟΣ", "οδοσ"),
     ("e\u0301\u0323", "e"), ("का", "का"), ("a\U0002b820b", "a\U0002b820b"),
     ("a\U0002b920b", "a \U0002b920 b"), ("한", "\u1112\u1161\u11ab"), ("カが", "カか")])
-def test_cleaning_worked_by_hand(text, clean):
-    assert normalise(text) == clean
+def test_normalising_worked_by_hand(text, normalised):
+    assert normalise(text) == normalised
 
 
 def test_each_step_can_be_left_out():
@@ -123,13 +123,13 @@ def test_the_words_are_those_of_googles_rules(text, lower):
     assert split_words(normalise(text, Normalizer(lower_case=lower))) == googles_words(text, lower)
 
 
-@given(texts, flags)
+@given(texts, normalizers)
 def test_normalising_twice_gives_the_same_words(text, normalizer):
     once = normalise(text, normalizer)
     assert split_words(normalise(once, normalizer)) == split_words(once)
 
 
-@given(texts, texts, flags)
+@given(texts, texts, normalizers)
 def test_two_texts_with_a_space_between_do_not_affect_each_other(left, right, normalizer):
     whole, parts = normalise(f"{left} {right}", normalizer), [normalise(left, normalizer),
                                                             normalise(right, normalizer)]

@@ -23,7 +23,7 @@ def unpack(packed):
     return [packed.ids[a:z].tolist() for a, z in zip(packed.offsets, packed.offsets[1:])]
 
 
-def bounds(lengths):
+def offsets_of(lengths):
     return np.cumsum([0, *lengths])
 
 
@@ -42,7 +42,7 @@ def test_two_sequences_worked_by_hand():
 
 def test_groups_and_batches_worked_by_hand():
     """The middles of sequences of 2, 3, 1 and 4 tokens are at 1, 3.5, 5.5 and 8, of 10 in all."""
-    offsets = bounds([2, 3, 1, 4])
+    offsets = offsets_of([2, 3, 1, 4])
     assert [group.tolist() for group in split_by_tokens(offsets, 2)] == [[0, 1], [2, 3]]
     assert [batch.tolist() for batch in token_batches([2, 3, 1, 4], 5)] == [[0, 1], [2, 3]]
     assert [batch.tolist() for batch in token_batches([2, 3, 9, 1, 1, 1], 5, most=2)] == [
@@ -75,7 +75,7 @@ def test_take_selects_sequences_in_any_order_and_repeatedly(sequences, data):
 
 @given(lengths)
 def test_positions_count_from_0_within_each_sequence(lengths):
-    assert positions(bounds(lengths)).tolist() == [i for n in lengths for i in range(n)]
+    assert positions(offsets_of(lengths)).tolist() == [i for n in lengths for i in range(n)]
 
 
 @given(texts)
@@ -87,7 +87,7 @@ def test_by_length_is_a_stable_order(sequences):
 @given(lengths, st.integers(1, 6))
 def test_groups_contain_every_sequence_once_and_about_equally_many_tokens(lengths, parts):
     """A group may exceed its share of the tokens by half of a sequence at each end."""
-    offsets = bounds(lengths)
+    offsets = offsets_of(lengths)
     groups = split_by_tokens(offsets, parts)
     assert np.concatenate(groups).tolist() == list(range(len(lengths)))
     assert 1 <= len(groups) <= parts and all(len(group) for group in groups)

@@ -1,4 +1,4 @@
-"""No token is lost when lines are split; half of the pairs are consecutive segments."""
+"""No token is lost when lines are split; a pair is of consecutive segments or random."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -95,8 +95,9 @@ def test_segments_are_as_few_as_possible_and_of_equal_length_to_within_one(lines
 
 
 @given(texts, st.integers(5, 14), st.integers(0, 9))
-def test_each_segment_is_first_in_one_pair_and_half_of_the_pairs_are_random(lines, max_length,
-                                                                            seed):
+def test_each_segment_is_first_in_one_pair_and_the_expected_number_of_pairs_is_random(
+        lines, max_length, seed):
+    """Half of the pairs, rounded down, or one per document if this is more."""
     room, text = (max_length - 3) // 2, id_lines(lines)
     segments = split_long_lines(text, room)
     P, documents = len(segments.starts_document), int(segments.starts_document.sum())

@@ -116,6 +116,6 @@ def test_keep_probability_does_not_depend_on_the_size_of_the_corpus(counts, time
 
 
 @pytest.mark.parametrize("word", [5, None, float("nan"), b"bytes"])
-def test_words_that_are_no_strings_are_refused(word):
+def test_words_that_are_not_strings_are_refused(word):
     with pytest.raises(TypeError, match=re.escape(f"expected words of type str, got {word!r}")):
         index_sentences([["a", word]], min_count=1)

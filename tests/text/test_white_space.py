@@ -16,8 +16,8 @@ from scratch_embed.text.vocab import index_sentences
 from scratch_embed.words.labelled import read_labelled, read_texts
 from scratch_embed.words.vectors import WordVectors
 
-OTHERS = [chr(code) for code in range(sys.maxunicode)                # at which str.split splits
-          if chr(code).isspace() and chr(code) not in SPACE]
+OTHER_SPACES = [chr(code) for code in range(sys.maxunicode)           # str.split splits at these
+                if chr(code).isspace() and chr(code) not in SPACE]
 
 
 def corpus(text):
@@ -50,17 +50,17 @@ def encoder(text, path):
 READERS = [lambda text, path: corpus(text), lambda text, path: sentences(text),
            lambda text, path: split_words(text), analogies, pairs, labelled, encoder]
 NAMES = ["corpus", "sentences", "split_words", "analogies", "pairs", "labelled", "encoder"]
-each_reader = pytest.mark.parametrize("read", READERS, ids=NAMES)
+with_each_reader = pytest.mark.parametrize("read", READERS, ids=NAMES)
 
 
-@each_reader
+@with_each_reader
 @pytest.mark.parametrize("space", [space for space in SPACE if space not in "\n\t"])
 def test_white_space_separates_words(tmp_path, read, space):
     assert read(f"a{space}b{space}c{space}d{space}", tmp_path / "text") == ["a", "b", "c", "d"]
 
 
-@each_reader
-@pytest.mark.parametrize("other", OTHERS, ids=lambda c: f"U+{ord(c):04X}")
+@with_each_reader
+@pytest.mark.parametrize("other", OTHER_SPACES, ids=lambda c: f"U+{ord(c):04X}")
 def test_other_white_space_is_part_of_a_word(tmp_path, read, other):
     found = read(f"a{other}b b c d", tmp_path / "text")
     assert found[0] == f"a{other}b"

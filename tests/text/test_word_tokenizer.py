@@ -49,7 +49,7 @@ def test_case_can_be_kept():
     assert WordTokenizer(lowercase=False)("New York") == ["New", "York"]
 
 
-def test_spaces_change_nothing():
+def test_the_tokenizer_SPACES_only_splits_at_ascii_white_space():
     assert SPACES("The\u00a0end, don't\tstop") == ["The\u00a0end,", "don't", "stop"]
 
 

@@ -112,18 +112,19 @@ def test_decoding_joins_pieces_and_keeps_special_tokens_on_demand(bert):
 
 # ---- added tokens -------------------------------------------------------------------------------
 
-def found(text, **flags):
+def split_at_added_token(text, **flags):
     token = AddedToken("<t>", 7, **flags)
     return ["<t>" if isinstance(part, AddedToken) else part
             for part in split_at_tokens(text, make_finder([token], str))]
 
 
 def test_flags_of_added_tokens_worked_by_hand():
-    assert found("a <t> b") == ["a ", "<t>", " b"]
-    assert found("a <t> b", lstrip=True) == ["a", "<t>", " b"]
-    assert found("a <t> \n<t>b", rstrip=True) == ["a ", "<t>", "<t>", "b"]
-    assert found("a<t> <t>_ <t>, <t>é<t>", single_word=True) == ["a<t> <t>_ ", "<t>", ", <t>é<t>"]
-    assert found("<t><t>") == ["<t>", "<t>"] and found("") == []
+    assert split_at_added_token("a <t> b") == ["a ", "<t>", " b"]
+    assert split_at_added_token("a <t> b", lstrip=True) == ["a", "<t>", " b"]
+    assert split_at_added_token("a <t> \n<t>b", rstrip=True) == ["a ", "<t>", "<t>", "b"]
+    assert split_at_added_token("a<t> <t>_ <t>, <t>é<t>", single_word=True) == [
+        "a<t> <t>_ ", "<t>", ", <t>é<t>"]
+    assert split_at_added_token("<t><t>") == ["<t>", "<t>"] and split_at_added_token("") == []
 
 
 def test_of_several_tokens_that_match_the_longest_is_taken():

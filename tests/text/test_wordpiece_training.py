@@ -1,4 +1,4 @@
-"""Each step joins the most frequent pair; with the library's letters the pieces are its pieces."""
+"""Each step joins the most frequent pair; given the order of the letters, as the library does."""
 import json
 import runpy
 from collections import Counter
@@ -73,7 +73,7 @@ def test_text_is_normalised_as_for_encoding():
 # ---- properties ---------------------------------------------------------------------------------
 
 def brute_force_join_pairs(words, pieces, size, min_frequency):
-    """Count all pairs anew for each join."""
+    """Count all pairs again for each join."""
     pieces, number = list(pieces), {piece: i for i, piece in enumerate(pieces)}
     spelled = {word: [number[("##" if i else "") + c] for i, c in enumerate(word)]
                for word in words}
@@ -94,7 +94,7 @@ def brute_force_join_pairs(words, pieces, size, min_frequency):
 
 
 @given(sentences, st.integers(8, 40), st.integers(1, 4))
-def test_equals_counting_all_pairs_anew_for_each_join(texts, size, min_frequency):
+def test_equals_counting_all_pairs_again_for_each_join(texts, size, min_frequency):
     words, pieces = count_words(texts), first_pieces(count_words(texts))
     assert (join_pairs(words, pieces, size, min_frequency)
             == brute_force_join_pairs(words, pieces, size, min_frequency))

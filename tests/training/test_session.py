@@ -3,6 +3,7 @@
 Two small regressions are trained: by_batches takes one step per batch, as transformers do;
 by_chunks trains chunks in worker threads, as word vectors do.
 """
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from scratch_embed.numerics.errors import FormatError, TrainingDiverged
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.training.batches import batches, chunks
 from scratch_embed.training.session import Checkpoint, RunOptions, session
+from tests.mutations import mutated
 from tests.processes import terminal
 
 ROOT = Path(__file__).parents[2]
@@ -163,20 +165,58 @@ from tests.training.test_session import Checkpoint, RunOptions, at_step, {train.
 # ---- errors when a run starts -------------------------------------------------------------------
 
 @both
-def test_an_existing_checkpoint_is_not_overwritten_without_resume(train, tmp_path):
+def test_the_checkpoint_of_an_unfinished_run_is_not_overwritten_without_resume(train, tmp_path):
     path = tmp_path / "state"
-    train(RunOptions(checkpoint=Checkpoint(path)))
+    with pytest.raises(KeyboardInterrupt):
+        train(RunOptions(checkpoint=Checkpoint(path)), at_step(4, press_ctrl_c))
     before = path.read_bytes()
-    with pytest.raises(FileExistsError, match="exists already: resume it"):
+    done = "4 of 7 steps" if train is by_batches else "0 of 3 epochs"
+    with pytest.raises(FileExistsError, match=f"exists already: resume it .it holds {done}"):
         train(RunOptions(checkpoint=Checkpoint(path)))
     assert path.read_bytes() == before
 
 
+@both
+def test_the_checkpoint_of_a_finished_run_is_replaced_by_the_next_run(train, tmp_path):
+    path = tmp_path / "state"
+    train(RunOptions(checkpoint=Checkpoint(path)))
+    assert same(train(RunOptions(seed=2, checkpoint=Checkpoint(path))), train(RunOptions(seed=2)))
+    assert same(train(RunOptions(seed=2, checkpoint=Checkpoint(path, resume=True))),
+                train(RunOptions(seed=2)))
+
+
+@both
+def test_a_file_that_is_not_a_checkpoint_is_never_replaced(train, tmp_path):
+    path = tmp_path / "letter"
+    for content in b"", b"my dear friend":
+        path.write_bytes(content)
+        with pytest.raises(FileExistsError, match="exists already, and is not a checkpoint"):
+            train(RunOptions(checkpoint=Checkpoint(path)))
+        assert path.read_bytes() == content
+
+
+@both
+@pytest.mark.parametrize("n", [4, 1000])
+def test_a_run_can_be_given_more_epochs_or_steps_stopped_or_finished(train, n, tmp_path):
+    """With a constant learning rate it ends with the bits of a run that was so long at once."""
+    path, name = tmp_path / "state", "steps" if train is by_batches else "epochs"
+    checkpoint = Checkpoint(path, resume=True)
+    try:
+        train(RunOptions(checkpoint=checkpoint), at_step(n, press_ctrl_c))
+    except KeyboardInterrupt:
+        pass
+    for length in 9, 12:
+        longer = train(RunOptions(checkpoint=checkpoint), **{name: length})
+        assert same(longer, train(**{name: length}))
+    with pytest.raises(ValueError, match=f"{name} was 12 and is 9 now; a run can be given more"):
+        train(RunOptions(checkpoint=checkpoint), **{name: 9})
+
+
 @pytest.mark.parametrize("train, name, changed", [
-    (by_batches, "steps", dict(steps=8)), (by_batches, "batch_size", dict(batch_size=9)),
+    (by_batches, "steps", dict(steps=6)), (by_batches, "batch_size", dict(batch_size=9)),
     (by_batches, "lr", dict(lr=0.2)), (by_batches, "tau", dict(tau=1)),
     (by_batches, "data", dict(data=(X, Y + 1))), (by_batches, "data", dict(data=(X[1:], Y[1:]))),
-    (by_chunks, "epochs", dict(epochs=4)), (by_chunks, "data", dict(data=(X[::-1], Y)))])
+    (by_chunks, "epochs", dict(epochs=2)), (by_chunks, "data", dict(data=(X[::-1], Y)))])
 def test_the_error_names_the_setting_that_differs(train, name, changed, tmp_path):
     path = tmp_path / "state"
     train(RunOptions(checkpoint=Checkpoint(path)))
@@ -219,6 +259,47 @@ def test_a_file_that_is_not_a_checkpoint_is_rejected_and_kept(train, tmp_path):
         with pytest.raises(FormatError):
             train(RunOptions(checkpoint=Checkpoint(path, resume=True)))
         assert path.read_bytes() == content
+
+
+@both
+@pytest.mark.parametrize("name", ["settings", "progress"])
+def test_damaged_metadata_is_rejected_or_loaded_well(train, name, tmp_path):
+    """Every value replaced, left out or renamed: FormatError, another setting, or a good load."""
+    path, whole = tmp_path / "state", train()
+    train(RunOptions(checkpoint=Checkpoint(path)))
+    tensors, metadata = read_safetensors(path)
+    refused = 0
+    for document in mutated(json.loads(metadata[name])):
+        text = document.decode("latin-1")
+        write_safetensors(path, tensors, {**metadata, name: text})
+        try:
+            w, losses, rows = train(RunOptions(checkpoint=Checkpoint(path, resume=True)))
+            assert w.tobytes() == whole[0].tobytes() and losses == whole[1]
+        except (FormatError, ValueError) as error:
+            refused += 1
+            assert isinstance(error, FormatError) or "cannot resume" in str(error)
+    assert refused > 50
+
+
+@both
+def test_damaged_losses_and_rows_are_rejected_or_loaded_well(train, tmp_path):
+    path, whole = tmp_path / "state", train()
+    train(RunOptions(checkpoint=Checkpoint(path)))
+    tensors, metadata = read_safetensors(path)
+    losses = tensors["session/losses"]
+    for wrong in (losses[:-1], losses[:0], np.append(losses, 1.0), np.zeros(1000), losses[None],
+                  losses[0], losses.astype(np.float32), losses.astype(np.int64)):
+        write_safetensors(path, {**tensors, "session/losses": wrong}, metadata)
+        with pytest.raises(FormatError, match="session/losses|tensors"):
+            train(RunOptions(checkpoint=Checkpoint(path, resume=True)))
+    longer = json.loads(metadata["progress"])
+    longer["epoch"] += 1
+    write_safetensors(path, {**tensors, "session/losses": np.append(losses, 1.0)},
+                      {**metadata, "progress": json.dumps(longer)})
+    with pytest.raises(FormatError, match="at most"):
+        train(RunOptions(checkpoint=Checkpoint(path, resume=True)))
+    write_safetensors(path, tensors, metadata)
+    assert same(train(RunOptions(checkpoint=Checkpoint(path, resume=True))), whole)
 
 
 def test_a_checkpoint_of_another_shape_does_not_change_the_arrays(tmp_path):

@@ -22,34 +22,33 @@ class Case:
     """The arrays of one golden file as inputs of our functions.  family: Gpt2 or Mistral."""
 
     def __init__(self, family, arrays, config, folder):
-        self.family, self.t, self.config, self.folder = family, arrays, config, folder
-        batch = Packed(arrays["ids"], arrays["off"], np.zeros_like(arrays["ids"]))
-        self.batch = batch
+        self.family, self.arrays, self.config, self.folder = family, arrays, config, folder
+        self.batch = Packed(arrays["ids"], arrays["off"], np.zeros_like(arrays["ids"]))
 
     @classmethod
-    def frozen(cls, family, name, folder):
+    def from_golden(cls, family, name, folder):
         arrays, metadata = read_safetensors(GOLDEN / f"{name}.safetensors")
         return cls(family, arrays, json.loads(metadata["config"]), folder)
 
-    def model(self, dtype, kind="weight."):
-        """The model with the file's weights; with kind="grad." its parameters are the gradients."""
-        folder = self.folder / kind
+    def model(self, dtype, prefix="weight."):
+        """The model with the file's weights; for prefix "grad.", with the gradients instead."""
+        folder = self.folder / prefix
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps(self.config))
         write_safetensors(folder / "model.safetensors", {
-            name.removeprefix(kind): np.asarray(x) for name, x in self.t.items()
-            if name.startswith(kind)})
+            name.removeprefix(prefix): np.asarray(x) for name, x in self.arrays.items()
+            if name.startswith(prefix)})
         return self.family.load(folder, dtype)
 
     def gradients(self, dtype):
         """Our loss and its gradients: Σ push · x if the file has `push`, else the LM loss."""
         model = self.model(dtype)
         g = model.p.like()
-        if "push" in self.t:
+        if "push" in self.arrays:
             x, back = model.encode(self.batch)
-            push = self.t["push"].astype(dtype)
-            back(push, g)
-            return (x * push).sum(), g
+            dx = self.arrays["push"].astype(dtype)
+            back(dx, g)
+            return (x * dx).sum(), g
         loss, backward = causal_lm(self.batch, model)
         backward(g)
         return loss, g
@@ -57,44 +56,47 @@ class Case:
 
 def assert_outputs(case):
     """Outputs of order 1 agree to 1e-5 in float32 and to 1e-12 in float64."""
-    for dtype, atol, kind in [(np.float32, 1e-5, ""), (np.float64, 1e-12, "64")]:
+    for dtype, atol, suffix in [(np.float32, 1e-5, ""), (np.float64, 1e-12, "64")]:
         model = case.model(dtype)
         x = model.infer(case.batch)
         assert x.dtype == dtype
-        np.testing.assert_allclose(x, case.t["hidden" + kind], rtol=0, atol=atol)
+        np.testing.assert_allclose(x, case.arrays["hidden" + suffix], rtol=0, atol=atol)
         np.testing.assert_array_equal(model.encode(case.batch)[0], x)
-        if "logits" in case.t:
+        if "logits" in case.arrays:
             rows, _ = next_tokens(case.batch)
             logits, _ = model.lm_head(x[rows])
-            np.testing.assert_allclose(logits, case.t["logits"], rtol=atol, atol=atol)
+            np.testing.assert_allclose(logits, case.arrays["logits"], rtol=atol, atol=atol)
 
 
 def assert_gradients(case):
     """float64: to 1e-9 of each tensor's largest entry; float32: to 1e-5 of the largest of all.
 
     The key bias adds the same to every score of a query, so its gradient is 0 but for rounding, in
-    both codes.  Its error is compared with the size of the query bias's gradient.
+    both codes.  Its error is compared with the largest entry of the query bias's gradient.
     """
     theirs = case.model(np.float64, "grad.").p
     loss, g = case.gradients(np.float64)
-    np.testing.assert_allclose(loss, case.t["loss"], rtol=1e-9)
+    np.testing.assert_allclose(loss, case.arrays["loss"], rtol=1e-9)
     assert set(g) == set(theirs)
-    sizes = {name: abs(x).max() for name, x in theirs.items()}
+    largest_entries = {name: abs(x).max() for name, x in theirs.items()}
     for name, x in theirs.items():
-        size = sizes[name.replace("attn.k.bias", "attn.q.bias")]
-        assert size > 1e-4, f"{name} has no effect: a fault in its use would leave no trace"
-        np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-9 * size, err_msg=name)
+        largest = largest_entries[name.replace("attn.k.bias", "attn.q.bias")]
+        assert largest > 1e-4, f"{name} has no effect: a fault in its use would leave no trace"
+        np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-9 * largest, err_msg=name)
     loss, g = case.gradients(np.float32)
-    np.testing.assert_allclose(loss, case.t["loss"], rtol=1e-5)
+    np.testing.assert_allclose(loss, case.arrays["loss"], rtol=1e-5)
     for name, x in theirs.items():
-        np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-5 * max(sizes.values()),
+        np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-5 * max(largest_entries.values()),
                                    err_msg=name)
 
 
 # ---- models and folders to be tested -------------------------------------------------------------
 
 def random_params(tensors, seed=0, dtype=np.float64):
-    """Random parameters: weights (out, in) of order 1/√in, norms 1 ± 0.3, biases ± 0.3."""
+    """Random parameters.
+
+    Weights (out, in) of order 1/√in, embeddings of order 1, norms 1 ± 0.3, biases ± 0.3.
+    """
     p = init_params(tensors, seed, dtype)
     rng = np.random.default_rng(seed)
     for name, view in p.items():

@@ -46,9 +46,9 @@ def params(seed=0, config=CONFIG, dtype=np.float64):
     return p
 
 
-def random_batch(seed, longest=9, V=13):
+def random_batch(seed, max_length=9, V=13):
     rng = np.random.default_rng(seed)
-    lengths = rng.integers(1, longest + 1, rng.integers(2, 7))
+    lengths = rng.integers(1, max_length + 1, rng.integers(2, 7))
     return pack([rng.integers(0, V, t) for t in lengths],
                 [np.sort(rng.integers(0, 2, t)) for t in lengths])
 
@@ -59,11 +59,11 @@ def random_batch(seed, longest=9, V=13):
 @pytest.mark.parametrize("activation", [gelu, gelu_tanh])
 def test_the_gradient_is_the_derivative_along_a_random_direction(dropout, activation):
     config = CONFIG._replace(activation=activation)
-    push = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12))
+    dx = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12))
 
     def loss(p):
         x, backward = encode(BATCH, p, config, dropout)
-        return (push * x).sum(), lambda g: backward(push, g)
+        return (dx * x).sum(), lambda g: backward(dx, g)
     check_loss(loss, params(2))
 
 
@@ -73,15 +73,15 @@ def test_the_gradients_of_two_batches_add_up_in_any_order(dtype, dropout):
     """Tolerance: 64 ε of the largest entry, for sums in another order."""
     p, other = params(1, dtype=dtype), random_batch(5)
     separate, together = [], p.like()
-    pushes = [np.random.default_rng(i).standard_normal((len(b.ids), 12)).astype(dtype)
-              for i, b in enumerate((BATCH, other))]
+    dxs = [np.random.default_rng(i).standard_normal((len(b.ids), 12)).astype(dtype)
+           for i, b in enumerate((BATCH, other))]
     backs = [encode(b, p, CONFIG, dropout)[1] for b in (BATCH, other)]
-    for back, push in zip(backs, pushes):
+    for back, dx in zip(backs, dxs):
         g = p.like()
-        back(push, g)
+        back(dx, g)
         separate.append(g.flat)
-    for back, push in reversed(list(zip(backs, pushes))):
-        back(push, together)
+    for back, dx in reversed(list(zip(backs, dxs))):
+        back(dx, together)
     size = abs(np.array(separate)).max()
     np.testing.assert_allclose(together.flat, sum(separate), rtol=0,
                                atol=64 * np.finfo(dtype).eps * size)
@@ -90,26 +90,26 @@ def test_the_gradients_of_two_batches_add_up_in_any_order(dtype, dropout):
 
 @dtypes
 def test_inputs_are_unchanged_and_backward_can_be_called_twice(dtype):
-    p, push = params(0, dtype=dtype), np.ones((len(BATCH.ids), 12), dtype)
+    p, dx = params(0, dtype=dtype), np.ones((len(BATCH.ids), 12), dtype)
     before, ids = p.flat.copy(), BATCH.ids.copy()
     x, backward = encode(BATCH, p, CONFIG, Dropout(0.1, 3))
     kept, once, again = x.copy(), p.like(), p.like()
-    backward(push, once)
-    backward(push, again)
+    backward(dx, once)
+    backward(dx, again)
     np.testing.assert_array_equal(once.flat, again.flat)
-    for now, then in ((p.flat, before), (BATCH.ids, ids), (x, kept), (push, np.ones_like(push))):
+    for now, then in ((p.flat, before), (BATCH.ids, ids), (x, kept), (dx, np.ones_like(dx))):
         np.testing.assert_array_equal(now, then)
 
 
 def test_float32_gradients_are_the_float64_gradients_up_to_rounding():
     """Tolerance: 1e-5 of the largest entry of all, as in test_bert_parity.py."""
     batch, dropout = random_batch(3), Dropout(0.1, 5)
-    push = np.random.default_rng(0).standard_normal((len(batch.ids), 12))
+    dx = np.random.default_rng(0).standard_normal((len(batch.ids), 12))
     p, grads = params(4), []
     for dtype in (np.float32, np.float64):
         q = p.copy(np.float32).copy(dtype)
         g = q.like()
-        encode(batch, q, CONFIG, dropout)[1](push.astype(np.float32).astype(dtype), g)
+        encode(batch, q, CONFIG, dropout)[1](dx.astype(np.float32).astype(dtype), g)
         grads.append(g)
     largest = abs(grads[1].flat).max()
     for name in p:
@@ -125,11 +125,11 @@ def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(dty
     x = infer(batch, p, CONFIG)
     order = np.random.default_rng(seed).permutation(len(batch.offsets) - 1)
     moved, y = take(batch, order), infer(take(batch, order), p, CONFIG)
-    for to, n in enumerate(order):
-        mine = x[batch.offsets[n]:batch.offsets[n + 1]]
-        np.testing.assert_allclose(y[moved.offsets[to]:moved.offsets[to + 1]], mine, rtol=0,
+    for i, n in enumerate(order):
+        expected = x[batch.offsets[n]:batch.offsets[n + 1]]
+        np.testing.assert_allclose(y[moved.offsets[i]:moved.offsets[i + 1]], expected, rtol=0,
                                    atol=ATOL[dtype])
-        np.testing.assert_allclose(infer(take(batch, np.array([n])), p, CONFIG), mine, rtol=0,
+        np.testing.assert_allclose(infer(take(batch, np.array([n])), p, CONFIG), expected, rtol=0,
                                    atol=ATOL[dtype])
 
 
@@ -139,9 +139,9 @@ def test_without_position_embeddings_permuting_the_tokens_permutes_their_vectors
     p, rng = params(seed % 5, dtype=dtype), np.random.default_rng(seed)
     p["embed.positions.weight"][...] = 0
     ids = rng.integers(0, 13, rng.integers(2, 10))
-    to = rng.permutation(len(ids))
-    x, y = (infer(pack([some]), p, CONFIG) for some in (ids, ids[to]))
-    np.testing.assert_allclose(y, x[to], rtol=0, atol=ATOL[dtype])
+    order = rng.permutation(len(ids))
+    x, y = (infer(pack([some]), p, CONFIG) for some in (ids, ids[order]))
+    np.testing.assert_allclose(y, x[order], rtol=0, atol=ATOL[dtype])
 
 
 def test_with_position_and_segment_embeddings_order_and_segments_change_the_vectors():
@@ -181,7 +181,7 @@ def test_layers_with_equal_weights_have_different_dropout_masks():
 def test_the_embeddings_and_every_layer_have_different_dropout_masks(monkeypatch):
     seen, x = [], np.zeros((len(BATCH.ids), 12))
     for name in ("embed", "encoder_layer"):
-        monkeypatch.setattr(bert, name, lambda *given: seen.append(given[-1]) or (x, None))
+        monkeypatch.setattr(bert, name, lambda *arguments: seen.append(arguments[-1]) or (x, None))
     encode(BATCH, params(), CONFIG._replace(layers=5), Dropout(0.2, 3))
     assert len(set(seen)) == len(seen) == 6 and {dropout.probability for dropout in seen} == {0.2}
 
@@ -190,12 +190,13 @@ def test_the_embeddings_and_every_layer_have_different_dropout_masks(monkeypatch
 def test_names_and_shapes_are_those_of_transformers_checkpoints(case):
     found, metadata = read_safetensors(GOLDEN / f"bert_{case}.safetensors")
     config = json.loads(metadata["config"])
-    mine = Config(config["vocab_size"], config["hidden_size"], config["num_hidden_layers"],
-                  config["num_attention_heads"], config["intermediate_size"],
-                  config["max_position_embeddings"], config["type_vocab_size"])
+    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+             "intermediate_size", "max_position_embeddings", "type_vocab_size")
+    expected = Config(*(config[size] for size in sizes))
     theirs = {name[7:]: x.shape for name, x in found.items() if name.startswith("weight.")
               and not name[7:].startswith(("cls.", "pooler."))}
-    assert {NAMES.original(name): tensor.shape for name, tensor in tensors(mine).items()} == theirs
+    assert theirs == {NAMES.original(name): tensor.shape
+                      for name, tensor in tensors(expected).items()}
 
 
 def test_a_number_of_heads_that_does_not_divide_dim_is_refused():
@@ -277,12 +278,12 @@ def test_without_heads_keeps_the_pooler():
 @dtypes
 def test_freezing_parameters_leaves_the_other_gradients_unchanged(dtype):
     p = params(dtype=dtype)
-    push = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12)).astype(dtype)
+    dx = np.random.default_rng(1).standard_normal((len(BATCH.ids), 12)).astype(dtype)
     whole = p.like()
-    encode(BATCH, p, CONFIG)[1](push, whole)
+    encode(BATCH, p, CONFIG)[1](dx, whole)
     frozen = p.freeze(name for name in p if not name.startswith("layers.1."))
     part = frozen.like()
-    encode(BATCH, frozen, CONFIG)[1](push, part)
+    encode(BATCH, frozen, CONFIG)[1](dx, part)
     assert set(part) == {name for name in p if name.startswith("layers.1.")}
     for name in part:
         np.testing.assert_array_equal(part[name], whole[name])

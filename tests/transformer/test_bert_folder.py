@@ -150,7 +150,7 @@ def decoder_alone(tensors):
 
 @pytest.mark.parametrize("form", [bare, tensorflow_names, with_position_ids,
                                   with_decoder, decoder_alone])
-def test_older_names_are_read(folder, form):
+def test_other_names_of_the_same_weights_are_read(folder, form):
     change_tensors(folder, form)
     assert_same(Bert.load(folder)[1], model())
 
@@ -230,19 +230,20 @@ def test_a_config_cut_at_any_byte_is_refused(folder):
             Bert.load(folder)
 
 
-@given(at=st.integers(0, 400), new=st.binary(max_size=3), gone=st.integers(0, 5))
-def test_a_damaged_config_raises_format_error_or_is_still_a_config(tmp_path_factory, at, new, gone):
+@given(start=st.integers(0, 400), inserted=st.binary(max_size=3), deleted=st.integers(0, 5))
+def test_a_damaged_config_raises_format_error_or_is_still_a_config(tmp_path_factory, start,
+                                                                   inserted, deleted):
     path = tmp_path_factory.getbasetemp() / "config.json"
     data = json.dumps(config_fields(TINY), indent=2).encode()
-    path.write_bytes(data[:at] + new + data[at + gone:])
+    path.write_bytes(data[:start] + inserted + data[start + deleted:])
     try:
         assert isinstance(read_config(path), Config)
     except FormatError as error:
         assert str(error).startswith(str(path))
 
 
-def test_every_option_in_only_accepts_just_its_default(folder):
-    """Null is refused, because it is not the default; a missing field is accepted."""
+def test_the_options_of_only_are_refused_if_null_and_may_be_missing(folder):
+    """Null is not the only value supported; a missing field means that value."""
     for name in ONLY:
         change_config(folder, **{name: None})
         with pytest.raises(FormatError, match=f"field '{name}'"):

@@ -40,12 +40,13 @@ def tied_of(seed=0, dtype=np.float64):
     return mistral_of(seed, dtype, TIED)
 
 
-each = pytest.mark.parametrize("model_of", [gpt2_of, mistral_of, tied_of])
+all_models = pytest.mark.parametrize("model_of", [gpt2_of, mistral_of, tied_of])
 
 
-def random_batch(seed, longest=9, V=13):
+def random_batch(seed, max_length=9, V=13):
     rng = np.random.default_rng(seed)
-    return pack([rng.integers(0, V, t) for t in rng.integers(1, longest + 1, rng.integers(2, 7))])
+    lengths = rng.integers(1, max_length + 1, rng.integers(2, 7))
+    return pack([rng.integers(0, V, t) for t in lengths])
 
 
 # ---- the loss, worked by hand --------------------------------------------------------------------
@@ -91,7 +92,7 @@ def test_sequences_of_one_token_have_no_target():
         causal_lm(pack([[1], [2]]), gpt2_of())
 
 
-@each
+@all_models
 def test_a_head_of_zeros_has_the_loss_log_v(model_of):
     model = model_of()
     name = "lm_head.weight" if "lm_head.weight" in model.p else "embed.tokens.weight"
@@ -99,7 +100,7 @@ def test_a_head_of_zeros_has_the_loss_log_v(model_of):
     assert causal_lm(BATCH, model)[0] == pytest.approx(np.log(13), rel=1e-15)
 
 
-@each
+@all_models
 @given(seed=seeds)
 def test_the_losses_and_gradients_of_shares_sum_to_those_of_the_batch(model_of, seed):
     batch, model = random_batch(seed), model_of()
@@ -119,14 +120,14 @@ def test_the_losses_and_gradients_of_shares_sum_to_those_of_the_batch(model_of, 
 
 # ---- gradients -----------------------------------------------------------------------------------
 
-@each
+@all_models
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
 def test_the_gradient_is_the_derivative_along_a_random_direction(model_of, dropout):
     model = model_of(2)
     check_loss(lambda p: causal_lm(BATCH, model.with_params(p), dropout), model.p)
 
 
-@each
+@all_models
 def test_float32_gradients_are_the_float64_gradients_up_to_rounding(model_of):
     """With dropout.  Tolerance: 1e-5 of the largest entry of all."""
     model, grads = model_of(4, np.float32), []
@@ -139,21 +140,21 @@ def test_float32_gradients_are_the_float64_gradients_up_to_rounding(model_of):
 
 
 @dtypes
-@each
+@all_models
 def test_inputs_are_unchanged_and_backward_can_be_called_twice(model_of, dtype):
-    model, push = model_of(0, dtype), np.ones((len(BATCH.ids), 12), dtype)
+    model, dx = model_of(0, dtype), np.ones((len(BATCH.ids), 12), dtype)
     before = model.p.flat.copy()
     x, backward = model.encode(BATCH, Dropout(0.1, 3))
     kept, once, again = x.copy(), model.p.like(), model.p.like()
-    backward(push, once)
-    backward(push, again)
+    backward(dx, once)
+    backward(dx, again)
     np.testing.assert_array_equal(once.flat, again.flat)
-    for now, then in ((model.p.flat, before), (x, kept), (push, np.ones_like(push))):
+    for now, then in ((model.p.flat, before), (x, kept), (dx, np.ones_like(dx))):
         np.testing.assert_array_equal(now, then)
 
 
 @dtypes
-@each
+@all_models
 def test_freezing_parameters_leaves_the_other_gradients_unchanged(model_of, dtype):
     model = model_of(1, dtype)
     whole = model.p.like()
@@ -170,52 +171,52 @@ def test_freezing_parameters_leaves_the_other_gradients_unchanged(model_of, dtyp
 # ---- what a vector must not depend on ------------------------------------------------------------
 
 @dtypes
-@each
+@all_models
 @given(seed=seeds)
 def test_a_later_token_changes_no_bit_of_earlier_vectors(model_of, dtype, seed):
     model, rng = model_of(seed % 5, dtype), np.random.default_rng(seed)
     ids = rng.integers(0, 13, rng.integers(2, 10))
-    now = int(rng.integers(1, len(ids)))
+    position = int(rng.integers(1, len(ids)))
     other = ids.copy()
-    other[now] = (ids[now] + 1) % 13
+    other[position] = (ids[position] + 1) % 13
     x, y = model.infer(pack([ids])), model.infer(pack([other]))
-    np.testing.assert_array_equal(x[:now], y[:now])
-    assert abs(x[now] - y[now]).max() > 1e-3
+    np.testing.assert_array_equal(x[:position], y[:position])
+    assert abs(x[position] - y[position]).max() > 1e-3
 
 
 @dtypes
-@each
+@all_models
 def test_the_gradient_of_a_vector_with_respect_to_later_tokens_is_zero(model_of, dtype):
     """Exactly zero, not only small."""
     model, ids = model_of(3, dtype), np.arange(8)
-    for now in range(8):
+    for position in range(8):
         x, backward = model.encode(pack([ids]), Dropout(0.1, 1))
-        push = np.zeros_like(x)
-        push[now] = 1 + np.arange(12)
+        dx = np.zeros_like(x)
+        dx[position] = 1 + np.arange(12)
         g = model.p.like()
-        backward(push, g)
+        backward(dx, g)
         table = g["embed.tokens.weight"]
-        assert not table[now + 1:].any() and table[now].any()
+        assert not table[position + 1:].any() and table[position].any()
 
 
 @dtypes
-@each
+@all_models
 @given(seed=seeds)
 def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(model_of, dtype, seed):
     batch, model = random_batch(seed), model_of(seed % 5, dtype)
     x = model.infer(batch)
     order = np.random.default_rng(seed).permutation(len(batch.offsets) - 1)
     moved, y = take(batch, order), model.infer(take(batch, order))
-    for to, n in enumerate(order):
-        mine = x[batch.offsets[n]:batch.offsets[n + 1]]
-        np.testing.assert_allclose(y[moved.offsets[to]:moved.offsets[to + 1]], mine, rtol=0,
+    for i, n in enumerate(order):
+        expected = x[batch.offsets[n]:batch.offsets[n + 1]]
+        np.testing.assert_allclose(y[moved.offsets[i]:moved.offsets[i + 1]], expected, rtol=0,
                                    atol=ATOL[dtype])
-        np.testing.assert_allclose(model.infer(take(batch, np.array([n]))), mine, rtol=0,
+        np.testing.assert_allclose(model.infer(take(batch, np.array([n]))), expected, rtol=0,
                                    atol=ATOL[dtype])
 
 
 @dtypes
-@each
+@all_models
 def test_cutting_off_the_end_of_a_text_keeps_the_other_vectors(model_of, dtype):
     model, ids = model_of(0, dtype), BATCH.ids[6:15]
     whole = model.infer(pack([ids]))
@@ -227,7 +228,7 @@ def test_cutting_off_the_end_of_a_text_keeps_the_other_vectors(model_of, dtype):
 # ---- infer, the Model interface, initial weights -------------------------------------------------
 
 @dtypes
-@each
+@all_models
 def test_infer_equals_encode_without_dropout_bit_for_bit(model_of, dtype):
     model = model_of(0, dtype)
     np.testing.assert_array_equal(model.infer(BATCH), model.encode(BATCH)[0])
@@ -237,7 +238,7 @@ def test_infer_equals_encode_without_dropout_bit_for_bit(model_of, dtype):
 
 
 @dtypes
-@each
+@all_models
 def test_an_empty_batch_has_no_vectors_and_a_zero_gradient(model_of, dtype):
     model = model_of(0, dtype)
     x, backward = model.encode(pack([]), Dropout(0.1, 1))
@@ -246,7 +247,7 @@ def test_an_empty_batch_has_no_vectors_and_a_zero_gradient(model_of, dtype):
     assert x.shape == (0, 12) and x.dtype == dtype and not g.flat.any()
 
 
-@each
+@all_models
 def test_the_model_has_all_methods_of_the_protocol_model(model_of):
     model = model_of()
     required = {name for name in {**Model.__annotations__, **vars(Model)}

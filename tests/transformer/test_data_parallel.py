@@ -40,9 +40,9 @@ def test_three_rows_for_two_workers_worked_by_hand():
 def test_vectors_and_summed_gradients_do_not_depend_on_the_number_of_workers(workers):
     with parallel_map(workers) as run:
         y, grads, seen = run_linear(workers, run)
-    whole, (sole,), _ = run_linear(1)
-    np.testing.assert_array_equal(y, whole)
-    np.testing.assert_array_equal(np.sum(grads, axis=0), sole)
+    y_of_one, (expected,), _ = run_linear(1)
+    np.testing.assert_array_equal(y, y_of_one)
+    np.testing.assert_array_equal(np.sum(grads, axis=0), expected)
     assert [row for worker in sorted(seen) for row in seen[worker]] == [0, 1, 2]
 
 

@@ -42,9 +42,9 @@ def test_minus_the_logarithm_of_a_probability_is_the_loss(model):
 
 def test_a_prediction_does_not_depend_on_other_texts_in_the_batch(model):
     ids, probabilities = fill_mask(BATCH, POSITIONS, model, 5)
-    alone, alike = fill_mask(take(BATCH, [1]), np.array([1, 3]), model, 5)
-    assert (alone == ids[1:]).all()
-    np.testing.assert_allclose(alike, probabilities[1:], rtol=1e-12)
+    ids_alone, probabilities_alone = fill_mask(take(BATCH, [1]), np.array([1, 3]), model, 5)
+    assert (ids_alone == ids[1:]).all()
+    np.testing.assert_allclose(probabilities_alone, probabilities[1:], rtol=1e-12)
 
 
 def test_k_above_v_returns_all_tokens(model):

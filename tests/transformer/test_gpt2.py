@@ -111,7 +111,7 @@ def test_ids_and_positions_without_an_embedding_are_refused(dtype, ids, message)
 
 @pytest.mark.parametrize("name", ["gpt2_model", "gpt2_lm"])
 def test_outputs_and_gradients_equal_transformers(name, tmp_path):
-    case = Case.frozen(Gpt2, name, tmp_path)
+    case = Case.from_golden(Gpt2, name, tmp_path)
     assert_outputs(case)
     assert_gradients(case)
 
@@ -120,10 +120,10 @@ def test_outputs_and_gradients_equal_transformers(name, tmp_path):
     ("gpt2_model", {"activation": gelu_tanh}), ("gpt2_model", {"eps": 1e-5}),
     ("gpt2_lm", {"activation": gelu}), ("gpt2_lm", {"heads": 2})])
 def test_the_golden_files_detect_a_wrong_config(name, wrong, tmp_path):
-    case = Case.frozen(Gpt2, name, tmp_path)
+    case = Case.from_golden(Gpt2, name, tmp_path)
     right = case.model(np.float64)
     x = Gpt2(right.config._replace(**wrong), right.p).infer(case.batch)
-    assert abs(x - case.t["hidden64"]).max() > 1e-5
+    assert abs(x - case.arrays["hidden64"]).max() > 1e-5
 
 
 # ---- transformers as installed -------------------------------------------------------------------
@@ -140,13 +140,13 @@ def transformers():
 @pytest.mark.parametrize("seed", range(4))
 def test_models_of_random_shapes_equal_transformers(transformers, seed, tmp_path):
     rng = np.random.default_rng(seed)
-    heads, longest = int(rng.integers(1, 5)), int(rng.integers(2, 14))
+    heads, max_length = int(rng.integers(1, 5)), int(rng.integers(2, 14))
     config = {"vocab_size": int(rng.integers(20, 60)), "n_embd": heads * int(rng.integers(2, 9)),
-              "n_layer": int(rng.integers(1, 4)), "n_head": heads, "n_positions": longest,
+              "n_layer": int(rng.integers(1, 4)), "n_head": heads, "n_positions": max_length,
               "n_inner": [None, int(rng.integers(5, 40))][seed % 2],
               "activation_function": ["gelu_new", "gelu", "gelu_pytorch_tanh"][seed % 3],
               "layer_norm_epsilon": [1e-12, 1e-5][seed % 2]}
-    lengths = [longest, *map(int, rng.integers(1, longest + 1, rng.integers(0, 5)))]
+    lengths = [max_length, *map(int, rng.integers(1, max_length + 1, rng.integers(0, 5)))]
     kind = ["GPT2LMHeadModel", "GPT2Model"][seed % 2]
     case = Case(Gpt2, *make_gpt2.make(kind, config, lengths, seed), tmp_path)
     assert_outputs(case)

@@ -80,11 +80,11 @@ def test_each_layer_extends_the_reach_of_a_token_by_the_window_minus_one():
         config = TINY._replace(vocab=8, layers=layers)
         mistral = model(config, np.float64)
         x, backward = mistral.encode(pack([np.arange(8)]))
-        push, g = np.zeros_like(x), mistral.p.like()
-        push[6] = 1 + np.arange(6)
-        backward(push, g)
-        seen = g["embed.tokens.weight"].any(1)
-        assert seen.tolist() == [6 - reach <= i <= 6 for i in range(8)]
+        dx, g = np.zeros_like(x), mistral.p.like()
+        dx[6] = 1 + np.arange(6)
+        backward(dx, g)
+        reached = g["embed.tokens.weight"].any(1)
+        assert reached.tolist() == [6 - reach <= i <= 6 for i in range(8)]
 
 
 @dtypes
@@ -136,7 +136,7 @@ def test_a_model_without_a_head_has_no_logits():
 
 @pytest.mark.parametrize("name", ["mistral_window", "mistral_tied", "mistral_model"])
 def test_outputs_and_gradients_equal_transformers(name, tmp_path):
-    case = Case.frozen(Mistral, name, tmp_path)
+    case = Case.from_golden(Mistral, name, tmp_path)
     assert_outputs(case)
     assert_gradients(case)
 
@@ -147,10 +147,10 @@ def test_outputs_and_gradients_equal_transformers(name, tmp_path):
     ("mistral_tied", {"sliding_window": 11}), ("mistral_tied", {"theta": 1e3}),
     ("mistral_model", {"eps": 1e-5}), ("mistral_model", {"sliding_window": 3})])
 def test_the_golden_files_detect_a_wrong_config(name, wrong, tmp_path):
-    case = Case.frozen(Mistral, name, tmp_path)
+    case = Case.from_golden(Mistral, name, tmp_path)
     right = case.model(np.float64)
     x = Mistral(right.config._replace(**wrong), right.p).infer(case.batch)
-    assert abs(x - case.t["hidden64"]).max() > 1e-5
+    assert abs(x - case.arrays["hidden64"]).max() > 1e-5
 
 
 # ---- transformers as installed -------------------------------------------------------------------
@@ -167,7 +167,7 @@ def transformers():
 @pytest.mark.parametrize("seed", range(4))
 def test_models_of_random_shapes_equal_transformers(transformers, seed, tmp_path):
     rng = np.random.default_rng(seed)
-    groups, longest = int(rng.integers(1, 4)), int(rng.integers(2, 14))
+    groups, max_length = int(rng.integers(1, 4)), int(rng.integers(2, 14))
     config = {"vocab_size": int(rng.integers(20, 60)), "hidden_size": int(rng.integers(5, 30)),
               "num_hidden_layers": int(rng.integers(1, 4)), "num_key_value_heads": groups,
               "num_attention_heads": groups * int(rng.integers(1, 4)),
@@ -176,7 +176,7 @@ def test_models_of_random_shapes_equal_transformers(transformers, seed, tmp_path
               "sliding_window": [None, 2, 4, 5][seed], "rms_norm_eps": [1e-6, 1e-5][seed % 2],
               "tie_word_embeddings": seed == 2}
     kind = ["MistralForCausalLM", "MistralModel"][seed % 2]
-    lengths = [longest, *map(int, rng.integers(1, longest + 1, rng.integers(0, 5)))]
+    lengths = [max_length, *map(int, rng.integers(1, max_length + 1, rng.integers(0, 5)))]
     case = Case(Mistral, *make_mistral.make(kind, config, lengths, seed), tmp_path)
     assert_outputs(case)
     assert_gradients(case)

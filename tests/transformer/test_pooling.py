@@ -16,10 +16,10 @@ from scratch_embed.transformer.pooling import (
 )
 from tests.rounding import seeds
 
-ALL = [cls, last_token, mean, mean_sqrt_len, weighted_mean, max_]
-each = pytest.mark.parametrize("pool", ALL)
+POOLINGS = [cls, last_token, mean, mean_sqrt_len, weighted_mean, max_]
+all_poolings = pytest.mark.parametrize("pool", POOLINGS)
 X = np.array([[1, -2], [3, 0], [5, -4], [2, 7]], float)
-OFF = np.array([0, 3, 4])                                  # sentences of three tokens and of one
+OFFSETS = np.array([0, 3, 4])                              # sentences of three tokens and of one
 ROOT3 = 3 ** 0.5
 
 
@@ -37,7 +37,7 @@ def batch(seed, skip=0, D=5, dtype=np.float64):
     (mean_sqrt_len, [9 / ROOT3, -6 / ROOT3]),
     (weighted_mean, [(1 + 6 + 15) / 6, (-2 + 0 - 12) / 6]), (max_, [5, 0])])
 def test_worked_by_hand(pool, y):
-    np.testing.assert_allclose(pool(X, OFF)[0], [y, X[3]], rtol=1e-15)
+    np.testing.assert_allclose(pool(X, OFFSETS)[0], [y, X[3]], rtol=1e-15)
 
 
 @pytest.mark.parametrize("pool, dx", [
@@ -46,7 +46,7 @@ def test_worked_by_hand(pool, y):
     (mean_sqrt_len, [[6 / ROOT3, 12 / ROOT3]] * 3),
     (weighted_mean, [[1, 2], [2, 4], [3, 6]]), (max_, [[0, 0], [0, 12], [6, 0]])])
 def test_the_gradient_worked_by_hand(pool, dx):
-    _, backward = pool(X, OFF)
+    _, backward = pool(X, OFFSETS)
     np.testing.assert_allclose(backward(np.array([[6.0, 12], [5, 5]])), [*dx, [5, 5]], rtol=1e-15)
 
 
@@ -55,7 +55,7 @@ def test_the_gradient_worked_by_hand(pool, dx):
     (mean_sqrt_len, [8 / 2**0.5, -4 / 2**0.5]),
     (weighted_mean, [(6 + 15) / 5, (0 - 12) / 5]), (max_, [5, 0])])
 def test_skipping_a_prompt_of_one_token_worked_by_hand(pool, y):
-    np.testing.assert_allclose(pool(X[:3], OFF[:2], skip=1)[0], [y], rtol=1e-15)
+    np.testing.assert_allclose(pool(X[:3], OFFSETS[:2], skip=1)[0], [y], rtol=1e-15)
 
 
 def test_on_a_tie_the_first_maximum_gets_the_gradient():
@@ -70,16 +70,17 @@ def test_max_of_a_nan_is_nan():
 
 # ---- what a sentence vector must not depend on ---------------------------------------------------
 
-@each
+@all_poolings
 @given(seed=seeds, skip=st.integers(0, 2))
 def test_a_sentence_vector_does_not_depend_on_other_sentences_bit_for_bit(pool, seed, skip):
     x, offsets = batch(seed, skip, dtype=np.float32)
     y, _ = pool(x, offsets, skip)
-    for n, (a, z) in enumerate(zip(offsets, offsets[1:])):
-        np.testing.assert_array_equal(pool(x[a:z], np.array([0, z - a]), skip)[0][0], y[n])
+    for n, (start, end) in enumerate(zip(offsets, offsets[1:])):
+        alone, _ = pool(x[start:end], np.array([0, end - start]), skip)
+        np.testing.assert_array_equal(alone[0], y[n])
 
 
-@each
+@all_poolings
 @given(seed=seeds)
 def test_skipped_tokens_change_no_vector_and_get_no_gradient(pool, seed):
     x, offsets = batch(seed, 2)
@@ -95,8 +96,8 @@ def test_skipped_tokens_change_no_vector_and_get_no_gradient(pool, seed):
 @given(seed=seeds)
 def test_mean_and_max_do_not_depend_on_the_order_of_tokens(pool, seed):
     x, offsets = batch(seed)
-    order = np.concatenate([np.random.default_rng(seed).permutation(np.arange(a, z))
-                            for a, z in zip(offsets, offsets[1:])])
+    order = np.concatenate([np.random.default_rng(seed).permutation(np.arange(start, end))
+                            for start, end in zip(offsets, offsets[1:])])
     np.testing.assert_allclose(pool(x[order], offsets)[0], pool(x, offsets)[0], rtol=0, atol=1e-14)
 
 
@@ -108,11 +109,11 @@ def test_the_pooled_vector_of_equal_tokens_is_that_token(pool, seed, skip):
     np.testing.assert_allclose(pool(same, offsets, skip)[0], x[offsets[:-1]], rtol=1e-14)
 
 
-@each
+@all_poolings
 def test_inputs_are_unchanged_and_the_type_is_kept(pool):
     x = X.astype(np.float32)
     before = x.copy()
-    y, backward = pool(x, OFF)
+    y, backward = pool(x, OFFSETS)
     dy = np.ones_like(y)
     assert y.dtype == backward(dy).dtype == np.float32
     np.testing.assert_array_equal(x, before)
@@ -120,13 +121,13 @@ def test_inputs_are_unchanged_and_the_type_is_kept(pool):
     np.testing.assert_array_equal(backward(dy), backward(dy))
 
 
-@each
+@all_poolings
 def test_an_empty_batch_has_no_vectors(pool):
     y, backward = pool(np.empty((0, 3)), np.array([0]))
     assert y.shape == (0, 3) and backward(y).shape == (0, 3)
 
 
-@each
+@all_poolings
 @pytest.mark.parametrize("offsets, skip, message", [
     ([0, 2, 2, 4], 0, "sentence 1: expected at least 1 tokens, of which 0 are skipped, got 0$"),
     ([0, 3, 4], 1, "sentence 1: expected at least 2 tokens, of which 1 are skipped, got 1"),
@@ -139,25 +140,25 @@ def test_sentences_without_tokens_and_wrong_offsets_are_refused(pool, offsets, s
 
 # ---- gradient and float32 ------------------------------------------------------------------------
 
-@pytest.mark.parametrize("pool", [*ALL, concat_poolings(mean, cls, max_)])
+@pytest.mark.parametrize("pool", [*POOLINGS, concat_poolings(mean, cls, max_)])
 @pytest.mark.parametrize("skip", [0, 2])
 def test_backward_is_the_derivative(pool, skip):
     x, offsets = batch(1, skip)
     check_backward(lambda x: pool(x, offsets, skip), x)
 
 
-@each
+@all_poolings
 @given(seed=seeds)
 def test_float32_is_float64_up_to_rounding(pool, seed):
     x, offsets = batch(seed, dtype=np.float32)
     (y, back), (y64, back64) = pool(x, offsets), pool(x.astype(np.float64), offsets)
-    bound = 2.0**-24 * 10 * np.abs(x).max() * 5              # 5 tokens at most, each rounded twice
+    bound = 2.0**-24 * 10 * np.abs(x).max() * 5              # at most 5 tokens, each rounded twice
     np.testing.assert_allclose(y, y64, rtol=0, atol=bound)
     np.testing.assert_allclose(back(y), back64(y64), rtol=0, atol=5 * bound)
 
 
 def test_concat_poolings_keeps_the_order_of_its_arguments():
-    y, _ = concat_poolings(max_, cls)(X, OFF)
+    y, _ = concat_poolings(max_, cls)(X, OFFSETS)
     np.testing.assert_array_equal(y, [[5, 0, 1, -2], [2, 7, 2, 7]])
 
 

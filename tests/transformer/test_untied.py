@@ -49,5 +49,5 @@ def test_training_changes_the_untied_decoder():
     corpus = pack(np.random.default_rng(3).integers(3, 11, (20, 5)))
     p = parameters(False, np.float32)
     before = p[DECODER].copy()
-    learned = train(corpus, CONFIG, Masking(2, (0, 1)), steps=3, batch_size=4, p=p).model.p
-    assert np.isfinite(learned.flat).all() and (learned[DECODER] != before).any()
+    trained_params = train(corpus, CONFIG, Masking(2, (0, 1)), steps=3, batch_size=4, p=p).model.p
+    assert np.isfinite(trained_params.flat).all() and (trained_params[DECODER] != before).any()

@@ -64,8 +64,8 @@ def test_the_gradient_is_the_derivative_of_the_loss(seed):
     _, dcontext, _ = cbow_loss_and_grad(context, U, rows, y)
     numeric = (cbow_loss_and_grad(context + h * direction, U, rows, y)[0]
                - cbow_loss_and_grad(context - h * direction, U, rows, y)[0]) / (2 * h)
-    size = np.abs(dcontext * direction).sum() + 1
-    assert abs((dcontext * direction).sum() - numeric) <= 1e-6 * size
+    scale = np.abs(dcontext * direction).sum() + 1
+    assert abs((dcontext * direction).sum() - numeric) <= 1e-6 * scale
 
 
 def test_two_neighbours_worked_by_hand():

@@ -107,7 +107,7 @@ def changed_fields(argument, start, **fields):
     return [(name, {argument: start._replace(**{name: value})}) for name, value in fields.items()]
 
 
-PAIRS = [*changed(dim=5, window=4, negatives=3, sample=0, lr=0.1, epochs=4),
+PAIRS = [*changed(dim=5, window=4, negatives=3, sample=0, lr=0.1, epochs=2),
          ("seed", dict(options=RunOptions(seed=4))),
          ("vocabulary", dict(vocab=Vocab(["x", *VOCAB.words[1:]], VOCAB.counts))),
          ("data", dict(corpus=CORPUS._replace(ids=CORPUS.ids[::-1].copy())))]
@@ -119,11 +119,11 @@ CHANGES = {
                  *changed_fields("details", fasttext.DETAILS, power=1, fixed_window=True,
                                  min_lr_ratio=0.5, shuffle=False),
                  *changed_fields("ngrams", NGRAMS, min_n=3, max_n=4, buckets=60)],
-    "GloVe": [*changed(dim=5, x_max=20, alpha=0.5, lr=0.1, epochs=4, order=glove.mirrored,
+    "GloVe": [*changed(dim=5, x_max=20, alpha=0.5, lr=0.1, epochs=2, order=glove.mirrored,
                        adagrad=glove.paper_adagrad),
               ("seed", dict(options=RunOptions(seed=4))),
               ("data", dict(cells=CELLS._replace(counts=CELLS.counts + 1)))],
-    "classifier": [*changed(dim=4, lr=0.2, epochs=4, min_count=2, word_ngrams=3, negatives=4,
+    "classifier": [*changed(dim=4, lr=0.2, epochs=2, min_count=2, word_ngrams=3, negatives=4,
                             shuffle=False, method=supervised.one_vs_all_chunk),
                    *changed_fields("ngrams", NGRAMS, min_n=3, max_n=4, buckets=60),
                    ("seed", dict(options=RunOptions(seed=4))),

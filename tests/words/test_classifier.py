@@ -186,10 +186,10 @@ def test_the_direction_of_a_turn_is_the_originals():
 
 
 @given(counts, seeds, st.floats(0, 30))
-def test_the_probabilities_of_the_leaves_sum_to_1(counts, seed, size):
+def test_the_probabilities_of_the_leaves_sum_to_1(counts, seed, scale):
     """A leaf is a product of at most L values of σ, each with a few roundings of its logarithm."""
     L = len(counts)
-    S = np.random.default_rng(seed).normal(0, size, (3, L))
+    S = np.random.default_rng(seed).normal(0, scale, (3, L))
     P = leaf_probabilities(label_tree(counts), S)
     logs = 40 + L * np.abs(S).max(initial=1)                     # a bound of |log P|
     assert P.shape == (3, L) and (P >= 0).all()

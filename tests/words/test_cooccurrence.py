@@ -240,10 +240,10 @@ def test_invalid_settings_are_rejected_by_name(wrong):
         count_cells(corpus_of([[0, 1]]), 2, **wrong)
 
 
-@pytest.mark.parametrize("ids, say", [([0, 2], r"expected word numbers in 0\.\.1, got 0\.\.2"),
+@pytest.mark.parametrize("ids, message", [([0, 2], r"expected word numbers in 0\.\.1, got 0\.\.2"),
                                       ([-1, 1], r"expected word numbers in 0\.\.1, got -1\.\.1")])
-def test_ids_of_another_vocabulary_are_rejected(ids, say):
-    with pytest.raises(ValueError, match=say):
+def test_ids_of_another_vocabulary_are_rejected(ids, message):
+    with pytest.raises(ValueError, match=message):
         count_cells(corpus_of([ids]), 2)
 
 

@@ -39,10 +39,10 @@ from scratch_embed.words.vectors import MissingWord
 from tests.rounding import u32
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-GIVEN = runpy.run_path(str(GOLDEN / "make_fasttext.py"))        # the original's input
+ORIGINAL = runpy.run_path(str(GOLDEN / "make_fasttext.py"))        # the original's input
 ANSWERS = json.loads((GOLDEN / "fasttext.json").read_text("utf-8"))
 FILES = {name: GOLDEN / f"fasttext-{name}.bin" for name in ANSWERS}
-every_file = pytest.mark.parametrize("name", FILES)
+with_every_file = pytest.mark.parametrize("name", FILES)
 
 # worked by hand: two words and no labels, 1 dimension; 1.0 is 3F800000 and −2.0 is C0000000
 SMALL = (b"\xba\x16\x4f\x2f" b"\x0c\0\0\0"                                       # magic, version
@@ -57,7 +57,6 @@ SMALL = (b"\xba\x16\x4f\x2f" b"\x0c\0\0\0"                                      
          b"\0\0\x80\x3f" b"\0\0\0\xc0" b"\0\0\0\x3f"
          b"\0" b"\x02\0\0\0\0\0\0\0" b"\x01\0\0\0\0\0\0\0"
          b"\0\0\0\0" b"\0\0\x80\xbf")
-ENTRIES, REST = 92, 118                        # offsets of the entries and of the tables
 HEADER_FIELDS = ["magic", "version", *Settings._fields, "sample", "entries", "V", "L", "n_tokens",
                  "n_tokens", "pruned", "pruned"]                                # 4 bytes each
 
@@ -144,13 +143,13 @@ def test_a_small_file_worked_by_hand(path):
     assert model.input.dtype == np.float32 and model.counts.dtype == np.int64
 
 
-@every_file
+@with_every_file
 def test_every_file_of_the_original_is_read_and_written_byte_for_byte(path, name):
     write_bin(path, read_bin(FILES[name]))
     assert path.read_bytes() == FILES[name].read_bytes()
 
 
-@every_file
+@with_every_file
 def test_words_labels_and_their_counts_equal_the_originals(name):
     model, answer = read_bin(FILES[name]), ANSWERS[name]
     assert model.words == answer["words"] and model.counts.tolist() == answer["counts"]
@@ -162,7 +161,7 @@ def test_words_labels_and_their_counts_equal_the_originals(name):
 def test_settings_equal_the_originals_arguments(name):
     kind, _, rest = name.partition("-")
     supervised = kind == "supervised"
-    given = GIVEN["SUPERVISED"][rest] if supervised else GIVEN["UNSUPERVISED"][name]
+    given = ORIGINAL["SUPERVISED"][rest] if supervised else ORIGINAL["UNSUPERVISED"][name]
     ours = dict(minn="min_n", maxn="max_n", bucket="buckets", minCount="min_count",
                 wordNgrams="word_ngrams", neg="negatives")
     s = read_bin(FILES[name]).settings
@@ -175,21 +174,21 @@ def test_settings_equal_the_originals_arguments(name):
 def test_n_tokens_includes_rare_words():
     """minCount is 2.  Tokens: the words of LINES, one of which is "</s>", and 8 line ends."""
     model = read_bin(FILES["skipgram"])
-    tokens = len(GIVEN["LINES"].split()) + GIVEN["LINES"].count("\n") + 1
+    tokens = len(ORIGINAL["LINES"].split()) + ORIGINAL["LINES"].count("\n") + 1
     assert model.n_tokens == tokens > model.counts.sum()
     assert model.words[0] == "</s>" and model.counts[0] == 9
 
 
 # ---- what the original computes from these bytes ----------------------------
 
-@every_file
+@with_every_file
 def test_vectors_of_known_and_unknown_words_equal_the_originals(name):
     model, theirs = read_bin(FILES[name]), ANSWERS[name]["vectors"]
     assert "où" in theirs and "日本人" in theirs and "日本人" not in model.words
     assert_vectors_agree(model, lambda word: exact(theirs[word]), theirs)
 
 
-@every_file
+@with_every_file
 def test_ngrams_and_their_rows_equal_the_originals(name):
     model, theirs = read_bin(FILES[name]), ANSWERS[name]["subwords"]
     assert {"où", "where", "日本語", "🙂"} < set(theirs)
@@ -312,28 +311,28 @@ def test_an_empty_word_is_kept(path):
     assert vectors[""].shape == (1,) and vectors.words.index_to_key == ["", "où"]
 
 
-def without_mark(data):
-    """The model in the format from before there was a version."""
+def without_version(data):
+    """The model in the older format, which has no magic number and no version."""
     sizes = data[64:84]                            # without the number of pruned n-grams
     return data[8:64] + sizes + data[92:118] + data[119:147] + data[148:]
 
 
 def test_a_file_of_version_11_or_without_a_version_is_read_and_written_as_12(path):
-    for data in at(4, i4(11)), without_mark(SMALL):
+    for data in at(4, i4(11)), without_version(SMALL):
         assert_same(read_bin(saved(path, data)), small_model())
         assert written(read_bin(path)) == SMALL
         loaded = load(path)
         assert isinstance(loaded, FastTextVectors) and loaded.max_n == 6
 
 
-@pytest.mark.parametrize("change", [lambda data: at(4, i4(11), data), without_mark])
-def test_old_classifiers_have_no_character_ngrams_whatever_they_say(path, change):
+@pytest.mark.parametrize("change", [lambda data: at(4, i4(11), data), without_version])
+def test_old_classifiers_have_no_character_ngrams_even_if_their_header_has_them(path, change):
     """As the original: it sets maxn to 0 for a supervised model of version 11."""
     model = small_model()._replace(labels=["__label__a"], label_counts=np.array([1]),
                                    output=np.zeros((1, 1), np.float32))
     model = model._replace(settings=model.settings._replace(model="supervised", loss="softmax"))
     data = written(model)
-    if change is without_mark:
+    if change is without_version:
         end = 118 + 20                             # one entry more
         data = data[8:84] + data[92:end] + data[end + 1:end + 29] + data[end + 30:]
     else:
@@ -366,11 +365,11 @@ def test_gensims_files_of_all_versions_have_its_vectors(name, old):
 
 def trained():
     """A small model that we train.  -> Vocab, Trained"""
-    vocab, corpus = index_sentences([line.split() for line in GIVEN["LINES"].split("\n")], 1)
+    vocab, corpus = index_sentences([line.split() for line in ORIGINAL["LINES"].split("\n")], 1)
     return vocab, fasttext.train(corpus, vocab, dim=4, ngrams=NGrams(2, 4, 40), epochs=2)
 
 
-@every_file
+@with_every_file
 def test_fasttext_vectors_can_be_loaded_from_a_model(name):
     model, theirs = read_bin(FILES[name]), ANSWERS[name]["vectors"]
     kv = FastTextVectors.load(FILES[name])
@@ -400,7 +399,7 @@ def test_a_model_that_we_trained_can_be_saved_and_loaded(path):
 SMALLEST = ["supervised-softmax", "supervised-ova-words", "command"]
 
 
-@every_file
+@with_every_file
 def test_a_file_truncated_at_any_byte_is_rejected(name):
     data = FILES[name].read_bytes()
     for cut in range(len(data)):
@@ -408,12 +407,12 @@ def test_a_file_truncated_at_any_byte_is_rejected(name):
             read_bin(io.BytesIO(data[:cut]))
 
 
-@every_file
+@with_every_file
 def test_bytes_after_the_end_are_rejected(path, name):
     data = FILES[name].read_bytes()
-    for more in b"\0", b"\n", data:
+    for extra in b"\0", b"\n", data:
         with pytest.raises(FormatError, match="more follows"):
-            read_bin(saved(path, data + more))
+            read_bin(saved(path, data + extra))
 
 
 def assert_rejected_or_read_completely(data):
@@ -620,19 +619,19 @@ def test_reading_allocates_the_tables_once_and_writing_allocates_none(path):
 
 # ---- contents that cannot be written ---------------------------------------
 
-def other(**settings):
+def changed(**settings):
     return small_model()._replace(settings=small_model().settings._replace(**settings))
 
 
 @pytest.mark.parametrize("model, message", [
-    (other(dim=0), "the setting dim: expected a whole number from 1"),
-    (other(dim=2.0), r"the setting dim: expected a whole number from 1 to 2³¹ − 1; found 2\.0"),
-    (other(loss="sm"), "the setting loss: expected one of hs, ns, softmax, ova; found 'sm'"),
-    (other(sample=np.inf), "the setting sample: expected a finite number"),
-    (other(buckets=0), "the setting buckets: expected at least 1"),
-    (other(buckets=2), r"the input table: expected shape \(4, 1\), got \(3, 1\)"),
-    (other(buckets=2**31 - 1), "2 words, 0 labels and 2147483647 buckets are more than"),
-    (other(model="supervised"), "expected at least 1 word and 1 labels; found 2 and 0"),
+    (changed(dim=0), "the setting dim: expected a whole number from 1"),
+    (changed(dim=2.0), r"the setting dim: expected a whole number from 1 to 2³¹ − 1; found 2\.0"),
+    (changed(loss="sm"), "the setting loss: expected one of hs, ns, softmax, ova; found 'sm'"),
+    (changed(sample=np.inf), "the setting sample: expected a finite number"),
+    (changed(buckets=0), "the setting buckets: expected at least 1"),
+    (changed(buckets=2), r"the input table: expected shape \(4, 1\), got \(3, 1\)"),
+    (changed(buckets=2**31 - 1), "2 words, 0 labels and 2147483647 buckets are more than"),
+    (changed(model="supervised"), "expected at least 1 word and 1 labels; found 2 and 0"),
     (small_model()._replace(words=[], counts=[]), "expected at least 1 word and 0 labels"),
     (small_model()._replace(words=["a", "a"]), "'a': expected each word and label once"),
     (small_model()._replace(words=["", ""]), "'': expected each word and label once"),
@@ -719,7 +718,7 @@ def test_a_model_that_we_trained_has_the_same_vectors_in_the_original(original, 
 
 
 def test_a_model_of_the_installed_fasttext_is_read(original, path):
-    text = saved(path.with_name("text"), (GIVEN["LINES"] + "\n").encode())
+    text = saved(path.with_name("text"), (ORIGINAL["LINES"] + "\n").encode())
     theirs = original.train_unsupervised(str(text), dim=4, bucket=30, minCount=1, minn=2, maxn=3,
                                          epoch=3, thread=12, verbose=0)
     theirs.save_model(str(path))
@@ -727,4 +726,4 @@ def test_a_model_of_the_installed_fasttext_is_read(original, path):
     assert model.words == theirs.get_words()
     assert model.input.tobytes() == theirs.get_input_matrix().tobytes()
     assert model.output.tobytes() == theirs.get_output_matrix().tobytes()
-    assert_vectors_agree(model, theirs.get_word_vector, GIVEN["WORDS"])
+    assert_vectors_agree(model, theirs.get_word_vector, ORIGINAL["WORDS"])

@@ -51,11 +51,11 @@ def test_the_weight_rises_to_x_max_and_no_further():
 
 
 @given(seeds, st.floats(-2, 2))
-def test_the_gradient_is_the_derivative_of_the_loss(seed, size):
+def test_the_gradient_is_the_derivative_of_the_loss(seed, exponent):
     """Central differences along a random direction of w, u, b and c together."""
     rng, h = np.random.default_rng(seed), 1e-5
     w, u, dw_, du_ = rng.standard_normal((4, 7))
-    w *= 10.0**size
+    w *= 10.0**exponent
     b, c, db_, dc_, log_x = rng.standard_normal(5)
     f = rng.uniform(0.01, 1)
     loss, dw, du, db = loss_and_grad(w, u, b, c, log_x, f)
@@ -383,16 +383,16 @@ def test_invalid_settings_are_rejected_by_name(wrong):
         train(some_cells(), 60, **{**SMALL, **wrong})
 
 
-@pytest.mark.parametrize("change, say", [
+@pytest.mark.parametrize("change, message", [
     (dict(rows=np.array([0, 9])), r"row numbers in 0\.\.8, got 0\.\.9"),
     (dict(cols=np.array([-1, 0])), r"column numbers in 0\.\.8, got -1\.\.0"),
     (dict(counts=np.array([1.0])), "got 2, 2 and 1"),
     (dict(counts=np.array([1.0, 0])), r"expected finite counts above 0, got 0\.0\.\.1\.0"),
     (dict(counts=np.array([np.nan, 1])), "got nan"),
     (dict(counts=np.array([np.inf, 1])), r"\.\.inf")])
-def test_invalid_cells_are_rejected(change, say):
+def test_invalid_cells_are_rejected(change, message):
     cells = Cells(np.array([0, 1]), np.array([1, 0]), np.ones(2))
-    with pytest.raises(ValueError, match=say):
+    with pytest.raises(ValueError, match=message):
         train(cells._replace(**change), 9)
 
 
@@ -412,8 +412,7 @@ def small_training():
     return train(count_cells(corpus, len(vocab)), len(vocab), dim=4, epochs=3).vectors
 
 
-def test_training_without_jit_gives_the_same_vectors():
-    """Without JIT the same training gives the same vectors up to rounding."""
+def test_training_without_jit_gives_the_same_vectors_up_to_rounding():
     np.testing.assert_allclose(in_plain_python(small_training), small_training(), rtol=0, atol=1e-5)
 
 

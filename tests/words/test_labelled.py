@@ -76,7 +76,7 @@ def test_a_line_of_any_length_is_read_whole():
         assert np.diff(text.targets.offsets).tolist() == [1, 1, 1]
 
 
-def test_more_lines_than_one_block_holds():
+def test_the_lines_of_several_blocks_are_read():
     lines = [f"__label__{i % 7} w{i}" for i in range(2345)]
     assert as_strings(read_labelled(lines)) == [split_line(line) for line in lines]
 

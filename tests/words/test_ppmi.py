@@ -24,7 +24,7 @@ def corpus_of(sentences):
     return Corpus(np.array(ids, np.int32), np.cumsum([0] + [len(s) for s in sentences]))
 
 
-def table(seed, V=7):
+def pair_probabilities(seed, V=7):
     """(V, V) random probabilities of pairs, symmetric and above 0."""
     joint = np.random.default_rng(seed).uniform(0.1, 1, (V, V))
     joint = joint + joint.T
@@ -139,7 +139,7 @@ def test_the_optimum_is_where_the_expected_gradient_vanishes(seed, K):
     sgns_optimum skips negatives that equal the observed word, shifted_pmi does not.  s is a sum of
     logarithms below 10, so the rounding error of each side is below 100 u.
     """
-    P, noise = table(seed), noise_distribution(np.arange(1, 8))
+    P, noise = pair_probabilities(seed), noise_distribution(np.arange(1, 8))
     for n, m in product(range(7), range(7)):
         others = sum(P[n, k] for k in range(7) if k != m)
         for form, b in ((sgns_optimum, K * noise[m] * others),
@@ -151,13 +151,13 @@ def test_the_optimum_is_where_the_expected_gradient_vanishes(seed, K):
 
 @given(seeds)
 def test_the_two_forms_differ_by_minus_log_of_1_minus_p_of_the_pair(seed):
-    P, noise = table(seed), noise_distribution(np.arange(1, 8))
+    P, noise = pair_probabilities(seed), noise_distribution(np.arange(1, 8))
     np.testing.assert_allclose(sgns_optimum(P, noise, 5) - shifted_pmi(P, noise, 5),
                                -np.log(1 - P / P.sum(1, keepdims=True)), rtol=0, atol=1e-13)
 
 
 def test_counts_give_the_same_optimum_as_probabilities():
-    P, noise = table(0), noise_distribution(np.arange(1, 8))
+    P, noise = pair_probabilities(0), noise_distribution(np.arange(1, 8))
     np.testing.assert_allclose(sgns_optimum(64 * P, noise, 5), sgns_optimum(P, noise, 5),
                                rtol=0, atol=1e-13)
 
@@ -167,11 +167,11 @@ def test_the_optimum_is_infinite_for_a_certain_and_for_an_impossible_pair():
     assert optimum[0, 1] == np.inf and optimum[0, 0] == -np.inf and np.isfinite(optimum[1]).all()
 
 
-@pytest.mark.parametrize("bad", [[[1, -1], [1, 1]], [[0, 0], [0, 0]], [1, 2],
+@pytest.mark.parametrize("invalid", [[[1, -1], [1, 1]], [[0, 0], [0, 0]], [1, 2],
                                  [[np.nan, 1], [1, 1]], [[np.inf, 1], [1, 1]]])
-def test_a_matrix_that_cannot_be_counts_is_rejected(bad):
+def test_a_matrix_that_cannot_be_counts_is_rejected(invalid):
     with pytest.raises(ValueError, match="expected a matrix of finite counts"):
-        shifted_pmi(bad, [0.5, 0.5])
+        shifted_pmi(invalid, [0.5, 0.5])
 
 
 def test_a_shift_of_zero_is_rejected():

@@ -19,9 +19,9 @@ def test_softmax_worked_by_hand():
 
 
 @given(st.integers(1, 200), seeds, st.floats(0, 1000))
-def test_softmax_sums_to_1_and_keeps_the_order(L, seed, size):
+def test_softmax_sums_to_1_and_keeps_the_order(L, seed, scale):
     """L probabilities; each quotient and each of L − 1 additions rounds once: (L + 3) u."""
-    S = np.random.default_rng(seed).normal(0, size, (2, L))
+    S = np.random.default_rng(seed).normal(0, scale, (2, L))
     P = probabilities(S)
     np.testing.assert_allclose(P.sum(axis=1), 1, atol=2 * (L + 3) * u64)
     assert (np.diff(np.take_along_axis(P, S.argsort(axis=1), axis=1), axis=1) >= 0).all()

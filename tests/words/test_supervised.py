@@ -361,8 +361,7 @@ def small_training():
     return np.array([[model.encode("a red"), model.model.output[1]] for model in found])
 
 
-def test_training_without_jit_gives_the_same_vectors():
-    """Without JIT the same training gives the same vectors up to rounding."""
+def test_training_without_jit_gives_the_same_vectors_up_to_rounding():
     np.testing.assert_allclose(in_plain_python(small_training), small_training(), atol=1e-5)
 
 

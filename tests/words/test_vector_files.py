@@ -1,8 +1,10 @@
 """Files of word vectors: exact round trips, the originals' bytes, and errors for damaged files."""
 import contextlib
 import gzip
+import os
 import pickle
 import struct
+import threading
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.words.fasttext_files import write_vec
+from scratch_embed.words.fasttext_files import read_bin, write_vec
 from scratch_embed.words.vector_files import (
     read_glove_text,
     read_vectors,
@@ -49,10 +51,10 @@ READERS = {"ours, text": (read_word2vec_text, OURS_TEXT),
            "the C's binary": (read_word2vec_binary, C_BINARY),
            "gensim's binary": (read_word2vec_binary, GENSIM_BINARY),
            "GloVe": (read_glove_text, GLOVE)}
-each_file = pytest.mark.parametrize("read, data", READERS.values(), ids=READERS)
+with_each_file = pytest.mark.parametrize("read, data", READERS.values(), ids=READERS)
 PAIRS = [(write_word2vec_text, read_word2vec_text), (write_word2vec_binary, read_word2vec_binary),
          (write_glove_text, read_glove_text)]
-each_writer = pytest.mark.parametrize("write", [write for write, _ in PAIRS])
+with_each_writer = pytest.mark.parametrize("write", [write for write, _ in PAIRS])
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +78,13 @@ def assert_same_table(table, words=WORDS, vectors=VECTORS):
 
 # ---- the originals' bytes --------------------------------------------------
 
-@each_file
+@with_each_file
 def test_every_format_is_read_by_its_reader_and_recognised_by_its_bytes(path, read, data):
     assert_same_table(read(saved(path, data)))
     assert_same_table(read_vectors(path))
 
 
-@each_file
+@with_each_file
 def test_a_gzip_file_is_read_without_regard_to_its_name(path, read, data):
     assert_same_table(read(saved(path, gzip.compress(data))))
     assert_same_table(read_vectors(path))
@@ -356,7 +358,7 @@ def test_the_first_of_a_repeated_word_is_kept_with_one_warning(path, read, data)
 
 # ---- contents that cannot be written ---------------------------------------
 
-@each_writer
+@with_each_writer
 @pytest.mark.parametrize("word", ["", "new\tyork", "new\nyork", "a\r", "\v", "a\f", " a", "a ",
                                   "half\ud83d"])
 def test_a_word_that_the_format_cannot_store_is_rejected_by_name(tmp_path, write, word):
@@ -382,7 +384,7 @@ def test_a_glove_word_that_would_be_read_as_a_number_is_rejected(path):
     assert read_vectors(path)[0] == ["king", "1"]
 
 
-@each_writer
+@with_each_writer
 @pytest.mark.parametrize("words, vectors, message", [
     (["a"], VECTORS, "1 words"), (WORDS, [1.0, 2.0], "shape"), ([], VECTORS[:0], "at least one"),
     (WORDS, np.zeros((2, 0)), "shape"), (["a", "a"], VECTORS, "got 'a' 2 times"),
@@ -394,7 +396,7 @@ def test_an_invalid_table_is_rejected(tmp_path, write, words, vectors, message):
     assert list(tmp_path.iterdir()) == []
 
 
-@each_writer
+@with_each_writer
 def test_a_reader_of_the_old_file_still_reads_all_of_it(path, write):
     with open(saved(path, b"old")) as reader:      # the new file has another inode
         write(path, WORDS, VECTORS)
@@ -417,7 +419,7 @@ def test_reading_takes_less_than_two_tables(path, write, read):
 
 # ---- words as they occur ---------------------------------------------------
 
-def kept(data):
+def with_escapes(data):
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -431,15 +433,15 @@ def test_a_word_cut_inside_a_character_keeps_its_bytes_by_default(path, read, da
     for reader in read, read_vectors:
         with pytest.warns(UserWarning, match="1 of 2 words are not UTF-8; their bytes are kept"):
             words, _ = reader(saved(path, data))
-        assert words == ["ok", kept(b"ab\xe3")]
+        assert words == ["ok", with_escapes(b"ab\xe3")]
 
 
 @pytest.mark.parametrize("read, data", CUT.values(), ids=CUT)
-@pytest.mark.parametrize("errors, word, said", [
+@pytest.mark.parametrize("errors, word, message", [
     ("replace", "ab\ufffd", "1 of 2 words are not UTF-8; their wrong bytes are replaced by U"),
     ("ignore", "ab", "1 of 2 words are not UTF-8; their wrong bytes are dropped")])
-def test_the_bytes_can_be_replaced_or_dropped_with_a_count(path, read, data, errors, word, said):
-    with pytest.warns(UserWarning, match=said):
+def test_the_bytes_can_be_replaced_or_dropped_with_a_count(path, read, data, errors, word, message):
+    with pytest.warns(UserWarning, match=message):
         assert read(saved(path, data), errors)[0] == ["ok", word]
     with pytest.raises(FormatError, match="expected a word in UTF-8.* keeps its bytes"):
         read(path, "strict")
@@ -535,7 +537,7 @@ def assert_ambiguous(write, words, vectors):
         assert write is write_word2vec_binary and vectors.tobytes()[:4].isascii()
 
 
-@each_writer
+@with_each_writer
 @pytest.mark.parametrize("word", ["half\ud83d", "\udcc3\udca9"])        # the second is é in bytes
 def test_a_word_that_would_come_back_as_another_is_refused(path, write, word):
     with pytest.raises(ValueError, match="cannot write the word .*: it has no UTF-8 form"):
@@ -545,3 +547,15 @@ def test_a_word_that_would_come_back_as_another_is_refused(path, write, word):
 def test_one_dimension_is_refused_by_the_format_without_a_header(path):
     with pytest.raises(ValueError, match="expected at least 2 dimensions for GloVe's text format"):
         write_glove_text(path, ["a"], [[1]])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+@pytest.mark.parametrize("read", [read_vectors, read_bin])
+def test_a_pipe_is_refused_by_its_name(tmp_path, read):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[C_BINARY])
+    writer.start()
+    with pytest.raises(FormatError, match="pipe: the file: expected a file, found a pipe"):
+        read(pipe)
+    writer.join()

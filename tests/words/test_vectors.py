@@ -150,14 +150,14 @@ def test_an_invalid_table_is_rejected(words, vectors, message):
 
 # ---- a missing word --------------------------------------------------------
 
-@pytest.mark.parametrize("ask", [
+@pytest.mark.parametrize("lookup", [
     lambda kv: kv["nort"], lambda kv: kv[["east", "nort"]],
     lambda kv: kv.similarity("east", "nort"),
     lambda kv: kv.most_similar("nort"), lambda kv: kv.most_similar(["east"], ["nort"]),
     lambda kv: kv.doesnt_match(["east", "west", "nort"])])
-def test_a_missing_word_is_named_with_its_closest_spellings(compass, ask):
+def test_a_missing_word_is_named_with_its_closest_spellings(compass, lookup):
     with pytest.raises(KeyError) as error:
-        ask(compass)
+        lookup(compass)
     assert str(error.value) == ("'nort' is not among the 5 words; the closest spellings are "
                                 "'north', 'northeast'")
 
@@ -239,8 +239,8 @@ def test_results_equal_gensims(seed):
         for word in ours:
             assert abs(ours[word] - gensims[word]) <= 4 * gamma(5 + 3, u32) * magnified
     assert abs(kv.similarity("w0", "w1") - theirs.similarity("w0", "w1")) <= 4 * gamma(5 + 3, u32)
-    some = ["w0", "w1", "w2", "w3"]
-    assert kv.doesnt_match(some) == theirs.doesnt_match(some)
+    four = ["w0", "w1", "w2", "w3"]
+    assert kv.doesnt_match(four) == theirs.doesnt_match(four)
 
 
 # ---- gensim's further methods ----------------------------------------------

@@ -48,10 +48,10 @@ def test_a_zero_vector_has_the_loss_log_2_for_each_target():
 
 
 @given(seeds, st.floats(-3, 3))
-def test_the_gradient_is_the_derivative_of_the_loss(seed, size):
+def test_the_gradient_is_the_derivative_of_the_loss(seed, exponent):
     """Central differences along a random direction of v and U together."""
     v, U, rows, y = example(seed)
-    v = v * 10.0**size
+    v = v * 10.0**exponent
     rng = np.random.default_rng(seed)
     a, B, h = rng.standard_normal(v.shape), rng.standard_normal(U.shape), 1e-5
     _, dv, dU = loss_and_grad(v, U, rows, y)
@@ -59,7 +59,7 @@ def test_the_gradient_is_the_derivative_of_the_loss(seed, size):
     numeric = (loss_and_grad(v + h * a, U + h * B, rows, y)[0]
                - loss_and_grad(v - h * a, U - h * B, rows, y)[0]) / (2 * h)
     terms = np.abs(dv * a).sum() + np.abs(dU * B[rows]).sum()
-    assert abs(analytic - numeric) <= 1e-6 * (terms + 10.0**size)
+    assert abs(analytic - numeric) <= 1e-6 * (terms + 10.0**exponent)
 
 
 @given(seeds)
@@ -357,9 +357,9 @@ def test_tables_larger_than_the_memory_are_rejected_with_their_size():
         train(corpus, vocab, dim=2**31 - 1)
 
 
-@pytest.mark.parametrize("min_lr_ratio, rates", [
+@pytest.mark.parametrize("min_lr_ratio, expected_lrs", [
     (1e-4, [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]), (0.75, [1, 5 / 6, 0.75, 0.75, 0.75, 0.75])])
-def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, min_lr_ratio, rates):
+def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, min_lr_ratio, expected_lrs):
     """With a window of 625 a chunk has 1,000 words: three chunks in each of two epochs.
 
     The learning rate falls with the words read; the random state is stream(seed, epoch, chunk).
@@ -373,7 +373,7 @@ def test_each_chunk_has_its_learning_rate_and_its_random_numbers(pets, min_lr_ra
     trained = train(corpus, vocab, method, **{**SMALL, "window": 625, "epochs": 2, "lr": 1.0},
                     details=Details(min_lr_ratio=min_lr_ratio), options=RunOptions(seed=7))
     sentences, lrs, states = zip(*calls)
-    np.testing.assert_allclose(lrs, rates, atol=2**-24)
+    np.testing.assert_allclose(lrs, expected_lrs, atol=2**-24)
     assert list(states) == [stream(7, epoch, number) for epoch in (0, 1) for number in (0, 1, 2)]
     assert list(sentences) == [chunk.sentences.tolist() for epoch in (0, 1)
                                for chunk in chunks(corpus.offsets, epoch, 7, 1000)]
@@ -437,8 +437,7 @@ def small_training():
     return train(corpus, vocab, dim=4, epochs=1, sample=0.1).W
 
 
-def test_training_without_jit_gives_the_same_vectors():
-    """Without JIT the same training gives the same vectors up to rounding."""
+def test_training_without_jit_gives_the_same_vectors_up_to_rounding():
     plain = in_plain_python(small_training, warnings="ignore")
     np.testing.assert_allclose(plain, small_training(), atol=1e-5)
 

@@ -1,0 +1,67 @@
+"""convert: write word vectors in another format, or a model's folder with float32 weights."""
+import os
+
+from scratch_embed.cli.models import check_folder
+from scratch_embed.cli.parsing import add_command, require_writable
+from scratch_embed.cli.training import say
+
+
+def add_commands(commands):
+    """Add `convert`."""
+    convert = add_command(commands, "convert", "write word vectors or a model in another format",
+                          "scratch-embed convert model.bin words.safetensors", run=run_convert,
+                          details="The ending of OUT chooses the format of word vectors: .vec or "
+                                  ".txt is word2vec's text; .bin is word2vec's binary format; "
+                                  ".safetensors and .npy are a table, with the words in a "
+                                  ".vocab.txt beside it.  A model's folder becomes a folder with "
+                                  "one file of float32 weights.")
+    convert.add_argument("file", metavar="IN", help="word vectors of any format, a fastText model "
+                         "(.bin), or a model's folder")
+    convert.add_argument("output", metavar="OUT", help="the file or folder to write")
+
+
+def run_convert(arguments):
+    """Check the names, read, write, say what was written."""
+    (convert_folder if os.path.isdir(arguments.file) else convert_vectors)(arguments.file,
+                                                                           arguments.output)
+
+
+def convert_vectors(path, output):
+    """Read word vectors of any format, and write them in that of the ending of `output`."""
+    from scratch_embed.loading import load
+    from scratch_embed.words.fasttext_vectors import FastTextVectors
+    from scratch_embed.words.vectors import WordVectors, writer_for
+    writer_for(output)                                 # ValueError for an unknown ending
+    require_writable(output, path)
+    vectors = load(path)
+    if isinstance(vectors, FastTextVectors):
+        say(f"{path}: its n-grams are left out: words that are not among the {len(vectors):,} have "
+            f"no vector in {output}")
+        vectors = vectors.words
+    if not isinstance(vectors, WordVectors):
+        raise ValueError(f"{path}: expected word vectors, a fastText model of words or a model's "
+                         f"folder, got {vectors!r}")
+    vectors.save(output)
+    say(f"{len(vectors):,} words x {vectors.vectors.shape[1]} dimensions; wrote {output}")
+
+
+def convert_folder(path, output):
+    """Read a model's folder, and write it with its weights in one model.safetensors of float32."""
+    from scratch_embed.cli.models import read_model
+    from scratch_embed.numerics.folders import replaced_together
+    from scratch_embed.sentences.encoder import SentenceEncoder
+    from scratch_embed.transformer.families import save_tokenizer
+    sentences = os.path.exists(os.path.join(path, "modules.json"))
+    check_folder(output, sentences)
+    if os.path.exists(output) and os.path.samefile(path, output):
+        raise ValueError(f"{output}: expected another folder than the model's own")
+    if sentences:
+        encoder = SentenceEncoder.load(path)
+        encoder.save(output)
+        model = encoder.model
+    else:
+        model, tokenizer = read_model(path)
+        with replaced_together(output, "config.json") as folder:
+            model.save(folder)
+            save_tokenizer(folder, model, tokenizer, model.max_length)
+    say(f"{model!r}, {model.p.flat.size:,} parameters in float32; wrote {output}")

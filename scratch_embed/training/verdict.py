@@ -1,0 +1,95 @@
+"""Verdict: whether a trained model is better than what frequencies alone would give.
+
+Equation  of G groups of examples, with the sums L_g of the losses and the numbers n_g of examples:
+              mean loss  ΣL_g / Σn_g
+              gain       γ = Σ(B_g − L_g) / Σn_g,   B_g the same sums for the baseline
+              its error  √( G/(G−1) · Σ(B_g − L_g − γ n_g)² ) / Σn_g   (a ratio of two sums,
+                                                                        Cochran 1977, eq. 6.13)
+Cost      that of the losses, which the trainers compute on a sample of the text
+Read next words/verdict.py, transformer/verdict.py, sentences/verdict.py (the examples and the
+          baselines of each trainer)
+
+A loss says little by itself: 6.19 may be a good model of 30,000 tokens, or the loss of a model
+that predicts "the" everywhere.  So it stands between two others of the same examples: the loss of
+the model before training, and that of the best prediction that ignores the input and knows only how
+frequent each answer is.  A model that has not passed the second has learned nothing but
+frequencies.  All three are computed on the same examples, with the same random draws, so that the
+error is that of the difference, much smaller than that of either loss.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+GROUPS = 50                        # of sentences, from which the error is computed
+ERRORS = 3                         # a gain below 3 standard errors is not significant
+NOTHING, LITTLE = 0.01, 0.1        # gains, as shares of the baseline's loss, that are of no use
+
+
+class Verdict(NamedTuple):
+    """Mean losses of the same examples: of the trained model, of frequencies, before training.
+
+    error      the standard error of baseline − trained
+    examples   their number
+
+    >>> Verdict(trained=2.3, baseline=3.0, untrained=4.2, error=0.01, examples=5000).learned
+    True
+    """
+
+    trained: float
+    baseline: float
+    untrained: float
+    error: float
+    examples: int
+
+    @property
+    def learned(self) -> bool:
+        """Whether the model is better than frequencies, significantly and by at least 1 %."""
+        gain = self.baseline - self.trained
+        return bool(gain > max(ERRORS * self.error, NOTHING * self.baseline))
+
+    @property
+    def little(self) -> bool:
+        """Whether the model has learned something, but less than 10 %."""
+        return self.learned and self.baseline - self.trained < LITTLE * self.baseline
+
+    def sentence(self, frequencies: str, advice: str) -> str:
+        """The verdict in words.
+
+        frequencies: what the baseline knows; advice: what to try if little was learned
+        """
+        how = "only a little" if self.little else "" if self.learned else "no"
+        if self.trained > self.untrained:
+            return (f"verdict: worse than before training (loss {self.trained:.3f} against "
+                    f"{self.untrained:.3f}): train with a smaller --lr")
+        figures = f"loss {self.trained:.3f} against {self.baseline:.3f}"
+        return (f"verdict: {how} better than {frequencies} ({figures})".replace(":  ", ": ")
+                + f": {advice}" * bool(how))
+
+
+def compare(trained: np.ndarray, baseline: np.ndarray, untrained: np.ndarray, counts: np.ndarray
+            ) -> Verdict:
+    """The Verdict of G groups: three times the sum of the losses, and the number of examples, (G,).
+
+    With one group, or no example, nothing is significant: the error is infinite.
+
+    >>> compare(np.array([1.0, 2.0]), np.array([2.0, 3.2]), np.array([4.0, 4.0]), np.array([2, 2]))
+    Verdict(trained=0.75, baseline=1.3, untrained=2.0, error=0.05..., examples=4)
+    """
+    n, G, gains = int(counts.sum()), len(counts), baseline - trained
+    of_trained, of_baseline, of_untrained = (
+        float(sums.sum() / max(n, 1)) for sums in (trained, baseline, untrained))
+    error = np.inf
+    if n and G > 1:
+        error = np.sqrt(G / (G - 1) * ((gains - gains.sum() / n * counts)**2).sum()) / n
+    return Verdict(of_trained, of_baseline, of_untrained, float(error), n)
+
+
+def sample_groups(offsets: np.ndarray, words: float, seed: int) -> list[np.ndarray]:
+    """Sentences drawn at random, about `words` words, as up to GROUPS arrays of their numbers.
+
+    offsets: (S+1,), sentence s has offsets[s+1] − offsets[s] words
+    """
+    order = np.random.default_rng([seed, 2]).permutation(len(offsets) - 1)
+    ahead = np.cumsum(np.diff(offsets)[order])
+    chosen = order[:1 + np.searchsorted(ahead, words)]
+    return [group for group in np.array_split(np.sort(chosen), GROUPS) if len(group)]

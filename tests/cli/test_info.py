@@ -1,0 +1,100 @@
+"""info: the kind, the sizes and the settings of every kind of file; damage is found."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.loading import FILES, FOLDERS, kind_of
+from scratch_embed.retrieve.index import Index
+from scratch_embed.training.checkpoint import Progress, write_checkpoint
+from scratch_embed.words.vectors import WordVectors
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+OLD = GOLDEN / "version_0_1"
+
+
+def facts(out):
+    """{what: value} of the lines that info prints."""
+    return {line[:line.index("  ")]: line[line.index("  "):].strip() for line in out.splitlines()}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """{path: its facts, some of them}: files of several kinds."""
+    WordVectors(["king", "queen"], np.eye(2)).save(tmp_path / "w.vec")
+    WordVectors(["king", "queen"], np.eye(2)).save(tmp_path / "w.npy")
+    Index.from_vectors(np.eye(3), ["a", "b", "c"]).save(tmp_path / "rows.index")
+    write_checkpoint(tmp_path / "run.state", {"W": np.ones((2, 3))}, {"lr": 0.5}, Progress([], []))
+    np.save(tmp_path / "a.npy", np.ones((4, 5), np.float32))
+    (tmp_path / "text").write_text("a b c\nd\n")
+    return {
+        tmp_path / "w.vec": {"loads": "yes", "words": "2", "dimensions": "2",
+                             "first words": "king, queen"},
+        tmp_path / "w.npy": {"loads": "yes", "words": "2", "shape": "2, 2", "type": "float32"},
+        tmp_path / "rows.index": {"kind": "a search index", "rows": "3", "dimensions": "3",
+                                  "score": "cosine"},
+        tmp_path / "run.state": {"kind": "a training checkpoint", "numbers": "6"},
+        tmp_path / "a.npy": {"kind": "a NumPy array", "shape": "4, 5", "type": "float32"},
+        tmp_path / "text": {"kind": "a text", "lines": "2", "words between white space": "4"},
+        OLD / "text.index": {"lines": "80", "dimensions": "8"},
+        OLD / "hs.bin": {"kind": "a fastText classifier", "labels": "6", "dimensions": "6"},
+        OLD / "fasttext.bin": {"kind": "a fastText model", "loads": "yes"},
+        OLD / "corpus": {"kind": "a corpus folder", "sentences": "80"},
+        OLD / "bert": {"kind": "a BERT folder", "after the model": "mean", "files": "6"},
+        OLD / "encoder": {"after the model": "cls, Dense to 8, Normalize",
+                          "tokenizer": "WordPiece(100 tokens, lower-cased)"}}
+
+
+def test_the_facts_of_each_kind(files, run):
+    for path, expected in files.items():
+        code, out, err = run("info", path)
+        found = facts(out)
+        assert (code, err) == (0, ""), path
+        assert {name: found.get(name) for name in expected} == expected
+        assert found["path"] == str(path) and int(found["bytes"].replace(",", "")) > 0
+
+
+def test_settings_are_shown(files, tmp_path, run):
+    assert "lr 0.5" in run("info", tmp_path / "run.state")[1]
+    assert "model skipgram" in run("info", OLD / "fasttext.bin")[1]
+    assert "digest" in run("info", OLD / "text.index")[1]
+
+
+def test_whether_it_loads_is_what_the_table_of_kinds_says(files, run):
+    """Nothing is listed a second time: a kind without a function to read it has its hint."""
+    for path in files:
+        kind, _ = kind_of(path)
+        found = facts(run("info", path)[1])
+        assert kind in FILES + FOLDERS and found["kind"] == kind.name
+        assert (found["loads"] == "yes") == callable(kind.read)
+
+
+def test_json(files, tmp_path, run):
+    found = json.loads(run("info", tmp_path / "w.vec", "--json")[1])
+    assert found["loads"] is True and found["why"] is None and found["facts"]["words"] == 2
+    found = json.loads(run("info", tmp_path / "text", "--json")[1])
+    assert found["loads"] is False and "train_word2vec" in found["why"]
+    for path in files:
+        assert json.loads(run("info", path, "--json")[1])["path"] == str(path)
+
+
+def test_a_damaged_file_is_described_and_is_an_error(tmp_path, run):
+    (tmp_path / "w.vec").write_text("2 2\nking 1 2\n")
+    code, out, err = run("info", tmp_path / "w.vec")
+    assert code == 1 and facts(out)["kind"].startswith("word vectors")
+    assert facts(out)["loads"].startswith("no") and "truncated" in err
+    found = json.loads(run("info", tmp_path / "w.vec", "--json")[1])
+    assert found["loads"] is False and "truncated" in found["why"]
+    data = (OLD / "fasttext.bin").read_bytes()
+    (tmp_path / "f.bin").write_bytes(data[:-5])
+    code, out, err = run("info", tmp_path / "f.bin")
+    assert code == 1 and facts(out)["kind"] == "a fastText model" and "truncated" in err
+
+
+def test_an_unknown_kind_and_no_file(tmp_path, run):
+    (tmp_path / "x").write_bytes(b"\x00\x01\x02")
+    code, out, _ = run("info", tmp_path / "x")
+    assert code == 0 and "begins with" in out and "this kind is not known" in out
+    code, out, err = run("info", tmp_path / "none")
+    assert code == 1 and out == "" and "none" in err

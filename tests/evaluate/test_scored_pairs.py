@@ -1,0 +1,63 @@
+"""Scored pairs are read from tabs and from CSV; a malformed line is named."""
+import csv
+import gzip
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratch_embed.evaluate.scored_pairs import read_scored_pairs
+from scratch_embed.numerics.errors import FormatError
+
+TABS = "A man, dancing.\tA \"man\" dances.\t4.5\n\nA cat\tA dog\t0\n"
+CSV = '"A man, dancing.","A ""man"" dances.",4.5\n\nA cat,A dog,0\n'
+FOUND = (["A man, dancing.", "A cat"], ['A "man" dances.', "A dog"], [4.5, 0.0])
+
+
+@pytest.mark.parametrize("text", [TABS, CSV, "sentence1\tsentence2\tscore\n" + TABS,
+                                  "sentence1,sentence2,score\n" + CSV, "\ufeff" + CSV,
+                                  CSV.replace("\n", "\r\n")])
+def test_both_formats_with_and_without_a_header(text, tmp_path):
+    (tmp_path / "pairs").write_bytes(text.encode())
+    (tmp_path / "packed").write_bytes(gzip.compress(text.encode()))
+    assert read_scored_pairs(tmp_path / "pairs") == FOUND == read_scored_pairs(tmp_path / "packed")
+
+
+def test_a_quoted_field_may_contain_a_line_end(tmp_path):
+    (tmp_path / "pairs").write_text('"two\nlines",b,1\nc,d,x\n')
+    with pytest.raises(FormatError, match="line 3: expected a number as the score, found 'x'"):
+        read_scored_pairs(tmp_path / "pairs")
+    (tmp_path / "pairs").write_text('"two\nlines",b,1\n')
+    assert read_scored_pairs(tmp_path / "pairs").first == ["two\nlines"]
+
+
+@pytest.mark.parametrize("text, message", [
+    ("a\tb\t1\nc\td\n", "line 2: .*found 2 fields"), ("a,b,c,1\n", "line 1: .*found 4 fields"),
+    ("a\tb\t1\nc\td\tnan\n", "line 2: expected a number as the score, found 'nan'"),
+    ("a\tb\t1\n\td\t2\n", "line 2: expected two sentences"), ("", "found none"),
+    ("first\tsecond\tscore\n", "found none"), ("\n\n", "found none"),
+    ('a,b,1\n"c,d,2\n', "expected CSV"), ("just a text\nof two lines\n", "found 1 fields")])
+def test_a_malformed_line_is_named(text, message, tmp_path):
+    (tmp_path / "pairs").write_text(text)
+    with pytest.raises(FormatError, match=message):
+        read_scored_pairs(tmp_path / "pairs")
+
+
+def test_bytes_that_are_not_utf_8(tmp_path):
+    (tmp_path / "pairs").write_bytes(b"caf\xe9\tcoffee\t5\n")
+    with pytest.raises(FormatError, match="line 1"):
+        read_scored_pairs(tmp_path / "pairs")
+    assert read_scored_pairs(tmp_path / "pairs", "replace").first == ["caf\ufffd"]
+
+
+sentences = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).map(
+    str.strip).filter(bool)
+
+
+@given(st.lists(st.tuples(sentences, sentences, st.floats(0, 5)), min_size=1))
+def test_what_csv_writes_is_read_again(pairs):
+    stream = io.StringIO()
+    csv.writer(stream).writerows(pairs)
+    found = read_scored_pairs(io.BytesIO(b"\n" + stream.getvalue().encode()))
+    assert list(zip(*found)) == pairs
