@@ -1,9 +1,11 @@
 """neighbours: the rows of an index that are nearest to texts, vectors or rows of the index."""
+from functools import partial
 from typing import Any, NamedTuple
 
 from scratch_embed.cli.loading import MODELS, load_encoder
 from scratch_embed.cli.parsing import add_command, add_json, add_top
 from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.prompts import say_prompts
 
 
 class Query(NamedTuple):
@@ -53,7 +55,7 @@ def run_neighbours(arguments):
         vectors = read_rows(arguments.vector_file, index.dim)
         queries += [Query(number, vector) for number, vector in enumerate(vectors, 1)]
     if arguments.texts:
-        vectors = encoder_for(loaded, arguments).encode(arguments.texts)
+        vectors = encode_for(loaded, arguments)(arguments.texts)
         queries += map(Query, arguments.texts, vectors)
     show = print_objects if arguments.json else print_lines
     for query, found in zip(queries, nearest_rows(index, queries, arguments.top)):
@@ -121,12 +123,15 @@ def numbers_of(line, place, name, dim):
     return numbers
 
 
-def encoder_for(loaded, arguments):
-    """The encoder of texts: the one that made the index, or that of --model."""
-    from scratch_embed.cli.search import encoder_of, load_index
+def encode_for(loaded, arguments):
+    """encode() of the encoder that made the index, with its prompt of queries, or of --model."""
+    from scratch_embed.cli.search import encoder_of, load_index, prompts_of
     from scratch_embed.retrieve.texts import TextIndex
     if isinstance(loaded, TextIndex):
-        return encoder_of(load_index(arguments.index), arguments.index, arguments.model)
+        index = load_index(arguments.index)
+        encoder = encoder_of(index, arguments.index, arguments.model)
+        say_prompts(arguments.index, prompts_of(index), {})
+        return partial(encoder.encode, prompt=prompts_of(index).query)
     if not arguments.model:
         raise ValueError(f"{arguments.index} does not store its model: give --model, the model "
                          "that encoded its rows")
@@ -135,7 +140,7 @@ def encoder_for(loaded, arguments):
         raise ValueError(f"{arguments.index} has vectors of {loaded.dim} dimensions, and "
                          f"{arguments.model} has {encoder.dim}: give the model that encoded its "
                          "rows")
-    return encoder
+    return encoder.encode
 
 
 def nearest_rows(index, queries, k):

@@ -55,6 +55,15 @@ def test_the_models_prompts_are_used_and_printed(folder, tmp_path, run):
     assert scores != cosines(folder, "a cat", "", "")              # as before
 
 
+def test_neighbours_encodes_texts_as_queries(folder, tmp_path, run):
+    path = tmp_path / "index"
+    run("index", tmp_path / "texts", "-o", path, "--model", folder)
+    code, out, err = run("neighbours", path, "a cat", "--json")
+    assert code == 0 and f"prompt of queries {QUERY!r}" in err
+    assert_scores({row["id"]: row["score"] for row in json.loads(out)["results"]},
+                  cosines(folder, "a cat", QUERY, PASSAGE))
+
+
 @pytest.mark.parametrize("index_options, search_options, query, document", [
     (["--prompt-name", "task"], [], QUERY, "a song "),
     (["--document-prompt", "milk "], ["--query-prompt", "very "], "very ", "milk "),
