@@ -71,6 +71,6 @@ def say_truncated(encoder, name, what):
     """Print how many texts were truncated since the last call, if any.  what: the texts are."""
     truncated = getattr(encoder, "truncated", 0)
     if truncated:
-        say(f"{name}: {truncated:,} of the {what} have more than {encoder.recipe.max_seq_length} "
-            "tokens, the most that the model takes, and were truncated")
+        say(f"{name}: truncated {truncated:,} of the {what} to {encoder.recipe.max_seq_length} "
+            "tokens, the most that the model takes")
         encoder.truncated = 0
