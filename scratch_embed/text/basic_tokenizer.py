@@ -97,13 +97,12 @@ def _clean_table(clean, space):
 
 def strip_accents(text: str) -> str:
     """The canonical decomposition (NFD) of a text without its nonspacing marks, in O(n log n)."""
-    stripped = text.translate(_accent_table(blocked=False))
-    marks = "".join(c for c in set(stripped) if unicodedata.combining(c))
-    if not marks:
+    table, marks = _accent_table(blocked=False)
+    stripped = text.translate(table)
+    if not any(mark in stripped for mark in marks):
         return stripped
-    text = text.translate(_accent_table(blocked=True))
-    text = re.sub(f"[{marks}]{{2,}}", _sorted_run, text)
-    return text.translate(_accent_table(blocked=False))
+    text = text.translate(_accent_table(blocked=True)[0])
+    return re.sub(f"[{''.join(marks)}]{{2,}}", _sorted_run, text).translate(table)
 
 
 def _sorted_run(run):
@@ -112,15 +111,19 @@ def _sorted_run(run):
 
 @functools.cache
 def _accent_table(blocked):
-    """Decompose a character and drop its accents.
+    """(a table that decomposes a character and drops its accents, the marks that it has kept).
 
-    blocked: except the few accents that NFD does not sort: a run of marks ends at them.
+    blocked: it also keeps the few accents that NFD does not sort: a run of marks ends at them.
     """
+    marks = []                     # kept so far, and sorted by NFD
+
     def rule(c):
-        return "".join(part for part in unicodedata.normalize("NFD", c)
-                       if unicodedata.category(part) != "Mn"
-                       or blocked and not unicodedata.combining(part))
-    return Table(rule)
+        kept = [part for part in unicodedata.normalize("NFD", c)
+                if unicodedata.category(part) != "Mn"
+                or blocked and not unicodedata.combining(part)]
+        marks.extend(part for part in kept if unicodedata.combining(part) and part not in marks)
+        return "".join(kept)
+    return Table(rule), marks
 
 
 def is_ideograph(c: str) -> bool:

@@ -250,13 +250,17 @@ def _with_tokens(settings, tokenizer, cls, sep):
             following += number == following
             added[number] = token._replace(id=number)
             contents.add(token.content)
+    side = settings.side or tokenizer.truncation_side
+    if (cls is None and not settings.flags and side == tokenizer.truncation_side
+            and len(added) == len(tokenizer.added)):
+        return tokenizer                                   # as it is
     try:
         found = {token.content: token.id for token in added.values()} | tokenizer.index
         return WordPiece(
             tokenizer.pieces, tokenizer.normalizer._replace(**settings.flags), list(added.values()),
             tokenizer.template if cls is None else _template(found.get(cls), found.get(sep)),
             unk=tokenizer.unk, prefix=tokenizer.prefix, max_word=tokenizer.max_word,
-            cleanup=tokenizer.cleanup, truncation_side=settings.side or tokenizer.truncation_side)
+            cleanup=tokenizer.cleanup, truncation_side=side)
     except ValueError as error:
         raise FormatError(settings.path, "its added tokens", str(error)) from None
 
