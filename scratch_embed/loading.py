@@ -2,7 +2,8 @@
 
 Kinds     FILES and FOLDERS are tables of kinds: each kind has a name, a test and the function that
           reads it.  The first kind whose test holds is chosen.
-Cost      recognition reads at most SAMPLE bytes, or the header of a safetensors file
+Cost      recognition reads SAMPLE bytes, or the header of a safetensors file; of a first line that
+          is longer, at most LONGEST_LINE bytes
 Read next words/vectors.py, words/fasttext_vectors.py, sentences/encoder.py (what is returned)
 
 Why the content and not the name?  word2vec's binary files and fastText's models both end in .bin.
@@ -41,6 +42,7 @@ from scratch_embed.words.vector_tensors import (
 from scratch_embed.words.vectors import WordVectors
 
 SAMPLE = 1 << 16                   # bytes of a file that are inspected
+LONGEST_LINE = 1 << 20             # bytes of a first line without an end in the sample
 NUMPY = b"\x93NUMPY"               # how a .npy file begins
 OLD_PYTORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"          # a pickle of torch's magic number
 Path = str | os.PathLike
@@ -104,26 +106,30 @@ class Found(NamedTuple):
     path: Path
     described: str                             # for the error message, if no kind fits
     start: bytes = b""                         # the first SAMPLE bytes of a file, decompressed
+    line: bytes = b""                          # its first line
     names: tuple[str, ...] = ()                # entries of a folder, tensors of a safetensors file
     metadata: Mapping[str, str] | None = None  # of a safetensors file, else None
     model_type: str | None = None              # from the config.json of a folder, else None
 
     @property
     def fields(self) -> list[bytes]:
-        """The first line, at most SAMPLE bytes of it, split at white space."""
-        return self.start.removeprefix(BOM_UTF8).partition(b"\n")[0].split()
+        """The first line, split at white space."""
+        return self.line.removeprefix(BOM_UTF8).split()
 
 
 def look_at(path: Path) -> Found:
     """Inspect a file."""
     with open_binary(path) as (file, _):
         start = file.read(SAMPLE)
+        line, end, _ = start.partition(b"\n")
+        if not end:                                # the first word of a table can be long
+            line += file.readline(LONGEST_LINE)
     if begins_like_safetensors(start):
         entries, metadata = read_header(path)
         described = f"a safetensors file with the tensors {', '.join(entries)[:100] or 'none'}"
-        return Found(path, described, start, tuple(entries), metadata)
+        return Found(path, described, start, line, tuple(entries), metadata)
     return Found(path, f"a file that begins with {start[:16]!r}" if start else "an empty file",
-                 start)
+                 start, line)
 
 
 def look_into(path: Path) -> Found:

@@ -24,6 +24,7 @@ from scratch_embed.space.close_groups import close_groups
 from scratch_embed.space.geometry import pca, project
 from scratch_embed.space.label_placement import place_labels
 from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.tables import as_text
 from scratch_embed.words.vectors import WordVectors
 
 AMONG = 2000                       # the most frequent words, from which close groups are chosen
@@ -156,7 +157,7 @@ def write_names(ax: Any, words: list[str], xy: np.ndarray, colours: list[str]) -
     pixel = figure.dpi / 72                                # per point
     beside = dict(xytext=(0, 0), textcoords="offset points", fontsize=9,
                   parse_math=False)                        # "$" may be a word
-    names = [ax.annotate(word, point, color=colour, **beside)
+    names = [ax.annotate(as_text(word), point, color=colour, **beside)
              for word, point, colour in zip(words, xy, colours)]
     for name in names:
         name.set_in_layout(False)

@@ -24,7 +24,7 @@ from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.static import StaticEncoder, sif_weights
+from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
 from scratch_embed.text.reader import DecodedWords, empty_words
@@ -79,7 +79,8 @@ EXAMPLES = {
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
     Table: lambda: Table(str.upper), TextIndex: text_index,
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1), Vocab: lambda: Vocab(["a"], [3]),
-    WordPiece: lambda: tiny_encoder().tokenizer, WordReader: lambda: WordReader("w.vec"),
+    WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer,
+    WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
     supervised.Classifier: tiny_classifier}
 NOT_DATA = {Session}               # a running training: its checkpoint is the way to keep it

@@ -60,6 +60,8 @@ def test_coordinates_and_shares_worked_by_hand():
     xy, shares = coordinates(square, ["a", "b", "c", "d"])
     np.testing.assert_allclose(shares, [0.5, 0.5])
     np.testing.assert_allclose(np.linalg.norm(xy, axis=1), 1)
+    cube = se.WordVectors(list("abcdef"), np.concatenate([np.eye(3), -np.eye(3)]))
+    np.testing.assert_allclose(coordinates(cube, list("abcdef"))[1], [1 / 3, 1 / 3])
     line = se.WordVectors(["a", "b", "c"], [[1, 0, 0], [-1, 0, 0], [0, 0.0, 0]])
     np.testing.assert_allclose(coordinates(line, ["a", "b", "c"])[1], [1, 0], atol=1e-12)
 
@@ -113,3 +115,9 @@ def test_wrong_arguments(vectors, ax):
             se.plot(vectors, ax=ax, **arguments)
     with pytest.raises(KeyError, match="kang"):
         se.plot(vectors, ["king", "kang"], ax=ax)
+
+
+def test_a_word_that_is_not_utf8_is_drawn_with_a_replacement_character(ax):
+    word = b"caf\xe9".decode("utf-8", "surrogateescape")
+    se.plot(se.WordVectors(["king", word], np.eye(2)), ["king", word], ax=ax)
+    assert {text.get_text() for text in ax.texts} - {""} == {"king", "caf\ufffd"}

@@ -11,7 +11,7 @@ from scratch_embed.cli.models import (
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names, whole
-from scratch_embed.cli.training import open_checkpoint, run_options, say
+from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import add_held_out_option, report
 
 SIZES = {"dim": 128, "layers": 2, "heads": 2, "ff": 512, "max_length": 128}
@@ -23,12 +23,13 @@ def add_training(methods):
     command = add_command(
         methods, "bert", "train a BERT and its vocabulary (Devlin et al. 2019)",
         "scratch-embed train bert corpus.txt.gz -o bert --vocab-size 8000 --epochs 3", run=run_bert,
+        check=check_usage,
         details="It learns a WordPiece vocabulary from the text, then predicts masked tokens.")
     option = command.add_argument
     option("corpus", metavar="TEXT",
            help='text, plain or gzip, one sentence per line; "-" is stdin')
-    add_output_options(command, "config.json, model.safetensors, vocab.txt and the tokenizer's "
-                                "other files, which transformers loads")
+    add_output_options(command, "the folder to write, with config.json, model.safetensors, "
+                                "vocab.txt and the tokenizer's other files; transformers loads it")
     option("--vocab-size", type=whole(1), metavar="N",
            help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE})")
     option("--cased", action="store_true", help="keep capitals and accents")
@@ -60,7 +61,6 @@ def run_bert(arguments):
     """Read the text, learn the vocabulary, train, save, measure; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.transformer.masked_lm import Masking, train
-    check_usage(arguments)
     require_other_folder(arguments.output, arguments.model, sentences=False)
     optim = Optim(arguments.lr, arguments.warmup_ratio)
     settings = dict(batch_size=arguments.batch_size, dropout=arguments.dropout)
@@ -84,6 +84,7 @@ def run_bert(arguments):
 
 def check_usage(arguments):
     """Exit with code 2 if options contradict each other; fill in the sizes of a new model."""
+    check_resume(arguments)
     new = {"--dim": arguments.dim, "--layers": arguments.layers, "--heads": arguments.heads,
            "--ff": arguments.ff, "--tokenizer-folder": arguments.tokenizer,
            "--vocab-size": arguments.vocab_size, "--cased": arguments.cased}

@@ -18,6 +18,7 @@ from scratch_embed.cli.training import (
     add_common_options,
     add_ngram_options,
     check_ngrams,
+    check_resume,
     open_checkpoint,
     run_options,
     say,
@@ -30,15 +31,15 @@ BATCH_SIZE = 1000                   # lines classified together
 def add_training(methods):
     """Add `train classifier`."""
     command = add_command(
-        methods, "classifier", "train a classifier of lines (Joulin et al. 2016)",
+        methods, "classifier", "train fastText's classifier of texts (Joulin et al. 2016)",
         "scratch-embed train classifier labelled.txt -o model.bin --word-ngrams 2",
-        run=run_training)
+        run=run_training, check=check_training)
     command.add_argument("labelled", metavar="LABELLED", help="one example per line, split at "
                          "white space, as fastText does: lower-case it and remove punctuation "
                          "first; its labels are the words that begin with __label__; plain or "
                          'gzip; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FILE",
-                         help="the model in fastText's format; the name must end in .bin")
+                         help="the file to write, in fastText's format; its name ends in .bin")
     add_common_options(command, min_count=1)
     add_checkpoint_options(command)
     option = command.add_argument
@@ -60,15 +61,20 @@ def add_training(methods):
            help="negatives per line, with --loss ns (default: %(default)s)")
 
 
+def check_training(arguments):
+    """Exit with code 2 if options contradict each other, or the output is no .bin."""
+    check_resume(arguments)
+    check_ngrams(arguments)
+    if not arguments.output.lower().endswith(".bin"):
+        arguments.usage_error("--output: expected a name that ends in .bin, the format of a "
+                              f"classifier, got {arguments.output}")
+
+
 def run_training(arguments):
     """Read, train, save, measure; messages go to stderr."""
     from scratch_embed.words import supervised
     from scratch_embed.words.labelled import read_labelled
 
-    check_ngrams(arguments)
-    if not arguments.output.lower().endswith(".bin"):
-        arguments.usage_error("--output: expected a name that ends in .bin, the format of a "
-                              f"classifier, got {arguments.output}")
     require_writable(arguments.output, arguments.labelled)
     method = {loss: method for method, loss in supervised.LOSS.items()}[arguments.loss]
     settings = dict(method=method, dim=arguments.dim, lr=arguments.lr, epochs=arguments.epochs,
@@ -121,7 +127,8 @@ def add_commands(commands):
     command = add_command(
         commands, "predict", "print the most probable labels of each line of a text",
         "scratch-embed predict model.bin texts.txt -k 3", run=run_predict,
-        details="A line per line of the text: label, probability, label, probability, and so on.")
+        details="For each line of the text, a line: label, probability, label, probability, and "
+                "so on.")
     add_classifier(command)
     command.add_argument("file", metavar="TEXT",
                          help='one text per line, plain or gzip; "-" is stdin')
@@ -132,8 +139,9 @@ def add_commands(commands):
 
 def add_classifier(command):
     """Add the argument MODEL: a classifier."""
-    command.add_argument("model", metavar="MODEL", help="a .bin of `train classifier`, or a "
-                         "supervised model of fastText")
+    model = command.add_argument("model", metavar="MODEL", help="a .bin of `train classifier`, or "
+                                 "a supervised model of fastText")
+    model.read_as = "classifier"
 
 
 def add_label_options(command):

@@ -41,7 +41,12 @@ def convert_vectors(path, output):
     if not isinstance(vectors, WordVectors):
         raise ValueError(f"{path}: expected word vectors, a fastText model of words or a model's "
                          f"folder, got {vectors!r}")
+    if vectors.tokenizer is not None and not output.lower().endswith(".safetensors"):
+        say(f"{output} has no place for the tokenizer ({vectors.tokenizer}): commands will deduce "
+            "it from the vocabulary")
     vectors.save(output)
+    if vectors.tokenizer is not None and not output.lower().endswith(".safetensors"):
+        say(f"{output} has no place for the tokenizer: it will be deduced from the vocabulary")
     say(f"{len(vectors):,} words x {vectors.vectors.shape[1]} dimensions; wrote {output}")
 
 

@@ -48,7 +48,7 @@ def add_commands(commands):
     prompts.add_argument("--prompt-name", metavar="NAME",
                          help="put the model's prompt of this name before every line "
                               "(default: no prompt)")
-    prompts.add_argument("--prompt", metavar="TEXT", help="put this text before every line "
+    prompts.add_argument("--prompt", metavar="STRING", help="put this text before every line "
                          "(default: none)")
     option("--batch-size", type=whole(1), metavar="N", help="encode at most this many lines "
            "together (default: chosen for speed)")
@@ -70,6 +70,8 @@ def run_encode(arguments):
     tokenizer = chosen_tokenizer(arguments)
     refuse_for_a_transformer(arguments.model, tokenizer)
     encoder = load_encoder(arguments.model, chosen_sif(arguments, arguments.model), tokenizer)
+    # an unknown prompt or a wrong dimension is an error before the text is read
+    chosen_encode(encoder, arguments)([], precision="float32", show_progress_bar=False)
     with blas_threads_at_most(arguments.workers):
         (write_array if arguments.output else print_rows)(arguments, encoder)
 

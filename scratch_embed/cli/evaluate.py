@@ -16,6 +16,7 @@ def add_commands(commands):
     words = add_command(kinds, "words", "print scores on word pairs and on analogies",
                         "scratch-embed evaluate words vectors.vec --pairs wordsim353.tsv "
                         "--analogies questions-words.txt", run=run_words,
+                        check=check_words,
                         details="Each score with its coverage: the share of the pairs or "
                                 "questions whose words have vectors.")
     add_vectors(words)
@@ -29,9 +30,14 @@ def add_commands(commands):
                        help="do not lower-case the words of the files")
     add_json(words, '{"pairs": {file: score}, "analogies": {section: score}}, each score {"value", '
                     '"low", "high", "covered", "total"}')
-    words.set_defaults(usage_error=words.error)
     for kind in (classifier, sts, runs, retrieval, mteb):
         kind.add_evaluation(kinds)
+
+
+def check_words(arguments):
+    """Exit with code 2 if there is nothing to measure."""
+    if not (arguments.pairs or arguments.analogies):
+        arguments.usage_error("give --pairs FILE, --analogies FILE, or both")
 
 
 def run_words(arguments):
@@ -44,8 +50,6 @@ def run_words(arguments):
         score_analogies,
         score_pairs,
     )
-    if not (arguments.pairs or arguments.analogies):
-        arguments.usage_error("give --pairs FILE, --analogies FILE, or both")
     lower = not arguments.keep_case
     pairs = read_pairs(arguments.pairs, lower) if arguments.pairs else None
     sections = read_analogies(arguments.analogies, lower) if arguments.analogies else None
@@ -65,6 +69,9 @@ def run_words(arguments):
         found["analogies"] = {part.name: coverage(part.accuracy, part) for part in (
             *scores.sections, scores.semantic, scores.syntactic, scores.overall)}
         report += format_analogies(scores)
+    if not any(row["covered"] for rows in found.values() for row in rows.values()):
+        raise ValueError(f"{arguments.file}: expected words of the pairs or analogies, found none "
+                         "of them; --keep-case keeps capitals, if the vectors have them")
     if arguments.json:
         print_json(found)
     else:

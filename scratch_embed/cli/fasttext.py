@@ -9,6 +9,7 @@ from scratch_embed.cli.training import (
     add_text_options,
     check_files,
     check_ngrams,
+    check_resume,
     read_text,
     run_options,
     say,
@@ -29,13 +30,14 @@ def add_training(methods):
     command = add_command(
         methods, "fasttext", "train word vectors by FastText (Bojanowski et al. 2017)",
         "scratch-embed train fasttext corpus.txt.gz -o vectors.bin --buckets 100000",
-        run=run_fasttext,
+        run=run_fasttext, check=check_usage,
         details="A word's vector is the mean of the vectors of its character n-grams, so that "
                 "unknown words have vectors too.")
-    add_text_options(command, "fastText's whole model if the name ends in .bin: it has vectors for "
-                              "unknown words too.  Else vectors of the known words only: in "
-                              "safetensors if the name ends in .safetensors, else in word2vec's "
-                              "text format")
+    add_text_options(command, "the file to write; its ending chooses the format: .bin: fastText's "
+                              "whole model, which has vectors for unknown words too; else vectors "
+                              "of the known words only: .vec, .txt or none: word2vec's text; "
+                              ".safetensors or .npy: a table, and the words in a .vocab.txt beside "
+                              "it")
     add_common_options(command)
     add_pair_options(command, sample=1e-4)
     add_held_out_option(command)
@@ -53,6 +55,12 @@ def add_training(methods):
     refuse_old_names(command, "--piece-error")
 
 
+def check_usage(arguments):
+    """Exit with code 2 if options contradict each other."""
+    check_resume(arguments)
+    check_ngrams(arguments)
+
+
 def run_fasttext(arguments):
     """Read, train, save, measure; messages go to stderr."""
     from scratch_embed.words.fasttext import DETAILS, train
@@ -61,7 +69,6 @@ def run_fasttext(arguments):
     from scratch_embed.words.plan import check_settings
     from scratch_embed.words.verdict import of_pairs
 
-    check_ngrams(arguments)
     method = chosen_method(arguments)
     of_plan = dict(window=arguments.window, sample=arguments.sample,
                    negatives=0 if arguments.loss == "hs" else arguments.negatives)
@@ -128,29 +135,38 @@ def add_commands(commands):
     command = add_command(
         commands, "ngrams", "print the character n-grams of a word",
         "scratch-embed ngrams where --model vectors.bin", run=run_ngrams,
+        check=check_lengths,
         details="A line per n-gram: n-gram, hash.  With --model the most important first: n-gram, "
                 "row, norm of its vector, cosine between the word's vectors with and without it.")
     command.add_argument("word", metavar="WORD", help="any word")
-    command.add_argument("--model", metavar="MODEL", help="a .bin of fastText or of `train "
-                         "fasttext`, which stores the lengths of its n-grams (default: only "
-                         "hashes)")
+    model = command.add_argument("--model", metavar="MODEL", help="a .bin of fastText or of `train "
+                                 "fasttext`, which stores the lengths of its n-grams (default: "
+                                 "only hashes)")
+    model.read_as = "fasttext"
     add_ngram_options(command, MIN_N, MAX_N, default=False)
     add_json(command, '{"query": word, "results": [{"rank", "ngram", "hash"}]}; with --model '
                       '{"rank", "ngram", "row", "norm", "cosine"}')
-    command.set_defaults(usage_error=command.error)
+
+
+def check_lengths(arguments):
+    """Set the default lengths of n-grams; exit with code 2 if the given ones are not possible."""
+    if arguments.model:
+        if not (arguments.min_n is None and arguments.max_n is None):
+            arguments.usage_error("--min-n and --max-n are stored in --model: leave them out")
+        return
+    arguments.min_n = MIN_N if arguments.min_n is None else arguments.min_n
+    arguments.max_n = MAX_N if arguments.max_n is None else arguments.max_n
+    if arguments.max_n == 0:
+        arguments.usage_error("--max-n: expected at least 1, got 0, with which a word has no "
+                              "n-grams")
+    check_ngrams(arguments)
 
 
 def run_ngrams(arguments):
     """Print one line for each distinct n-gram."""
-    given = arguments.min_n is not None or arguments.max_n is not None
     if arguments.model:
-        if given:
-            arguments.usage_error("--min-n and --max-n are stored in --model: leave them out")
         print_important(arguments.model, arguments.word, arguments.json)
     else:
-        arguments.min_n = MIN_N if arguments.min_n is None else arguments.min_n
-        arguments.max_n = MAX_N if arguments.max_n is None else arguments.max_n
-        check_ngrams(arguments)
         print_hashes(arguments)
 
 
@@ -162,6 +178,9 @@ def print_hashes(arguments):
     from scratch_embed.words.subwords import fnv1a, ngrams, to_bytes
     found = [(ngram, fnv1a(to_bytes(ngram))) for ngram in
              dict.fromkeys(ngrams(arguments.word, arguments.min_n, arguments.max_n))]
+    if not found:
+        raise ValueError(f"{arguments.word!r} has no n-gram of {arguments.min_n} to "
+                         f"{arguments.max_n} characters; choose a smaller --min-n")
     if arguments.json:
         print_results(arguments.word, ("ngram", "hash"), found)
         return

@@ -13,13 +13,15 @@ BATCH_SIZE = 32                     # texts predicted together
 def add_commands(commands):
     """Add `fill`."""
     command = add_command(
-        commands, "fill", "print the most probable tokens for each [MASK] of a sentence",
+        commands, "fill", "print the most probable tokens for each [MASK]",
         "scratch-embed fill bert 'the [MASK] sat on the mat' -k 3", run=run_fill,
         details="A line per [MASK]: token, probability, token, probability, and so on.")
-    command.add_argument("model", metavar="MODEL", help="a folder with a BERT and its masked-LM "
-                         "head, of `train bert` or of transformers")
-    command.add_argument("texts", nargs="+", metavar="SENTENCE", help="a text with one or more "
-                         '[MASK]; each is predicted separately; "-" alone: one per line of stdin')
+    model = command.add_argument("model", metavar="MODEL", help="a folder with a BERT and its "
+                                 "masked-LM head, of `train bert` or of transformers")
+    command.add_argument("texts", nargs="+", metavar="SENTENCE", help="one or more [MASK] with "
+                         'words around; each [MASK] is predicted separately; "-" alone: one '
+                         "sentence per line of stdin")
+    model.read_as = "transformer"
     add_top(command, 5, "tokens per [MASK]")
     add_json(command, '{"query": sentence, "results": [{"rank", "score", "token"}]} for each '
                       "[MASK]")

@@ -7,6 +7,7 @@ from scratch_embed.cli.training import (
     add_common_options,
     add_text_options,
     check_files,
+    check_resume,
     read_text,
     run_options,
     say,
@@ -25,11 +26,11 @@ def add_training(methods):
     command = add_command(
         methods, "glove", "train word vectors by GloVe (Pennington et al. 2014)",
         "scratch-embed train glove corpus.txt.gz -o vectors.txt --x-max 10 --epochs 50",
-        run=run_glove)
-    add_text_options(command, "vectors; the end of the name chooses the format: .txt: GloVe's text "
-                              "format, which has no header; .bin: word2vec's binary format; "
-                              ".safetensors: safetensors and a file of the vocabulary; else: "
-                              "word2vec's text format")
+        run=run_glove, check=check_resume)
+    add_text_options(command, "the file to write; its ending chooses the format: .txt: GloVe's "
+                              "text, which has no header; .vec or none: word2vec's text; .bin: "
+                              "word2vec's binary format; .safetensors or .npy: a table, and the "
+                              "words in a .vocab.txt beside it")
     add_common_options(command, epochs=25)
     add_held_out_option(command)
     option = command.add_argument

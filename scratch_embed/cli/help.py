@@ -1,10 +1,15 @@
 """What --help prints: usage, paragraphs of at most 79 columns, options in one order, examples."""
 import argparse
+import re
 import textwrap
 
 WIDTH = 79
-# options that many commands share stand behind a command's own, in this order
-LAST = ("--workers", "--seed", "--errors", "--on-disk", "--checkpoint", "--resume", "--json")
+# the options that many commands share stand before and after a command's own, in this order
+FIRST = ("--help", "--output", "--model", "--sif", "--tokenizer", "--keep-case", "--apostrophes",
+         "--min-count", "--max-vocab-size")
+LAST = ("--steps", "--epochs", "--batch-size", "--lr", "--warmup-ratio", "--dropout", "--held-out",
+        "--eval-steps", "--workers", "--seed", "--errors", "--on-disk", "--checkpoint", "--resume",
+        "--json")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -26,9 +31,15 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().add_usage(" ".join([self._prog, *parts]).replace("%", "%%"), [], [], prefix)
 
     def add_arguments(self, actions):
-        """Add the arguments or options of a section; those in LAST at the end."""
-        super().add_arguments(sorted(actions, key=lambda action: max(
-            (LAST.index(name) + 1 for name in action.option_strings if name in LAST), default=0)))
+        """Add the arguments or options of a section, in the order of FIRST and LAST."""
+        super().add_arguments(sorted(actions, key=place))
+
+    def _format_action(self, action):
+        """The subcommands one per line; argparse would break a line after a longer name."""
+        if isinstance(action, argparse._SubParsersAction):
+            rows = [(inner.dest, inner.help % {}) for inner in action._choices_actions]
+            return listed_commands({"": rows}).removeprefix(":\n") + "\n"
+        return super()._format_action(action)
 
     def _format_action_invocation(self, action):
         """-o, --output FILE; argparse would print -o FILE, --output FILE."""
@@ -42,6 +53,14 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
 
 
+def place(action):
+    """The place of an option among the others of a command."""
+    name = (action.option_strings or [""])[-1]
+    if name in FIRST:
+        return FIRST.index(name) - len(FIRST)
+    return LAST.index(name) + 1 if name in LAST else 0
+
+
 def description(help, details=""):
     """The paragraphs at the top of a command's help: a sentence, and more in `details`."""
     sentence = f"{help[0].upper()}{help[1:]}"
@@ -51,9 +70,11 @@ def description(help, details=""):
 
 def example_of(command):
     """The last lines of a command's help; a long example is continued as a shell continues it."""
-    lines = textwrap.wrap(command, WIDTH - 4, initial_indent="  ", subsequent_indent="      ",
+    # an option is not parted from its value
+    together = re.sub(r"( -\S+) (?=[^-\s])", "\\1\0", command)
+    lines = textwrap.wrap(together, WIDTH - 4, initial_indent="  ", subsequent_indent="      ",
                           break_on_hyphens=False, break_long_words=False)
-    return "example:\n" + " \\\n".join(lines)
+    return "example:\n" + " \\\n".join(lines).replace("\0", " ")
 
 
 def listed_commands(groups):

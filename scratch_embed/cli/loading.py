@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from scratch_embed.cli.parsing import non_negative
-from scratch_embed.cli.tokenizing import DEDUCED, add_encoder_tokenizer, counted
+from scratch_embed.cli.tokenizing import DEDUCED, add_encoder_tokenizer, count_words
 from scratch_embed.cli.training import say
 
 MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers; or a "
@@ -18,7 +18,8 @@ def add_vectors(command):
     """Add the argument VECTORS: a file of word vectors."""
     command.add_argument("file", metavar="VECTORS", help="word vectors: word2vec (text or binary), "
                          "GloVe, fastText (.vec, or .bin, which also has vectors for unknown "
-                         "words) or .safetensors; all but .safetensors may be gzip-compressed")
+                         "words), or .safetensors or .npy with its words in a .vocab.txt beside "
+                         "it; text and .bin may be gzip-compressed")
 
 
 def load_vectors(path):
@@ -65,14 +66,18 @@ def add_model(command, more=""):
     command.add_argument("model", metavar="MODEL", help=MODELS + more)
 
 
-def add_encoder_options(command):
-    """Add --sif and the tokenizer's options, which apply to an encoder of word vectors."""
+def add_encoder_options(command, bm25=False):
+    """Add --sif and the tokenizer's options, which apply to an encoder of word vectors.
+
+    bm25: whether the tokenizer's options apply to BM25 too.
+    """
     command.add_argument("--sif", type=non_negative, metavar="A",
                          help="weight each word by A/(A + p), where p is its share of all words, "
                               "so that rare words count more; 0: equal weights.  p comes from the "
-                              "counts in a fastText .bin, else from the rank of the word in the "
-                              f"file, by Zipf's law (default: {SIF})")
-    add_encoder_tokenizer(command)
+                              "counts in a fastText .bin, else by Zipf's law from the rank of the "
+                              "word in the file, whose first word should be the most frequent "
+                              f"(default: {SIF})")
+    add_encoder_tokenizer(command, bm25)
 
 
 def chosen_sif(arguments, model):
@@ -119,7 +124,8 @@ def mean_of_words(path, sif, tokenizer):
         stored = encoder.words.tokenizer is not None
         say(f"tokenizer of {os.path.basename(path)}: {encoder.tokenize} "
             f"({'stored in the file' if stored else DEDUCED})")
-    return counted(encoder)
+    count_words(encoder)
+    return encoder
 
 
 def digest_of(path):

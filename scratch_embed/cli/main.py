@@ -10,6 +10,7 @@ Read next cli/README.md (a table of the commands), cli/train.py, cli/tour.py
 import os
 import sys
 import warnings
+from functools import partial
 
 from scratch_embed import __version__
 from scratch_embed.cli import (
@@ -32,6 +33,8 @@ from scratch_embed.cli import (
     worlds,
 )
 from scratch_embed.cli.parsing import top_parser
+from scratch_embed.cli.paths import check_paths, explanation
+from scratch_embed.cli.shell_names import message_of, shell_names
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.files import named_errors
 
@@ -50,7 +53,10 @@ def main(argv=None):
         sys.stdout.reconfigure(errors="surrogateescape")      # some models, are printed unchanged
     try:
         with warnings.catch_warnings(), named_errors("standard output"):
-            warnings.showwarning = _print_warning
+            warnings.showwarning = partial(print_warning, arguments)
+            if arguments.check:
+                arguments.check(arguments)             # exits with code 2
+            check_paths(arguments)
             arguments.run(arguments)
             if sys.stdout is not None:                 # None if it was closed
                 sys.stdout.flush()
@@ -62,13 +68,15 @@ def main(argv=None):
         return 1
     except (ValueError, KeyError, TrainingDiverged, OSError, MemoryError,
             ModuleNotFoundError) as error:
-        print(f"scratch-embed: {message_of(error)}", file=sys.stderr)
+        message = explanation(arguments) or message_of(error, arguments)
+        print(f"scratch-embed: {message}", file=sys.stderr)
         return 1
     return 0
 
 
-def _print_warning(message, *_):
-    print(f"scratch-embed: warning: {message}", file=sys.stderr)
+def print_warning(arguments, message, *_):
+    """Print a warning on one line of stderr."""
+    print(f"scratch-embed: warning: {shell_names(str(message), arguments)}", file=sys.stderr)
 
 
 def resume_hint(arguments, stopped):
@@ -85,17 +93,6 @@ def resume_hint(arguments, stopped):
                 "Ctrl-C")
     return (f"; the state is saved in {path}: repeat the command with --resume to continue"
             if isinstance(stopped, HeldInterrupt) else "")
-
-
-def message_of(error):
-    """The message of an error, on one line."""
-    if type(error) is KeyError and error.args:
-        return str(error.args[0])                      # str(KeyError) would put it in quotes
-    if isinstance(error, FileExistsError) and error.filename is not None:      # by makedirs
-        return f"{error.filename}: expected the name of a folder, got a file; choose another"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
 
 
 def parser():

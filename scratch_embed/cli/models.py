@@ -40,7 +40,6 @@ def add_step_options(command, steps, batch, lr):
            help="seed of all random draws (default: %(default)s)")
     add_errors(command)
     refuse_old_names(command, "--batch", "--warm-up")
-    command.set_defaults(usage_error=command.error)
 
 
 def steps_of(arguments, N):

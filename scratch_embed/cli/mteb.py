@@ -12,9 +12,9 @@ from scratch_embed.cli.parsing import add_command, add_json
 from scratch_embed.cli.printing import measured, print_json
 from scratch_embed.cli.tokenizing import (
     chosen_tokenizer,
+    count_words,
     refuse_for_a_transformer,
     say_known,
-    start_counting,
 )
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import add_seed
@@ -25,7 +25,7 @@ def add_evaluation(kinds):
     command = add_command(
         kinds, "mteb", "print scores of an encoder on toy tasks of MTEB's types",
         "scratch-embed evaluate mteb words.vec --tasks ToySTS ToyFacts --baselines",
-        run=run_evaluation,
+        run=run_evaluation, check=check_tasks,
         details="The main score of each task, beside chance and the upper bound.")
     add_model(command, more=" (`scratch-embed world` writes a text with the tasks' words to train "
                             "on)")
@@ -41,13 +41,22 @@ def add_evaluation(kinds):
     add_json(command, '{encoder: {task: {"value", "low", "high", "chance", "upper_bound"}}}')
 
 
+def check_tasks(arguments):
+    """Exit with code 2 for an unknown task.  Makes the tasks of the toy world, arguments.toy."""
+    from scratch_embed.worlds.toy_mteb import toy_mteb
+    arguments.toy = toy_mteb(arguments.seed)
+    try:
+        chosen_tasks(arguments.toy.tasks, arguments.tasks)
+    except ValueError as error:
+        arguments.usage_error(str(error))
+
+
 def run_evaluation(arguments):
     """Evaluate each task; write the files; print the table."""
     from tqdm import tqdm
 
     from scratch_embed.evaluate.mteb import evaluate_task
     from scratch_embed.evaluate.results import format_results, write_results
-    from scratch_embed.worlds.toy_mteb import toy_mteb
     name = column_names([arguments.model], taken=["random", "bag of words"])[arguments.model]
     tokenizer = chosen_tokenizer(arguments)
     refuse_for_a_transformer(arguments.model, tokenizer)
@@ -55,10 +64,10 @@ def run_evaluation(arguments):
     encoders = {name: load_encoder(arguments.model, sif, tokenizer)}
     if arguments.results_folder:
         os.makedirs(arguments.results_folder, exist_ok=True)
-    toy = toy_mteb(arguments.seed)
+    toy = arguments.toy
     tasks = chosen_tasks(toy.tasks, arguments.tasks)
     say_unknown(encoders[name], toy.text)
-    start_counting(encoders[name])
+    count_words(encoders[name])
     if arguments.baselines:
         encoders |= baselines(toy.text)
     todo = [(column, task) for column in encoders for task in tasks]

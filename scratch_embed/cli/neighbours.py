@@ -1,11 +1,11 @@
 """neighbours: the rows of an index that are nearest to texts, vectors or rows of the index."""
-from functools import partial
 from typing import Any, NamedTuple
 
 from scratch_embed.cli.loading import MODELS, load_encoder
 from scratch_embed.cli.parsing import add_command, add_json, add_top
 from scratch_embed.cli.printing import print_results
 from scratch_embed.cli.prompts import say_prompts
+from scratch_embed.cli.tokenizing import say_known
 
 
 class Query(NamedTuple):
@@ -19,33 +19,40 @@ class Query(NamedTuple):
 def add_commands(commands):
     """Add `neighbours`."""
     command = add_command(
-        commands, "neighbours", "print the rows of an index that are nearest to a row or vector",
+        commands, "neighbours", "print the rows of an index that are nearest to a text or a row",
         "scratch-embed neighbours texts.index --rows 12 -k 5", run=run_neighbours,
+        check=check_usage,
         details="A line per neighbour, the nearest first: query, rank, score, id of the row, and "
                 "its text if the index has texts.  `search` also searches by words.")
-    command.add_argument("index", metavar="INDEX",
-                         help="a file that `index` or Index.save wrote")
+    index = command.add_argument("index", metavar="INDEX",
+                                 help="a file that `index` or Index.save wrote")
+    index.read_as = "any index"
     command.add_argument("texts", nargs="*", metavar="QUERY", help="a text, encoded by the "
                          "model of the index (default: see --rows)")
     command.add_argument("--rows", nargs="+", metavar="ID", help="rows of the index, by their ids: "
                          "the line numbers, if `index` wrote it; the row itself is left out "
                          "(default: no rows)")
-    command.add_argument("--vector-file", metavar="FILE", help="vectors, as `encode` writes them: "
-                         'a .npy file, or lines of numbers, "-" for stdin (default: no vectors)')
+    vectors = command.add_argument(
+        "--vector-file", metavar="FILE", help="vectors, as `encode` writes them: a .npy file, or "
+        'lines of numbers, "-" for stdin (default: no vectors)')
+    vectors.read_as = "any"
     command.add_argument("--model", metavar="MODEL", help=f"{MODELS}; for QUERY, if the index does "
                          "not store its model or the model has moved (default: the path in the "
                          "index)")
     add_top(command, 10, "largest number of neighbours per query")
     add_json(command, '{"query": text, id or number of the vector, "results": [{"rank", "score", '
                       '"id", "text"}]} for each query; "text" only if the index has texts')
-    command.set_defaults(usage_error=command.error)
+
+
+def check_usage(arguments):
+    """Exit with code 2 if there is nothing to search for."""
+    if not (arguments.texts or arguments.rows or arguments.vector_file):
+        arguments.usage_error("give a QUERY, --rows ID, or --vector-file FILE")
 
 
 def run_neighbours(arguments):
     """Search with each text, row and vector, and print the results."""
     from scratch_embed.retrieve.texts import TextIndex
-    if not (arguments.texts or arguments.rows or arguments.vector_file):
-        arguments.usage_error("give a QUERY, --rows ID, or --vector-file FILE")
     loaded = load_any_index(arguments.index)
     index, texts = ((loaded.index, loaded.texts) if isinstance(loaded, TextIndex)
                     else (loaded, None))
@@ -55,7 +62,9 @@ def run_neighbours(arguments):
         vectors = read_rows(arguments.vector_file, index.dim)
         queries += [Query(number, vector) for number, vector in enumerate(vectors, 1)]
     if arguments.texts:
-        vectors = encode_for(loaded, arguments)(arguments.texts)
+        encoder, prompt = encoder_for(loaded, arguments)
+        vectors = encoder.encode(arguments.texts, prompt=prompt)
+        say_known(encoder, "the model", "queries", strict=not queries)
         queries += map(Query, arguments.texts, vectors)
     show = print_objects if arguments.json else print_lines
     for query, found in zip(queries, nearest_rows(index, queries, arguments.top)):
@@ -123,15 +132,15 @@ def numbers_of(line, place, name, dim):
     return numbers
 
 
-def encode_for(loaded, arguments):
-    """encode() of the encoder that made the index, with its prompt of queries, or of --model."""
+def encoder_for(loaded, arguments):
+    """(the encoder that made the index, the prompt of queries there), or (--model, its own)."""
     from scratch_embed.cli.search import encoder_of, load_index, prompts_of
     from scratch_embed.retrieve.texts import TextIndex
     if isinstance(loaded, TextIndex):
         index = load_index(arguments.index)
         encoder = encoder_of(index, arguments.index, arguments.model)
         say_prompts(arguments.index, prompts_of(index), {})
-        return partial(encoder.encode, prompt=prompts_of(index).query)
+        return encoder, prompts_of(index).query
     if not arguments.model:
         raise ValueError(f"{arguments.index} does not store its model: give --model, the model "
                          "that encoded its rows")
@@ -140,7 +149,7 @@ def encode_for(loaded, arguments):
         raise ValueError(f"{arguments.index} has vectors of {loaded.dim} dimensions, and "
                          f"{arguments.model} has {encoder.dim}: give the model that encoded its "
                          "rows")
-    return encoder.encode
+    return encoder, None
 
 
 def nearest_rows(index, queries, k):

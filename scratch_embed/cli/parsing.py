@@ -33,6 +33,7 @@ REPLACED = {                       # an option that another kind of argument rep
     "--input": "--input is now the second argument, TEXT",
     "-i": "-i is now the second argument, TEXT",
 }
+LARGEST = 2**31 - 1                # of a whole number: the largest int32, the type of most indices
 NUMBER = re.compile(r"-\d+|-\d*\.\d+")                # argparse takes these as values
 
 
@@ -47,7 +48,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def add_subparsers(self, **settings):
         """As argparse; the usage of a subcommand begins with the words that were typed."""
-        return super().add_subparsers(prog=self.prog, **settings)
+        title = f"{settings['metavar'].lower()}s" if "metavar" in settings else None
+        action = super().add_subparsers(prog=self.prog, title=title, **settings)
+        self._action_groups.insert(0, self._action_groups.pop())     # the help begins with them
+        return action
 
     def error(self, message):
         """Exit with code 2 and one line on stderr."""
@@ -125,16 +129,17 @@ def moved_value(parser, given):
 
 # ---- commands -----------------------------------------------------------------------------------
 
-def add_command(commands, name, help, example, run=None, details=""):
+def add_command(commands, name, help, example, run=None, details="", check=None):
     """Add a subcommand; `run(arguments)` executes it.  -> its parser
 
     help: one short sentence, for the lists of commands too; details: further sentences.
+    check: check(arguments) exits with code 2 if options contradict each other; it runs first.
     """
     command = commands.add_parser(name, help=help.replace("%", "%%"),
                                   description=description(help, details),
                                   epilog=example_of(example))
     command.summary = help
-    command.set_defaults(run=run, command=command)
+    command.set_defaults(run=run, check=check, command=command, usage_error=command.error)
     return command
 
 
@@ -183,7 +188,7 @@ def leaves(name, command):
 
 def add_top(command, default, help):
     """Add -k and --top: how many results."""
-    command.add_argument("-k", "--top", type=whole(1), default=default, metavar="N",
+    command.add_argument("-k", "--top", type=whole(1, 10**18), default=default, metavar="N",
                          help=f"{help} (default: %(default)s)")
 
 
@@ -202,8 +207,8 @@ def add_json(command, shape):
 
 # ---- numbers ------------------------------------------------------------------------------------
 
-def whole(least):
-    """An argparse type: a whole number of at least `least`."""
+def whole(least, most=LARGEST):
+    """An argparse type: a whole number from `least` to `most`."""
     def parse(text):
         try:
             number = int(text)
@@ -211,6 +216,9 @@ def whole(least):
             number = least - 1
         if number < least:
             raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, "
+                                             f"got {text!r}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at most {most:,}, "
                                              f"got {text!r}")
         return number
     return parse
@@ -248,7 +256,30 @@ def below_one(text):
     return number
 
 
+def unbroken(text):
+    """An argparse type: a text without white space."""
+    if text.split() not in ([], [text]):
+        raise argparse.ArgumentTypeError(f"expected no white space, at which a phrase would be "
+                                         f"split again, got {text!r}")
+    return text
+
+
 # ---- files that will be written -----------------------------------------------------------------
+
+def require_folder(path):
+    """Raise OSError or ValueError if `path` is not a folder that can be written to, or made."""
+    if path in ("", "-"):
+        raise ValueError(f"the output: expected the name of a folder, got {path!r}")
+    above = os.path.realpath(path)
+    while not os.path.exists(above):                   # makedirs makes all that are missing
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        where = f"{path}: " if os.path.realpath(path) == above else f"{path}: {above}: "
+        raise NotADirectoryError(f"{where}expected the name of a folder, got a file; choose "
+                                 "another")
+    if not os.access(above, os.W_OK):
+        raise PermissionError(f"cannot write {path}: the folder {above} is write-protected")
+
 
 def require_writable(path, corpus=None):
     """Raise OSError or ValueError if `path` cannot be written; commands call this before the work.

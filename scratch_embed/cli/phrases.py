@@ -10,6 +10,7 @@ from scratch_embed.cli.parsing import (
     non_negative,
     refuse_old_names,
     require_writable,
+    unbroken,
     whole,
 )
 from scratch_embed.cli.tokenizing import add_tokenizer_options, chosen_tokenizer
@@ -35,7 +36,7 @@ def add_commands(commands):
     command.add_argument("--threshold", type=non_negative, default=100, metavar="X",
                          help="join pairs whose score exceeds X: (count of the pair - min-count) / "
                               "(count expected by chance) (default: %(default)s)")
-    command.add_argument("--delimiter", default="_", metavar="TEXT",
+    command.add_argument("--delimiter", type=unbroken, default="_", metavar="STRING",
                          help="text between the words of a phrase; with another than _, train with "
                               "--tokenizer spaces (default: %(default)s)")
     add_tokenizer_options(command)

@@ -14,7 +14,7 @@ def add_commands(commands):
     """Add `plot`."""
     plot = add_command(commands, "plot", "draw a map of words on two principal components",
                        "scratch-embed plot vectors.vec -o map.png --near king paris",
-                       run=run_plot,
+                       run=run_plot, check=check_names,
                        details="Each group of words has its colour.  Both axes have the same "
                                "scale, and say which share of the variance they show.")
     add_vectors(plot)
@@ -32,12 +32,18 @@ def add_commands(commands):
                       help="without --words and --near: show so many groups of words that are "
                            "close to each other, among the 2,000 most frequent words (default: "
                            "%(default)s)")
-    plot.add_argument("--title", metavar="TEXT",
+    plot.add_argument("--title", metavar="STRING",
                       help="text above the map (default: the name of the file of vectors)")
 
 
+def check_names(arguments):
+    """Raise ValueError for a wrong ending of the picture, or too few words."""
+    by_ending(arguments.output, ENDINGS, "a picture")
+    named_groups(arguments.words)
+
+
 def run_plot(arguments):
-    """Check everything that can be checked, load the vectors, draw, write the picture."""
+    """Load the vectors, draw, write the picture."""
     kind = by_ending(arguments.output, ENDINGS, "a picture")
     words = named_groups(arguments.words)
     require_writable(arguments.output, arguments.file)

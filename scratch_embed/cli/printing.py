@@ -65,9 +65,22 @@ def say_difference(what, one, other, scores):
 
 
 def listed(settings):
-    """Settings as one line of text: "name value, name value"; a function is shown by its name."""
-    return ", ".join(f"{name} {getattr(value, '__name__', value)}"
-                     for name, value in settings.items())
+    """Settings as one line of text, "x-max 10, shuffle yes": names as those of options.
+
+    A NamedTuple is shown by its fields, a function by its name.
+    """
+    parts = []
+    for name, value in settings.items():
+        if hasattr(value, "_asdict"):
+            parts.append(listed(value._asdict()))
+            continue
+        if callable(value):                                # c_adagrad, skipgram_chunk
+            value = value.__name__.removesuffix("_chunk").removesuffix(f"_{name}")
+            value = value.replace("_", " ")
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        parts.append(f"{name.replace('_', '-')} {value}")
+    return ", ".join(parts)
 
 
 def show_effects(ablations, effects, others=()):

@@ -17,18 +17,34 @@ class Prompts(NamedTuple):
     document: str | None = None
 
 
-def add_prompt_options(command, named, query=None, document=None):
-    """Add --prompt-name, for the texts that `named` says, and --query-prompt, --document-prompt.
+def add_query_prompts(command):
+    """Add --prompt-name and --query-prompt, of which at most one may be given."""
+    _add(command, "--query-prompt", "every query", name_too=True)
 
-    query, document: the help of these two options; None: the command has no such option
-    """
-    command.add_argument("--prompt-name", metavar="NAME",
-                         help=f"put the model's prompt of this name before {named} (default: the "
-                              "model's prompt for them, if it has one)")
-    for option, help in ("--query-prompt", query), ("--document-prompt", document):
-        if help:
-            command.add_argument(option, metavar="TEXT", help=f'put this text before {help}; "": '
-                                 "no prompt (default: the model's prompt for them)")
+
+def add_document_prompts(command):
+    """Add --prompt-name and --document-prompt, of which at most one may be given."""
+    _add(command, "--document-prompt", "every line", name_too=True)
+
+
+def add_query_prompt(command):
+    """Add --query-prompt, for later searches."""
+    _add(command, "--query-prompt", "every query, in later searches")
+
+
+def add_document_prompt(command):
+    """Add --document-prompt."""
+    _add(command, "--document-prompt", "every document")
+
+
+def _add(command, option, what, name_too=False):
+    group = command.add_mutually_exclusive_group()
+    default = "(default: the model's prompt for them, if it has one)"
+    if name_too:
+        group.add_argument("--prompt-name", metavar="NAME",
+                           help=f"put the model's prompt of this name before {what} {default}")
+    group.add_argument(option, metavar="TEXT", help=f'put this text before {what}; "": no prompt '
+                       f"{default}")
 
 
 def chosen_prompts(encoder, name, query=None, document=None, query_name=None, document_name=None):

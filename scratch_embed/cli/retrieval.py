@@ -10,14 +10,22 @@ from scratch_embed.cli.loading import (
     column_names,
     load_encoder,
 )
-from scratch_embed.cli.parsing import add_command, add_errors, add_json, non_negative, whole
+from scratch_embed.cli.parsing import (
+    add_command,
+    add_errors,
+    add_json,
+    non_negative,
+    require_writable,
+    whole,
+)
 from scratch_embed.cli.printing import print_json, with_interval
-from scratch_embed.cli.prompts import add_prompt_options, chosen_prompts
+from scratch_embed.cli.prompts import add_document_prompt, add_query_prompts, chosen_prompts
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
 
 FILES = "corpus", "queries", "qrels"
+BM25_NAME = "bm25"
 
 
 def add_evaluation(kinds):
@@ -25,13 +33,14 @@ def add_evaluation(kinds):
     command = add_command(
         kinds, "retrieval", "print ranking measures of encoders, BM25 and hybrids",
         "scratch-embed evaluate retrieval words.vec --corpus corpus.jsonl --queries queries.jsonl "
-        "--qrels qrels.tsv", run=run_evaluation,
+        "--qrels qrels.tsv", run=run_evaluation, check=check_usage,
         details="Each measure has its 95% bootstrap interval over queries.  A hybrid fuses the "
                 "rankings of an encoder and of BM25, by reciprocal rank fusion or as a weighted "
                 "sum.")
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
-    add_encoder_options(command)
-    add_prompt_options(command, "every query", query="every query", document="every document")
+    add_encoder_options(command, bm25=True)
+    add_query_prompts(command)
+    add_document_prompt(command)
     option = command.add_argument
     option("--corpus", metavar="FILE", help='documents: JSON lines {"_id", "title", "text"}, as '
                                             "in BEIR, or lines of id <tab> text; plain or gzip "
@@ -56,35 +65,45 @@ def add_evaluation(kinds):
            "(default: nowhere)")
     add_json(command, '{system: {measure: {"value", "low", "high"}}}')
     add_errors(command)
-    command.set_defaults(usage_error=command.error)
 
 
 def run_evaluation(arguments):
     """Search with each system (encoder, BM25, hybrid), evaluate the rankings, print a table."""
     from scratch_embed.evaluate.ranking import evaluate
-    from scratch_embed.evaluate.trec import write_run
+    from scratch_embed.evaluate.trec import require_run_names, write_run
     from scratch_embed.retrieve.lists import as_run
-    check_usage(arguments)
     tokenizer = chosen_tokenizer(arguments)
+    names = column_names(arguments.models, taken=[BM25_NAME])
+    tags = tags_of(systems_of(names.values(), arguments.no_bm25))
     if arguments.run_out:
         os.makedirs(arguments.run_out, exist_ok=True)
-    names = column_names(arguments.models, taken=["bm25"])
-    encoders = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)
+        for tag in tags.values():
+            require_writable(run_path(arguments, tag))
+    collection = chosen_collection(arguments)
+    if arguments.run_out:                                  # before the search, which may take long
+        require_run_names(collection.queries, collection.documents)
+    encoders = {name: load_encoder(path, sif_of(arguments, path), tokenizer)
                 for path, name in names.items()}
     prompts = {name: chosen_prompts(encoder, name, arguments.query_prompt,
                                     arguments.document_prompt, arguments.prompt_name)
                for name, encoder in encoders.items()}
-    collection = chosen_collection(arguments)
-    say(f"{len(collection.documents):,} documents, {len(collection.queries):,} queries")
     lists, found = searches(encoders, prompts, collection, tokenizer, arguments), {}
-    tags = tags_of(lists)
     for system in lists:                                   # one run in memory at a time
         run = as_run(*lists[system], list(collection.queries), list(collection.documents))
         found[system] = evaluate(collection.qrels, run, measures())
         if arguments.run_out:
-            path = os.path.join(arguments.run_out, f"{tags[system]}.run")
-            write_run(path, run, tags[system])
+            write_run(run_path(arguments, tags[system]), run, tags[system])
     print_table(found, arguments.json)
+
+
+def sif_of(arguments, model):
+    """The a of SIF for a model: --sif and its default are for word vectors, None for a folder."""
+    return None if os.path.isdir(model) else chosen_sif(arguments, model)
+
+
+def run_path(arguments, tag):
+    """The path of a system's run."""
+    return os.path.join(arguments.run_out, f"{tag}.run")
 
 
 def check_usage(arguments):
@@ -95,19 +114,25 @@ def check_usage(arguments):
                               "for a toy world")
     if given and arguments.world:
         arguments.usage_error("--world replaces --corpus, --queries and --qrels: leave them out")
-    if None not in (arguments.prompt_name, arguments.query_prompt):
-        arguments.usage_error("give --prompt-name or --query-prompt, not both")
+    if arguments.sif is not None and all(map(os.path.isdir, arguments.models)):
+        arguments.usage_error("--sif weights word vectors, and all models are folders with a "
+                              "transformer; leave it out")
     if arguments.weight > 1:
         arguments.usage_error(f"--weight: expected 0 to 1, got {arguments.weight}")
 
 
 def chosen_collection(arguments):
-    """The Collection of the files, or of a toy world."""
+    """The Collection of the files, or of a toy world.  Prints which, and its size."""
     from scratch_embed.evaluate.collection import read_collection
     if arguments.corpus:
-        return read_collection(arguments.corpus, arguments.queries, arguments.qrels,
-                               arguments.errors)
-    return world(arguments.world or "facts", arguments.seed)
+        name = arguments.corpus
+        found = read_collection(name, arguments.queries, arguments.qrels, arguments.errors)
+    else:
+        name = arguments.world or "facts"
+        found = world(name, arguments.seed)
+        name = f"the toy world {name} of seed {arguments.seed}"
+    say(f"{name}: {len(found.documents):,} documents, {len(found.queries):,} queries")
+    return found
 
 
 def measures():
@@ -119,6 +144,13 @@ def measures():
 
 
 # ---- the systems --------------------------------------------------------------------------------
+
+def systems_of(names, no_bm25):
+    """The names of all systems, in the order of the table: of encoders, BM25 and hybrids."""
+    alone = [*names] if no_bm25 else [*names, BM25_NAME]
+    return [*alone, *(f"{name}+{BM25_NAME}-{way}" for name in names for way in ("rrf", "sum")
+                      if not no_bm25)]
+
 
 def searches(encoders, prompts, collection, tokenizer, arguments):
     """{system: (ids (N, depth), scores (N, depth))} of N queries; ids are document numbers."""
@@ -135,11 +167,10 @@ def searches(encoders, prompts, collection, tokenizer, arguments):
     say(f"tokenizer of bm25: {split}")
     words = BM25([split(text) for text in documents]).search(map(split, queries), depth)
     for name, lists in found.items():
-        both = lists, words
-        joined[f"{name}+bm25-rrf"] = reciprocal_rank_fusion(both, depth)
-        joined[f"{name}+bm25-sum"] = weighted_sum(both, [arguments.weight, 1 - arguments.weight],
-                                                  depth)
-    return {**found, "bm25": words, **joined}
+        both, weights = (lists, words), [arguments.weight, 1 - arguments.weight]
+        joined[f"{name}+{BM25_NAME}-rrf"] = reciprocal_rank_fusion(both, depth)
+        joined[f"{name}+{BM25_NAME}-sum"] = weighted_sum(both, weights, depth)
+    return {**found, BM25_NAME: words, **joined}
 
 
 def dense(name, encoder, prompts, documents, queries, depth):

@@ -12,9 +12,24 @@ from scratch_embed.cli.loading import (
     is_model,
     load_encoder,
 )
-from scratch_embed.cli.parsing import add_command, add_errors, add_json, add_top, require_writable
+from scratch_embed.cli.parsing import (
+    add_command,
+    add_errors,
+    add_json,
+    add_top,
+    require_writable,
+    whole,
+)
 from scratch_embed.cli.printing import print_results
-from scratch_embed.cli.prompts import Prompts, add_prompt_options, chosen_prompts, say_prompts
+from scratch_embed.cli.prompts import (
+    Prompts,
+    add_document_prompts,
+    add_query_prompt,
+    add_query_prompts,
+    chosen_prompts,
+    say_prompts,
+)
+from scratch_embed.cli.snippets import snippet
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.endings import by_ending
@@ -30,7 +45,7 @@ def add_commands(commands):
     """Add `index` and `search`."""
     index = add_command(commands, "index", "encode the lines of a text, and save them for `search`",
                         "scratch-embed index texts.txt -o texts.index --model words.vec",
-                        run=run_index)
+                        run=run_index, check=check_index_usage)
     index.add_argument("texts", metavar="TEXT",
                        help='one text per line, plain or gzip; "-" is stdin; blank lines are left '
                             "out, but count in the line numbers")
@@ -39,11 +54,10 @@ def add_commands(commands):
                        "and digest (default: with --add, the model of the index)")
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
                        "model and options; line numbers continue")
-    add_encoder_options(index)
-    add_prompt_options(index, "every line", query="every query, in later searches",
-                       document="every line")
+    add_encoder_options(index, bm25=True)
+    add_document_prompts(index)
+    add_query_prompt(index)
     add_errors(index)
-    index.set_defaults(usage_error=index.error)
     add_search(commands)
 
 
@@ -52,7 +66,6 @@ def run_index(arguments):
     from tqdm import tqdm
 
     from scratch_embed.text.corpus import read_lines
-    check_index_usage(arguments)
     require_writable(arguments.output, arguments.texts)
     if arguments.model:
         check_outside(arguments.output, arguments.model)
@@ -78,8 +91,6 @@ def check_index_usage(arguments):
                           or prompts != (None, None, None)):
         arguments.usage_error("--add uses the options of the index: leave out --sif, --tokenizer, "
                               "--keep-case, --apostrophes and the prompts")
-    if None not in (arguments.prompt_name, arguments.document_prompt):
-        arguments.usage_error("give --prompt-name or --document-prompt, not both")
     if not (arguments.add or arguments.model):
         arguments.usage_error("give --model, the word vectors or the folder that encode the lines")
 
@@ -103,7 +114,7 @@ def new_index(arguments):
     tokenizer, digest = chosen_tokenizer(arguments), digest_of(arguments.model)
     sif = chosen_sif(arguments, arguments.model)
     encoder = load_encoder(arguments.model, sif, tokenizer)
-    split = encoder.tokenize.split if isinstance(encoder, StaticEncoder) else None
+    split = encoder.tokenize if isinstance(encoder, StaticEncoder) else None
     made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,
                "tokenizer": split and split._asdict(),
                "bm25_tokenizer": (tokenizer or WORDS)._asdict()}
@@ -188,22 +199,26 @@ def add_search(commands):
     search = add_command(commands, "search", "print the lines of an index that are nearest to a "
                          "query", "scratch-embed search texts.index storm -k 5", run=run_search,
                          details="A line per result, the best first: rank, score, line number, "
-                                 "text.")
+                                 "and the part of the line that has the most words of the query.  "
+                                 "The score is the cosine; with --bm25 it is that of BM25, and "
+                                 "with --hybrid the sum of 1/(60 + rank) over both rankings.  With "
+                                 "several queries, each is printed above its results.")
     search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
     add_top(search, 10, "largest number of results per query")
     how = search.add_mutually_exclusive_group()
-    how.add_argument("--bm25", action="store_true", help="lexical search by BM25, without the "
-                     "model")
+    how.add_argument("--bm25", action="store_true", help="search by the words of the query with "
+                     "BM25, without the model; a word must be the same, with its accents")
     how.add_argument("--hybrid", action="store_true",
-                     help="dense and lexical search, fused by reciprocal rank fusion")
+                     help="search by the model and by BM25, fused by reciprocal rank fusion")
+    search.add_argument("--snippet", type=whole(10), default=120, metavar="N", help="characters of "
+                        "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
                         "moved (default: the path in the index)")
-    add_prompt_options(search, "every query", query="every query")
+    add_query_prompts(search)
     add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
                      "query")
-    search.set_defaults(usage_error=search.error)
 
 
 def run_search(arguments):
@@ -214,8 +229,8 @@ def run_search(arguments):
         encoder = encoder_of(index, arguments.index, arguments.model)
         encode = partial(encoder.encode, prompt=query_prompt(index, encoder, arguments))
     search = chosen_search(index, encode, arguments)
-    show = print_objects if arguments.json else print_lines
     queries, interactive = texts_of(arguments.queries)
+    show = shower(arguments, interactive)
     k = min(arguments.top, len(index))                       # search returns k columns
     asked = answered = 0
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
@@ -236,8 +251,6 @@ def run_search(arguments):
 
 def query_prompt(index, encoder, arguments):
     """The text before each query: of the options, or of the index.  It is printed."""
-    if None not in (arguments.prompt_name, arguments.query_prompt):
-        arguments.usage_error("give --prompt-name or --query-prompt, not both")
     stored, name = prompts_of(index), os.path.basename(index.made_by["model"])
     if arguments.prompt_name is None and arguments.query_prompt is None:
         say_prompts(name, stored, {})
@@ -272,10 +285,23 @@ def chosen_search(index, encode, arguments):
     return both
 
 
-def print_lines(query, found):
-    """Print a line per result."""
+def shower(arguments, interactive):
+    """The function that prints the results of a query."""
+    if arguments.json:
+        return print_objects
+    given = arguments.queries
+    several = len(given) > 1 or given == ["-"] and not interactive
+    return partial(print_lines, width=arguments.snippet, heading=several)
+
+
+def print_lines(query, found, width, heading):
+    """Print a line per result, with at most `width` characters of the text."""
+    if heading:
+        print(f"query: {' '.join(query.split())}")
     for rank, score, line, text in found:
-        print(f"{rank}\t{score:.4f}\t{line}\t{text}")
+        print(f"{rank}\t{score:.4f}\t{line}\t{snippet(text, query, width)}")
+    if heading:
+        print()
 
 
 def print_objects(query, found):

@@ -11,7 +11,7 @@ from scratch_embed.cli.models import (
 )
 from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
 from scratch_embed.cli.simcse_start import read_start, tokenize
-from scratch_embed.cli.training import open_checkpoint, run_options, say
+from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 
 POOLINGS = "cls", "mean"
 
@@ -21,7 +21,7 @@ def add_training(methods):
     command = add_command(
         methods, "simcse", "train a sentence encoder by SimCSE (Gao et al. 2021)",
         "scratch-embed train simcse corpus.txt.gz -o encoder --model bert --pooling mean",
-        run=run_simcse)
+        run=run_simcse, check=check_usage)
     option = command.add_argument
     option("corpus", nargs="?", metavar="TEXT",
            help="text, plain or gzip, one sentence per line; the positive of a sentence is itself "
@@ -29,9 +29,10 @@ def add_training(methods):
     option("--pairs", metavar="FILE",
            help="instead of TEXT: lines of text <tab> positive, or of text <tab> positive <tab> "
                 "hard negative (default: TEXT)")
-    add_output_options(command, "a folder that sentence-transformers loads")
-    option("--model", required=True, metavar="MODEL",
-           help="the BERT to start from, of `train bert` or of transformers")
+    add_output_options(command, "the folder to write; sentence-transformers loads it")
+    model = option("--model", required=True, metavar="MODEL",
+                   help="the BERT or the sentence encoder to start from")
+    model.read_as = "transformer"
     option("--pooling", choices=POOLINGS,
            help="a text's vector: the vector of [CLS], or the mean of its tokens' vectors "
                 "(default: that of the sentence encoder in --model; cls for a BERT)")
@@ -59,7 +60,6 @@ def run_simcse(arguments):
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.simcse import geometry, remove_head, train, width
-    check_usage(arguments)
     require_other_folder(arguments.output, arguments.model, sentences=True)
     optim = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0)
     steps = {} if arguments.epochs else {"steps": arguments.steps}
@@ -119,6 +119,7 @@ def report_search(arguments, model, start, texts, views, held_out):
 
 def check_usage(arguments):
     """Exit with code 2 if options contradict each other."""
+    check_resume(arguments)
     if (arguments.corpus is None) == (arguments.pairs is None):
         arguments.usage_error("name either a text or --pairs FILE")
     if arguments.batch_size < 2:

@@ -22,8 +22,10 @@ def add_evaluation(kinds):
         details="Spearman's and Pearson's correlation of the cosine of two sentences with their "
                 "human score, each with its 95% bootstrap interval over pairs, beside a bag of "
                 "words and random vectors.")
-    command.add_argument("file", metavar="FILE", help="one pair per line: sentence, sentence, "
-                         "score, with tabs between them, or as CSV; plain or gzip")
+    pairs = command.add_argument("file", metavar="FILE", help="one pair per line: sentence, "
+                                 "sentence, score, with tabs between them, or as CSV; plain or "
+                                 "gzip")
+    pairs.read_as = "text"
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
     add_json(command, '{system: {measure: {"value", "low", "high"}}}')
@@ -47,7 +49,8 @@ def run_evaluation(arguments):
     say(f"{len(pairs.scores):,} pairs")
     found = {}
     for name, encoder in systems.items():
-        A, B = encoder.encode(pairs.first), encoder.encode(pairs.second)
+        bar = {} if name in BASELINES else {"show_progress_bar": True}
+        A, B = (encoder.encode(side, **bar) for side in pairs[:2])
         say_known(encoder, name, "sentences")
         found[name] = correlation_intervals(similarities(A, B).cosine, pairs.scores)
     print_table(found, arguments.json)
@@ -56,7 +59,7 @@ def run_evaluation(arguments):
 def print_table(found, as_json):
     """Print a line per system and a column per correlation, each with its interval."""
     if as_json:
-        print_json({name: {measure: measured(*interval)
+        print_json({name: {measure.title(): measured(*interval)
                            for measure, interval in intervals._asdict().items()}
                     for name, intervals in found.items()})
         return

@@ -25,8 +25,8 @@ def add_tokenizer_options(command, kind="words", otherwise="words"):
     """
     option = command.add_argument
     option("--tokenizer", choices=KINDS, default=kind,
-           help="how a text is split into words: words: runs of letters, digits and _, "
-                "lower-cased; spaces: at white space, for a text that is already tokenized "
+           help="split a text into lower-cased runs of letters, digits and _ (words), or at "
+                "white space, for a text that is already tokenized (spaces) "
                 f"(default: {otherwise})")
     option("--keep-case", action="store_true", help="with --tokenizer words: do not lower-case")
     option("--apostrophes", choices=APOSTROPHES,
@@ -35,10 +35,14 @@ def add_tokenizer_options(command, kind="words", otherwise="words"):
     command.set_defaults(usage_error=command.error)
 
 
-def add_encoder_tokenizer(command):
-    """Add the options for a command with an encoder, and refuse their old name."""
+def add_encoder_tokenizer(command, bm25):
+    """Add the options for a command with an encoder, and refuse their old name.
+
+    bm25: whether the command also searches by BM25, with the same options.
+    """
     add_tokenizer_options(command, None, "as the model's training text: the tokenizer that a "
-                          ".safetensors stores, else deduced from the vocabulary; BM25: words")
+                          ".safetensors stores, else deduced from the vocabulary"
+                          + "; for BM25 words" * bm25)
     refuse_old_names(command, "--tokens")
 
 
@@ -82,47 +86,11 @@ def warn_of_raw_text(vocab, tokenizer):
 
 # ---- known words ------------------------------------------------------------------------------
 
-class WordCounter:
-    """A tokenizer that counts the words of the texts that it splits, and which are known.
-
-    split: text -> words.  known: a container of the known words.
-    ngrams: whether an unknown word has a vector too, made of its n-grams.
-    """
-
-    def __init__(self, split, known, ngrams):
-        self.split, self.known, self.ngrams = split, known, ngrams
-        self.start()
-
-    def start(self):
-        """Count from 0."""
-        self.texts = self.words = self.found = self.without = 0
-
-    def __call__(self, text):
-        words = self.split(text)
-        found = sum(map(self.known.__contains__, words))
-        self.texts += 1
-        self.words += len(words)
-        self.found += found
-        self.without += not found
-        return words
-
-
-def counted(encoder):
-    """The StaticEncoder with a WordCounter as its tokenizer."""
-    from scratch_embed.sentences.static import StaticEncoder
-    from scratch_embed.words.vectors import WordVectors
-    words = encoder.words
-    ngrams = not isinstance(words, WordVectors) and min(words.max_n, words.buckets) > 0
-    known = (words if isinstance(words, WordVectors) else words.words).key_to_index
-    return StaticEncoder(words, encoder.weights, tokenize=WordCounter(encoder.tokenize, known,
-                                                                      ngrams))
-
-
-def start_counting(encoder):
-    """Count from 0, if the encoder counts words."""
-    count = getattr(encoder, "tokenize", None)
-    if isinstance(count, WordCounter):
-        count.start()
+def count_words(encoder):
+    """Make a StaticEncoder count its words, from 0; nothing for an encoder of another kind."""
+    from scratch_embed.sentences.static import StaticEncoder, WordCounts
+    if isinstance(encoder, StaticEncoder):
+        encoder.counts = WordCounts()
 
 
 def say_known(encoder, name, what, strict=True):
@@ -134,19 +102,20 @@ def say_known(encoder, name, what, strict=True):
     whose vectors are zero; 0 for a transformer, which has no unknown words: nothing is printed.
     Raises ValueError if strict and no word at all is known: all vectors are zero.
     """
+    from scratch_embed.words.fasttext_vectors import FastTextVectors
     say_truncated(encoder, name, what)
-    count = getattr(encoder, "tokenize", None)
-    if not isinstance(count, WordCounter):
+    counts = getattr(encoder, "counts", None)
+    if counts is None:
         return 0
-    texts, words, found = count.texts, count.words, count.found
-    without = 0 if count.ngrams else count.without
-    count.start()
-    if words and without == texts and strict:
-        raise ValueError(f"{name}: 0 of {words:,} words of the {what} are known; choose with "
-                         "--tokenizer how they are split, or take another model")
-    if words:
-        say(f"{name}: {found:,} of {words:,} words of the {what} are known ({found / words:.1%})"
-            + ", the other vectors are made of n-grams" * (count.ngrams and found < words))
-    if without:
-        say(f"{name}: {without:,} of {texts:,} {what} have no known word: their vectors are zero")
-    return without
+    count_words(encoder)
+    if strict and counts.words and not counts.known:
+        raise ValueError(f"{name}: 0 of {counts.words:,} words of the {what} are known; choose "
+                         "with --tokenizer how they are split, or take another model")
+    if counts.words:
+        ngrams = isinstance(encoder.words, FastTextVectors)
+        say(f"{name}: {counts.known:,} of {counts.words:,} words of the {what} are known"
+            f"{' or have n-grams' * ngrams} ({counts.known / counts.words:.1%})")
+    if counts.without:
+        say(f"{name}: {counts.without:,} of {counts.texts:,} {what} have no known word: their "
+            "vectors are zero")
+    return counts.without

@@ -58,7 +58,6 @@ def add_common_options(command, min_count=5, epochs=5):
            help="threads; only 1 gives the same result every time (default: %(default)s)")
     number("--seed", type=whole(0), default=1, metavar="N",
            help="seed of all random draws (default: %(default)s)")
-    command.set_defaults(usage_error=command.error)
 
 
 def add_pair_options(command, sample):
@@ -107,11 +106,17 @@ def check_files(arguments, **settings):
     checkpoint = open_checkpoint(arguments, arguments.corpus, **settings)
     require_writable(arguments.output, arguments.corpus)
     writer_for(arguments.output)
-    if arguments.output.lower().endswith(".safetensors"):
+    if arguments.output.lower().endswith((".safetensors", ".npy")):
         require_writable(vocabulary_beside(arguments.output), arguments.corpus)
     if arguments.on_disk:
         os.makedirs(arguments.on_disk, exist_ok=True)
     return checkpoint
+
+
+def check_resume(arguments):
+    """Exit with code 2 if there is --resume without --checkpoint."""
+    if arguments.resume and not arguments.checkpoint:
+        arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
 
 
 def open_checkpoint(arguments, text, **settings):
@@ -124,8 +129,6 @@ def open_checkpoint(arguments, text, **settings):
     check_workers(arguments)
     if arguments.held_out:
         os.stat(arguments.held_out)
-    if arguments.resume and not arguments.checkpoint:
-        arguments.usage_error("--resume needs --checkpoint FILE, the file to continue from")
     if not arguments.checkpoint:
         return None
     require_writable(arguments.checkpoint, text)

@@ -1,5 +1,6 @@
 """similar, analogy, odd, vectors: commands that use a file of word vectors."""
 from scratch_embed.cli.loading import add_vectors, load_vectors, with_words
+from scratch_embed.cli.messages import say
 from scratch_embed.cli.parsing import (
     add_command,
     add_json,
@@ -8,13 +9,15 @@ from scratch_embed.cli.parsing import (
 )
 from scratch_embed.cli.printing import print_json, print_results
 
+UNKNOWN = ("An unknown word is named on stderr, and the exit code is 1; the others are answered.")
+
 
 def add_commands(commands):
     """Add the commands that read a file of vectors."""
     similar = add_command(commands, "similar", "print the nearest neighbours of words by cosine",
                           "scratch-embed similar vectors.vec king queen", run=run_similar,
                           details="A line per neighbour, the nearest first: word, neighbour, "
-                                  "cosine.")
+                                  f"cosine.  {UNKNOWN}")
     add_vectors(similar)
     similar.add_argument("words", nargs="+", metavar="WORD", help="a word of the file")
     add_top(similar, 10, "neighbours per word")
@@ -37,14 +40,14 @@ def add_commands(commands):
 
     odd = add_command(commands, "odd", "print the word that is least similar to the mean of all",
                       "scratch-embed odd vectors.vec king queen paris prince", run=run_odd,
-                      details="gensim calls it doesnt_match.")
+                      details=f"gensim calls it doesnt_match.  {UNKNOWN}")
     add_vectors(odd)
     odd.add_argument("words", nargs="+", metavar="WORD", help="a word of the file")
     add_json(odd, '{"query": [WORD, ...], "results": [{"rank", "word"}]}')
 
     vectors = add_command(commands, "vectors", "print the vectors of words",
                           "echo king | scratch-embed vectors vectors.vec", run=run_vectors,
-                          details="A line per word: the word, then its numbers.")
+                          details=f"A line per word: the word, then its numbers.  {UNKNOWN}")
     add_vectors(vectors)
     vectors.add_argument("words", nargs="*", metavar="WORD",
                          help="a word of the file (default: the words of stdin)")
@@ -53,14 +56,35 @@ def add_commands(commands):
 
 def run_similar(arguments):
     """Print a line for each word and neighbour."""
-    vectors = load_vectors(arguments.file)
-    found = [vectors.most_similar(word, topn=arguments.top) for word in arguments.words]
-    for word, neighbours in zip(arguments.words, found):
+    vectors, missing = load_vectors(arguments.file), []
+    for word in with_a_vector(arguments.words, vectors, missing):
+        neighbours = vectors.most_similar(word, topn=arguments.top)
         if arguments.json:
             print_results(word, ("word", "score"), neighbours)
             continue
         for neighbour, cosine in neighbours:
             print(f"{word}\t{neighbour}\t{cosine:.4f}")
+    report(missing)
+
+
+def with_a_vector(words, vectors, missing):
+    """Yield the words that have a vector; append the MissingWord of each other to `missing`."""
+    from scratch_embed.words.vectors import MissingWord
+    for word in words:
+        try:
+            vectors[word]
+        except MissingWord as error:
+            missing.append(error)
+        else:
+            yield word
+
+
+def report(missing):
+    """Name the words without a vector on stderr: the last one by raising it, for exit code 1."""
+    for error in missing[:-1]:
+        say(f"scratch-embed: {error}")
+    if missing:
+        raise missing[-1]
 
 
 def run_analogy(arguments):
@@ -77,23 +101,26 @@ def run_analogy(arguments):
 
 def run_odd(arguments):
     """Print the word with the lowest cosine to the mean of all given words."""
-    vectors = with_words(load_vectors(arguments.file), arguments.words)
-    word = vectors.doesnt_match(arguments.words)
-    if arguments.json:
-        print_results(arguments.words, ["word"], [[word]])
-    else:
-        print(word)
+    vectors, missing = with_words(load_vectors(arguments.file), arguments.words), []
+    words = list(with_a_vector(arguments.words, vectors, missing))
+    if len(words) > 1 or not missing:
+        word = vectors.doesnt_match(words)
+        if arguments.json:
+            print_results(words, ["word"], [[word]])
+        else:
+            print(word)
+    report(missing)
 
 
 def run_vectors(arguments):
     """Print a line per word: the word and its numbers, in the fewest digits that restore them."""
     from scratch_embed.text.corpus import read_sentences
     from scratch_embed.words.vector_files import shortest_digits
-    vectors = load_vectors(arguments.file)
-    vectors[arguments.words]             # raises MissingWord before anything is printed
+    vectors, missing = load_vectors(arguments.file), []
     words = arguments.words or (word for line in read_sentences("-") for word in line)
-    for word in words:
+    for word in with_a_vector(words, vectors, missing):
         if arguments.json:
             print_json({"query": word, "vector": vectors[word].tolist()})
         else:
             print(word, *shortest_digits(vectors[word]))
+    report(missing)

@@ -22,9 +22,9 @@ def note_text(arguments, vocab, corpus, few=FEW):
     """Say if a text is too small for word vectors.  few: occurrences of a word, on average"""
     words, different = len(corpus.ids), len(vocab)
     if different < FEW_DIFFERENT:
-        say(f"a small vocabulary: only {different:,} different words occur at least "
+        say(f"a small vocabulary: {different:,} different words occur at least "
             f"{arguments.min_count} times (--min-count), too few for useful neighbours; use more "
-            "text")
+            "text, or a smaller --min-count")
     elif words < few * different:
         say(f"a small text: {words / different:.0f} occurrences of a word, on average, say little "
             f"about it, whatever the settings ({few} are few); use more text, or vectors that were "

@@ -6,6 +6,7 @@ from scratch_embed.cli.training import (
     add_pair_options,
     add_text_options,
     check_files,
+    check_resume,
     read_text,
     run_options,
     say,
@@ -24,10 +25,10 @@ def add_training(methods):
     command = add_command(
         methods, "word2vec", "train word vectors by word2vec (Mikolov et al. 2013)",
         "scratch-embed train word2vec corpus.txt.gz -o vectors.vec --dim 100 --workers 2",
-        run=run_word2vec)
-    add_text_options(command, "vectors; the end of the name chooses the format: .bin: word2vec's "
-                              "binary format; .safetensors: safetensors and a file of the "
-                              "vocabulary; else: word2vec's text format")
+        run=run_word2vec, check=check_usage)
+    add_text_options(command, "the file to write; its ending chooses the format: .vec, .txt or "
+                              "none: word2vec's text; .bin: word2vec's binary; .safetensors or "
+                              ".npy: a table, and the words in a .vocab.txt beside it")
     add_common_options(command)
     add_pair_options(command, sample=1e-3)
     add_held_out_option(command)
@@ -41,6 +42,12 @@ def add_training(methods):
                               "the original's code, or 1/n of it, the gradient of the equation "
                               "(default: %(default)s)")
     refuse_old_names(command, "--form", "--cbow-error")
+
+
+def check_usage(arguments):
+    """Exit with code 2 if options contradict each other."""
+    check_resume(arguments)
+    chosen_method(arguments)
 
 
 def run_word2vec(arguments):

@@ -8,8 +8,9 @@ from scratch_embed.cli.training import say
 def add_commands(commands):
     """Add `world`."""
     command = add_command(
-        commands, "world", "write a toy collection for retrieval, and a text to train on",
-        "scratch-embed world facts -o toy", run=run_world)
+        commands, "world", "write a toy collection, and a text to train on",
+        "scratch-embed world facts -o toy", run=run_world,
+        details="The collection has documents, queries and relevance judgements.")
     command.add_argument("name", metavar="NAME", choices=list(WORLDS), help=HELP)
     command.add_argument("-o", "--output", required=True, metavar="FOLDER",
                          help="where to write corpus.jsonl, queries.jsonl and qrels.tsv in BEIR's "

@@ -34,7 +34,7 @@ def pearson(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) ->
         raise ValueError("expected finite numbers, got nan or inf; leave such pairs out")
     if _constant(x) or _constant(y):
         return float("nan")
-    x, y = _centred(x), _centred(y)
+    x, y = centred(x), centred(y)
     return float(np.clip((x @ y) / np.sqrt((x @ x) * (y @ y)), -1, 1))
 
 
@@ -70,7 +70,7 @@ def _constant(x):
     return len(x) < 2 or bool((x == x[0]).all())
 
 
-def _centred(x):
+def centred(x):
     """(x − x̄) / 2^e, whose largest |number| is between 2⁻⁵⁵ and 2: squares can be summed."""
     _, e = np.frexp(np.abs(x).max())
     x = np.ldexp(x, -e)                            # exact, up to underflow far below max |x|

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.evaluate.correlation import pearson, spearman
+from scratch_embed.evaluate.correlation import centred, pearson, spearman
 from scratch_embed.numerics.checks import require_whole
 
 BLOCK = 1 << 21                    # counts that are held at a time
@@ -52,9 +52,11 @@ def correlation_intervals(x: np.ndarray, y: np.ndarray, level: float = 0.95, dra
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, such as 0.95, got {level}")
     rng, N = np.random.default_rng(seed), len(x)
+    defined = not np.isnan(values).any()
+    x, y = (centred(x), centred(y)) if defined else (x, y)          # so that no square overflows
     step, left = max(1, BLOCK // max(N, 1)), require_whole("draws", draws, 1)
     by_rank, by_value = [], []
-    while left > 0 and not np.isnan(values).any():
+    while left > 0 and defined:
         counts = rng.multinomial(N, np.full(N, 1 / N), min(step, left)).astype(np.float64)
         by_rank.append(weighted_pearson(drawn_ranks(x, counts), drawn_ranks(y, counts), counts))
         by_value.append(weighted_pearson(x[None], y[None], counts))
@@ -92,5 +94,12 @@ def weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.nd
     y = y - (weights * y).sum(axis=1, keepdims=True) / total
     xx, yy = (weights * x * x).sum(axis=1), (weights * y * y).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = (weights * x * y).sum(axis=1) / np.sqrt(xx * yy)
-    return np.clip(r, -1, 1)
+        r = np.clip((weights * x * y).sum(axis=1) / np.sqrt(xx * yy), -1, 1)
+    r[_constant(x, weights) | _constant(y, weights)] = np.nan       # rounding can hide it in xx
+    return r
+
+
+def _constant(x, weights):
+    """Whether all numbers with a weight above 0 are equal, row by row.  -> (B,) bool"""
+    drawn = weights > 0
+    return (np.where(drawn, x, np.inf).min(axis=1) == np.where(drawn, x, -np.inf).max(axis=1))

@@ -3,12 +3,13 @@
 Bytes     sentence <tab> sentence <tab> score       one pair per line, or
           sentence,sentence,score                   CSV: a field with a comma, a quote or a line end
                                                     is in double quotes, and "" in it is a quote
-          UTF-8, plain or gzip.  The first line decides which of the two it is; blank lines are
-          skipped, and a first line whose score is not a number is a header.
+          UTF-8, plain or gzip.  The first line that is not blank decides: it has a tab only in the
+          first format.  Empty lines are skipped, in the first format also lines of white space.
+          Line 1 is a header if its score is not a number.
 Shapes    -> three lists of N: sentences, their partners, scores
 Read next evaluate/sts.py (the correlation with these scores)
 
-A sentence may contain commas in the first format, and tabs in the second.
+A sentence may contain commas in the first format, and tabs in the second, except in its first line.
 """
 import csv
 import math
@@ -57,7 +58,7 @@ def read_scored_pairs(path: str | os.PathLike, errors: str = "strict") -> Scored
 
 
 def _rows(path, errors) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of the line, its fields) for every line that is not blank."""
+    """Yield (number of its last line, its fields) for every pair."""
     lines = iter(read_lines(path, errors))
     before = []
     for line in lines:

@@ -56,7 +56,7 @@ def summarisation_scores(machine: Sequence[np.ndarray], human: Sequence[np.ndarr
                              f"{len(h)} and {len(rating)}")
         by_cosine, by_dot = (matrix(m, h).max(axis=1) for matrix in (cosine_matrix, dot_matrix))
         if all(len(np.unique(x)) > 1 for x in (rating, by_cosine, by_dot)):
-            kept.append([r(rating, by) for by in (by_cosine, by_dot) for r in (spearman, pearson)])
+            kept.append([r(rating, s) for s in (by_cosine, by_dot) for r in (spearman, pearson)])
     mean = np.mean(kept, axis=0).tolist() if kept else [float("nan")] * 4
     return SummarisationScores(Correlations(*mean[:2]), Correlations(*mean[2:]),
                                len(kept), len(machine) - len(kept))

@@ -14,7 +14,7 @@ Read next evaluate/ranking.py
 """
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from scratch_embed.evaluate.ranking import Qrels, Run, order
 from scratch_embed.numerics.errors import FormatError
@@ -82,6 +82,14 @@ def write_run(path: str | os.PathLike, run: Run, name: str = "scratch_embed") ->
             for rank, document in enumerate(order(scores), 1):
                 file.write(f"{_require_query(query)} Q0 {_require_field(document)} {rank} "
                            f"{float(scores[document])!r} {_require_field(name)}\n".encode())
+
+
+def require_run_names(queries: Iterable[str], documents: Iterable[str]) -> None:
+    """Raise ValueError for a query or document whose name write_run refuses."""
+    for query in queries:
+        _require_query(query)
+    for document in documents:
+        _require_field(document)
 
 
 # ---- helpers ----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class TrainingDiverged(ArithmeticError):
     def __init__(self, step: str, lr: float, what: str = "the loss") -> None:
         smaller = min(lr / 4, 0.025)
         super().__init__(f"{what} is not finite at {step} (learning rate {lr:.4g}); "
-                         f"start again with a smaller one, for example --lr {smaller:.2g}")
+                         f"start again with a smaller one, for example lr={smaller:.2g}")
         self.parts = step, lr, what
 
     def __reduce__(self) -> tuple:

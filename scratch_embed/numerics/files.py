@@ -22,6 +22,7 @@ from scratch_embed.numerics.leftovers import is_still_there, lock, remove_leftov
 
 GZIP_MAGIC = b"\x1f\x8b"
 PARTIAL = ".scratch-embed-part"
+LONGEST_PREFIX = 200               # bytes of the name; with PARTIAL below 255, the longest allowed
 DISK_ERRORS = errno.ENOSPC, errno.EDQUOT, errno.EFBIG        # the disk, the quota, the file is full
 
 
@@ -85,7 +86,8 @@ def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
     path = os.path.realpath(path)                  # replace the target of a link, not the link
     folder, name = os.path.split(path)
     with named_errors(path):
-        number, temporary, handle = _locked_temporary(folder, name)
+        prefix = os.fsdecode(os.fsencode(name)[:LONGEST_PREFIX]) + "."
+        number, temporary, handle = _locked_temporary(folder, prefix)
         try:
             with os.fdopen(number, "wb") as file:
                 yield file
@@ -100,17 +102,17 @@ def atomic_write(path: str | os.PathLike) -> Iterator[io.BufferedWriter]:
         finally:
             unlock(handle)
         sync(folder)
-    remove_leftovers(folder, name + ".", PARTIAL, os.unlink)
+    remove_leftovers(folder, prefix, PARTIAL, os.unlink)
 
 
-def _locked_temporary(folder, name):
+def _locked_temporary(folder, prefix):
     """Create and lock a temporary file.  -> its number, its path, the handle of the lock"""
     while True:
         try:
-            number, temporary = tempfile.mkstemp(PARTIAL, name + ".", folder)
+            number, temporary = tempfile.mkstemp(PARTIAL, prefix, folder)
         except FileNotFoundError:
-            raise FileNotFoundError(f"cannot write {os.path.join(folder, name)}: there is no "
-                                    f"folder {folder}") from None
+            raise FileNotFoundError(f"cannot write {os.path.join(folder, prefix[:-1])}: there is "
+                                    f"no folder {folder}") from None
         handle = lock(temporary)
         if is_still_there(temporary, handle):
             return number, temporary, handle

@@ -116,7 +116,7 @@ def add_rows_plain(postings: Postings, words: np.ndarray, times: np.ndarray, sco
     """scores += Σ_w times_w · (row w), in place.  words: (W,), times: (W,), scores: (N,)."""
     for word, t in zip(words, times):
         row = slice(postings.start[word], postings.start[word + 1])
-        scores[postings.documents[row]] += t * postings.weights[row]    # no id twice in a row
+        scores[postings.documents[row]] += t * postings.weights[row]    # each id once in a row
 
 
 @kernel
@@ -168,15 +168,15 @@ def replace_smallest(heap, key):
 
     In a min-heap, the children of entry i, 2i + 1 and 2i + 2, are not smaller than entry i.
     """
-    at, child = 0, 1
+    hole, child = 0, 1
     while child < len(heap):
         if child + 1 < len(heap) and heap[child + 1] < heap[child]:
             child += 1
         if heap[child] >= key:
             break
-        heap[at] = heap[child]
-        at, child = child, 2 * child + 1
-    heap[at] = key
+        heap[hole] = heap[child]
+        hole, child = child, 2 * child + 1
+    heap[hole] = key
 
 
 # ---- the weights --------------------------------------------------------------------------------

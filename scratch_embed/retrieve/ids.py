@@ -38,16 +38,16 @@ def row_of_each(ids: Sequence[int | str], start: int = 0) -> dict[int | str, int
     """{id: row}, counting rows from `start`.  Raises ValueError for a repeated id."""
     row_of = {id: row for row, id in enumerate(ids, start)}
     if len(row_of) < len(ids):
-        twice = next(id for row, id in enumerate(ids, start) if row_of[id] != row)
-        raise ValueError(f"expected each id once, got {twice!r} more than once")
+        repeated = next(id for row, id in enumerate(ids, start) if row_of[id] != row)
+        raise ValueError(f"expected each id once, got {repeated!r} more than once")
     return row_of
 
 
 def require_new(ids: Ids, known: Ids, row_of: Collection[int | str]) -> None:
     """Raise ValueError if an id is already in row_of, or has another type than the known ids."""
-    old = next((id for id in ids if id in row_of), None)
-    if old is not None:
-        raise ValueError(f"ids: expected new ones, got {old!r}, which is in the index already")
+    known_id = next((id for id in ids if id in row_of), None)
+    if known_id is not None:
+        raise ValueError(f"ids: expected new ones, got {known_id!r}, which is in the index already")
     if ids and known and type(ids[0]) is not type(known[0]):
         raise ValueError(f"ids: expected {type(known[0]).__name__}, like those in the index, "
                          f"got {ids[0]!r}")

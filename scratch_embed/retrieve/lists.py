@@ -71,8 +71,8 @@ def check_ids(ids: np.ndarray, N: int) -> np.ndarray:
         raise ValueError(f"ids: expected 0..{N - 1}, or −1 after the last document, got "
                          f"{ids.min()}..{ids.max()}")
     ascending = np.sort(ids, axis=1)
-    twice = ((ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] != NO_ID)).any(axis=1)
-    if twice.any():
+    repeated = ((ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] != NO_ID)).any(axis=1)
+    if repeated.any():
         raise ValueError(f"ids: expected each document once in a row, got one twice in row "
-                         f"{twice.argmax()}")
+                         f"{repeated.argmax()}")
     return ids

@@ -164,6 +164,26 @@ def without(x: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 # ---- the encoder ------------------------------------------------------------------------------
 
+class WordCounts:
+    """How many texts and words an encoder has looked up; encode() adds to the counts.
+
+    texts, words   all of them
+    known          the words that have a vector
+    without        the texts without such a word, whose vectors are zero
+    """
+
+    def __init__(self) -> None:
+        self.texts = self.words = self.known = self.without = 0
+
+    def add(self, words: int, found: Corpus) -> None:
+        """Add texts of so many `words`, of which `found` has the known ones."""
+        lengths = np.diff(found.offsets)
+        self.texts += len(lengths)
+        self.words += words
+        self.known += len(found.ids)
+        self.without += int((lengths == 0).sum())
+
+
 class StaticEncoder:
     """Sentence vectors from word vectors: encode(texts) -> (N, D).
 
@@ -189,15 +209,17 @@ class StaticEncoder:
 
     def __init__(self, words: Words, weights: Mapping[str, float] | None = None,
                  common: np.ndarray | None = None, tokenize: Tokenize = SPACES,
-                 prompts: Mapping[str, str] | None = None, unit_words: bool = False) -> None:
+                 prompts: Mapping[str, str] | None = None, unit_words: bool = False,
+                 counts: WordCounts | None = None) -> None:
         """words: a WordVectors, or any Words; weights: {word: weight}, by default 1.
 
         common: (D,), a direction that is removed from every vector; tokenize: a text -> its words;
         prompts: {name: text}, see encode; unit_words: scale each word's vector to norm 1 first,
-        so that all words have the same influence; words with a zero vector are then ignored.
+        so that all words have the same influence; words with a zero vector are then ignored;
+        counts: a WordCounts, to which encode() adds.
         """
         self.words, self.weights, self.tokenize = words, dict(weights or {}), tokenize
-        self.prompts, self.unit_words = dict(prompts or {}), unit_words
+        self.prompts, self.unit_words, self.counts = dict(prompts or {}), unit_words, counts
         self.dim = words.vectors.shape[1]
         self.common = None if common is None else self._direction(common)
 
@@ -252,7 +274,7 @@ class StaticEncoder:
         u = first_singular_vector(weighted_means_kernel(batch, table)
                                   for _, batch in batches(corpus, FIT_BATCH))
         return StaticEncoder(self.words, self.weights, u, self.tokenize, self.prompts,
-                             self.unit_words)
+                             self.unit_words, self.counts)
 
     def encode(self, inputs: str | Iterable[str], prompt_name: str | None = None,
                prompt: str | None = None, batch_size: int = 32,
@@ -302,7 +324,10 @@ class StaticEncoder:
         ids = np.array(ids, np.int32)
         kept = known[ids]
         before = np.concatenate([[0], np.cumsum(kept)])        # known words before each position
-        return Corpus(row[ids[kept]], before[np.cumsum(lengths)]), self._table(vectors)
+        corpus = Corpus(row[ids[kept]], before[np.cumsum(lengths)])
+        if self.counts is not None:
+            self.counts.add(len(ids), corpus)
+        return corpus, self._table(vectors)
 
     def _vector(self, word):
         try:

@@ -263,8 +263,8 @@ def _check_memory(blocks, source):
     for number, block in enumerate(blocks):
         if number == 0:
             words = len(block.split()) * max(1, length / max(1, len(block)))
-            require_memory(int(4 * words), f"{source}: about {words:,.0f} words as numbers (a "
-                                           "folder, --on-disk, keeps them on the disk)")
+            require_memory(int(4 * words), f"{source}: about {words:,.0f} words as numbers "
+                                           "(folder=FOLDER keeps them in files)")
         yield block
 
 

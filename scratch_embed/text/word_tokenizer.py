@@ -93,7 +93,8 @@ def _patterns():
     marks = "".join(filter(_is_mark, map(chr, chain(range(0x300, 0x20000),
                                                     range(0xE0100, 0xE01F0)))))
     letter = rf"\w{marks}{JOINERS}"
-    return (re.compile(rf"(?<![{letter}])'|'(?![{letter}])"),
+    # the ' first: re searches for a literal prefix twenty times as fast
+    return (re.compile(rf"'(?:(?<![{letter}]')|(?![{letter}]))"),
             re.compile(rf"[^{letter}' \n]+"))
 
 

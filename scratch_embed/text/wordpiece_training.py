@@ -54,7 +54,7 @@ def learn_pieces(sentences: Iterable[str], size: int = 30_000, normalizer: Norma
     pieces = first_pieces(words, special, limit_alphabet, prefix)
     if len(pieces) > size:
         raise ValueError(f"size={size}: expected at least {len(pieces)}, the special tokens and "
-                         "letters; choose a larger size or a smaller limit_alphabet")
+                         "letters; choose a larger size")
     return join_pairs(words, pieces, size, min_frequency, prefix)
 
 

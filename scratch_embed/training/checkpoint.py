@@ -169,7 +169,7 @@ def _wrong_format(metadata: Mapping[str, str]) -> str:
                 f"{metadata.get('version')}: finish the run with the scratch_embed that wrote it")
     if "settings" in metadata:
         return ("a run that was written by version 0.1 of scratch_embed and cannot be continued "
-                "here: finish it with version 0.1, or start again with another --checkpoint file")
+                "here: finish it with version 0.1, or start again with another checkpoint file")
     return "expected the checkpoint of a training run, found another safetensors file"
 
 

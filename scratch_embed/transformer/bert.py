@@ -111,17 +111,17 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
     if D % H:
         raise ValueError(f"heads: expected a divisor of dim={D}, got {H}")
     init = Normal(std)
-    found = {**embedding_tensors("embed.tokens", V, D, init),
-             **embedding_tensors("embed.positions", P, D, init),
-             **embedding_tensors("embed.types", types, D, init), **norm_tensors("embed.norm", D)}
+    declared = {**embedding_tensors("embed.tokens", V, D, init),
+                **embedding_tensors("embed.positions", P, D, init),
+                **embedding_tensors("embed.types", types, D, init), **norm_tensors("embed.norm", D)}
     for n in range(L):
         for part in ("q", "k", "v", "o"):
-            found |= linear_tensors(f"layers.{n}.attn.{part}", D, D, init)
-        found |= norm_tensors(f"layers.{n}.attn_norm", D)
-        found |= linear_tensors(f"layers.{n}.mlp.up", F, D, init)
-        found |= linear_tensors(f"layers.{n}.mlp.down", D, F, init)
-        found |= norm_tensors(f"layers.{n}.mlp_norm", D)
-    return streams(found, NAMES)
+            declared |= linear_tensors(f"layers.{n}.attn.{part}", D, D, init)
+        declared |= norm_tensors(f"layers.{n}.attn_norm", D)
+        declared |= linear_tensors(f"layers.{n}.mlp.up", F, D, init)
+        declared |= linear_tensors(f"layers.{n}.mlp.down", D, F, init)
+        declared |= norm_tensors(f"layers.{n}.mlp_norm", D)
+    return streams(declared, NAMES)
 
 
 def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[str, Tensor]:

@@ -98,12 +98,12 @@ def streams(tensors: Tensors, renames: Renames) -> dict[str, Tensor]:
 
     Parts of one original tensor are numbered: "c_attn.weight", "c_attn.weight 1".
     """
-    found, last_part = {}, {}
+    declared, last_part = {}, {}
     for name, tensor in tensors.items():
         theirs = renames.original(name)
         part = last_part[theirs] = last_part.get(theirs, -1) + 1
-        found[name] = tensor._replace(stream=f"{theirs} {part}" if part else theirs)
-    return found
+        declared[name] = tensor._replace(stream=f"{theirs} {part}" if part else theirs)
+    return declared
 
 
 def _numbered(name):
@@ -123,14 +123,14 @@ def groups(tensors: Tensors, renames: Renames) -> dict[str, Group]:
     parts: dict[str, list[str]] = {}
     for name in tensors:
         parts.setdefault(renames.original(name), []).append(name)
-    found = {}
+    by_original = {}
     for theirs, ours in parts.items():
         shape = tensors[ours[0]].shape
         if len(ours) > 1:
             shape = (sum(tensors[name].shape[0] for name in ours), *shape[1:])
-        found[theirs] = Group(tuple(ours), shape[::-1] if renames.is_transposed(theirs, shape)
-                              else shape)
-    return found
+        stored = shape[::-1] if renames.is_transposed(theirs, shape) else shape
+        by_original[theirs] = Group(tuple(ours), stored)
+    return by_original
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -222,14 +222,14 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
     tied = {copy: ours for copy, ours in renames.tied.items()
             if ours in tensors and copy not in expected}
     originals = _match_names(weights, expected, tied, renames, what)
-    known = {name: tensor for name, tensor in tensors.items()
-             if renames.original(name) in originals.values()}
-    numbers = sum(math.prod(tensor.shape) for tensor in known.values())
+    present = {name: tensor for name, tensor in tensors.items()
+               if renames.original(name) in originals.values()}
+    numbers = sum(math.prod(tensor.shape) for tensor in present.values())
     paths = dict.fromkeys(weights.files.values())
     require_memory(max(map(os.path.getsize, paths), default=0)
                    + numbers * np.dtype(dtype).itemsize,
                    f"reading {os.path.dirname(weights.path)}")
-    p, copies = Params(known, dtype), {}
+    p, copies = Params(present, dtype), {}
     for path in paths:
         names = [name for name in originals if weights.files[name] == path]
         data, _ = read_safetensors(path, names)

@@ -110,17 +110,17 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
     if D % H:
         raise ValueError(f"heads: expected a divisor of dim={D}, got {H}")
     init, init_residual = Normal(std), Normal(std / (2 * L) ** 0.5)
-    found = {**embedding_tensors("embed.tokens", V, D, init),
-             **embedding_tensors("embed.positions", P, D, init)}
+    declared = {**embedding_tensors("embed.tokens", V, D, init),
+                **embedding_tensors("embed.positions", P, D, init)}
     for n in range(L):
-        found |= norm_tensors(f"layers.{n}.attn_norm", D)
+        declared |= norm_tensors(f"layers.{n}.attn_norm", D)
         for part in ("q", "k", "v"):
-            found |= linear_tensors(f"layers.{n}.attn.{part}", D, D, init)
-        found |= linear_tensors(f"layers.{n}.attn.o", D, D, init_residual)
-        found |= norm_tensors(f"layers.{n}.mlp_norm", D)
-        found |= linear_tensors(f"layers.{n}.mlp.up", F, D, init)
-        found |= linear_tensors(f"layers.{n}.mlp.down", D, F, init_residual)
-    return streams(found | norm_tensors("norm", D), NAMES)
+            declared |= linear_tensors(f"layers.{n}.attn.{part}", D, D, init)
+        declared |= linear_tensors(f"layers.{n}.attn.o", D, D, init_residual)
+        declared |= norm_tensors(f"layers.{n}.mlp_norm", D)
+        declared |= linear_tensors(f"layers.{n}.mlp.up", F, D, init)
+        declared |= linear_tensors(f"layers.{n}.mlp.down", D, F, init_residual)
+    return streams(declared | norm_tensors("norm", D), NAMES)
 
 
 # ---- forward and backward ------------------------------------------------------------------------

@@ -117,16 +117,16 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
         raise ValueError("expected kv_heads that divide heads, and an even head_dim, got "
                          f"heads={H}, kv_heads={G}, head_dim={d}")
     init = Normal(std)
-    found = embedding_tensors("embed.tokens", V, D, init)
+    declared = embedding_tensors("embed.tokens", V, D, init)
     for n in range(L):
-        found |= norm_tensors(f"layers.{n}.attn_norm", D, bias=False)
+        declared |= norm_tensors(f"layers.{n}.attn_norm", D, bias=False)
         for part, O, I in (("attn.q", H * d, D), ("attn.k", G * d, D), ("attn.v", G * d, D),
                            ("attn.o", D, H * d)):
-            found |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=False)
-        found |= norm_tensors(f"layers.{n}.mlp_norm", D, bias=False)
+            declared |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=False)
+        declared |= norm_tensors(f"layers.{n}.mlp_norm", D, bias=False)
         for part, O, I in (("mlp.gate", F, D), ("mlp.up", F, D), ("mlp.down", D, F)):
-            found |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=False)
-    return streams(found | norm_tensors("norm", D, bias=False), NAMES)
+            declared |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=False)
+    return streams(declared | norm_tensors("norm", D, bias=False), NAMES)
 
 
 def head_tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:

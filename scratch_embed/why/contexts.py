@@ -77,8 +77,8 @@ def states(batch: Packed, model: Bert) -> list[np.ndarray]:
 
 def states_of_words(batch: Packed, model: Bert) -> list[np.ndarray]:
     """The states of N sequences without [CLS] and [SEP].  -> L + 1 tables (T − 2N, D)"""
-    parts = [states(take(batch, some), model)
-             for some in token_batches(np.diff(batch.offsets), 4096)]
+    parts = [states(take(batch, numbers), model)
+             for numbers in token_batches(np.diff(batch.offsets), 4096)]
     inner = np.ones(len(batch.ids), bool)
     inner[batch.offsets[:-1]] = inner[batch.offsets[1:] - 1] = False
     return [np.concatenate(tables)[inner] for tables in zip(*parts)]
@@ -113,6 +113,7 @@ def sense_accuracy(world: Senses, x: np.ndarray) -> float:
 def most_frequent_sense(world: Senses) -> float:
     """The accuracy on `world.test` of predicting each word's more frequent sense in train."""
     count = {(word, sense): sum((o.word, o.sense) == (word, sense) for o in world.train)
-             for word, two in SENSES.items() for sense in two}
-    best = {word: max(two, key=lambda sense: count[word, sense]) for word, two in SENSES.items()}
+             for word, topics in SENSES.items() for sense in topics}
+    best = {word: max(topics, key=lambda sense: count[word, sense])
+            for word, topics in SENSES.items()}
     return float(np.mean([best[o.word] == o.sense for o in world.test]))

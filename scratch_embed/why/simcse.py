@@ -51,9 +51,9 @@ def with_hard_negatives(encoder: Encoder) -> list[Packed]:
     rng, taken = np.random.default_rng([encoder.seed, 4]), set(encoder.search.queries.values())
     rows = []
     for fact in draw_facts(SUPERVISED, encoder.prototypes, 0.25, rng):
-        named = name_three(fact, rng)
-        wrong = change(fact, [int(rng.choice(list(named)))], rng)
-        rows.append((question(named, rng), report(fact, rng), report(wrong, rng)))
+        slots = name_three(fact, rng)
+        wrong = change(fact, [int(rng.choice(list(slots)))], rng)
+        rows.append((question(slots, rng), report(fact, rng), report(wrong, rng)))
     kept = [row for row in rows if row[0] not in taken]
     return [packed(encoder.tokenizer, [text.split() for text in view]) for view in zip(*kept)]
 

@@ -171,6 +171,8 @@ def default_buckets(words: Sequence[str], min_n: int, max_n: int) -> int:
 
     Then 4 in 10 n-grams share their row, and a larger table would be mostly empty.  (An n-gram is
     alone in its row with a probability of (1 − 1/2n)ⁿ, about e^(−1/2) = 0.61.)
+    On a million words of English the correlation with WordSim-353, times 100, is 28.1 with these
+    161,722 buckets, 28.6 with 2,000,000 and 26.9 with 80,861 (5 epochs, means of two seeds).
 
     >>> default_buckets(["aa"], 3, 3)                      # <aa, aa>
     4

@@ -91,6 +91,15 @@ def keep_first(path: str | os.PathLike, words: list[str], vectors: np.ndarray
     return words, vectors
 
 
+def as_text(word: str) -> str:
+    """The word with U+FFFD in place of its bytes that are not UTF-8, for a picture.
+
+    >>> as_text(b"caf\\xe9".decode("utf-8", KEEP))
+    'caf\ufffd'
+    """
+    return word.encode("utf-8", KEEP).decode("utf-8", "replace")
+
+
 # ---- writing ------------------------------------------------------------------------------------
 
 def check_table(words: Sequence[str], vectors: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from scratch_embed.numerics.npy import write_npy
 from scratch_embed.words.tables import KEEP, check_table, keep_first
 from scratch_embed.words.vector_tensors import (
     read_vocabulary,
+    refuse_to_replace_words,
     split_words,
     vocabulary_beside,
     vocabulary_line,
@@ -31,9 +32,11 @@ def write_vectors_npy(path: str | os.PathLike, words: Sequence[str], vectors: np
     """Write the table to `path` and the words to vocabulary_beside(path).
 
     words: V different strings, not empty, without line ends; vectors: (V, D), finite in float32.
+    Raises ValueError if x.vocab.txt has the words of another table, x.safetensors.
     """
     vectors = check_table(words, vectors)
     listed = b"".join(map(vocabulary_line, words))
+    refuse_to_replace_words(path, listed)
     with atomic_write(vocabulary_beside(path)) as file:
         file.write(listed)
         write_npy(path, vectors)

@@ -58,6 +58,7 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
     """
     vectors = check_table(words, vectors)
     listed = b"".join(map(vocabulary_line, words))
+    refuse_to_replace_words(path, listed)
     with held_interrupt(), atomic_write(vocabulary_beside(path)) as file:
         file.write(listed)
         file.flush()
@@ -67,6 +68,21 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
             "vocabulary_sha256": hashlib.sha256(listed).hexdigest(),
             **({} if tokenizer is None else {"tokenizer": json.dumps(tokenizer._asdict())})},
                           checksum=True)
+
+
+def refuse_to_replace_words(path: str | os.PathLike, listed: bytes) -> None:
+    """ValueError if x.vocab.txt has other words and also belongs to x.npy or x.safetensors.
+
+    path: the table that will be written, x.safetensors or x.npy; listed: its words, as a file.
+    """
+    vocab_path = vocabulary_beside(path)
+    stem, suffix = os.path.splitext(path)
+    other = stem + {".npy": ".safetensors", ".safetensors": ".npy"}.get(suffix.lower(), ".?")
+    if os.path.exists(other) and os.path.exists(vocab_path):
+        with open(vocab_path, "rb") as file:
+            if file.read() != listed:
+                raise ValueError(f"cannot write {path}: its words would replace those of {other} "
+                                 f"in {vocab_path}; choose another name")
 
 
 def vocabulary_line(word: str) -> bytes:

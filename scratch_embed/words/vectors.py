@@ -63,9 +63,25 @@ class MissingWord(KeyError):
     def __str__(self) -> str:                      # not in __init__: it is slow, and rarely shown
         if self._message:
             return self._message
-        close = difflib.get_close_matches(str(self.word), self._words, n=3)
-        hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
+        close = close_spellings(str(self.word), self._words)
+        verb = "spelling is" if len(close) == 1 else "spellings are"
+        hint = f"; the closest {verb} {', '.join(map(repr, close))}" if close else ""
         return f"{self.word!r} is not among the {len(self._words)} words{hint}"
+
+
+def close_spellings(word: str, words: Sequence[str], n: int = 3) -> list[str]:
+    """At most `n` of the words that are spelled like `word`, first those that differ only in case.
+
+    >>> close_spellings("KING", ["king", "sings", "King", "queen"])
+    ['king', 'King', 'sings']
+    """
+    lower = word.casefold()
+    first = {}                                     # {word in lower case: the first such word}
+    for known in words:
+        first.setdefault(known.casefold(), known)
+    same = [known for known in words if known.casefold() == lower][:n]
+    others = difflib.get_close_matches(lower, [other for other in first if other != lower], n)
+    return [*same, *(first[other] for other in others)][:n]
 
 
 WRITERS: dict[str, Callable] = {   # ending of the file -> the function that writes its format

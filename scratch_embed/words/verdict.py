@@ -193,7 +193,7 @@ def some(cells: Cells, most: int, seed: int) -> Cells:
     return Cells(*(part[chosen] for part in cells))
 
 
-def best_biases(cells: Cells, V: int, x_max: float, alpha: float, rounds: int = 5
+def best_biases(cells: Cells, V: int, x_max: float, alpha: float, rounds: int = 3
                 ) -> tuple[np.ndarray, np.ndarray]:
     """b and c, (V,), that make Σ f(X_ij) (b_i + c_j − log X_ij)² least, fitted in turn.
 

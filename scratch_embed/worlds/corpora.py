@@ -20,10 +20,10 @@ def corpus_path(name: str, package: str | os.PathLike = PACKAGE) -> Path:
     'words-easy.txt'
     """
     folders = [Path(package) / "corpora", Path(package).parent / "corpora"]
-    there = [path for folder in folders if folder.is_dir()
-             for path in sorted(folder.iterdir()) if path.is_file()]
-    for path in there:
+    corpora = [path for folder in folders if folder.is_dir()
+               for path in sorted(folder.iterdir()) if path.is_file()]
+    for path in corpora:
         if path.name == name:
             return path
     raise FileNotFoundError(f"no corpus {name!r} in {folders[0]} or {folders[1]}; found: "
-                            + (", ".join(path.name for path in there) or "none"))
+                            + (", ".join(path.name for path in corpora) or "none"))

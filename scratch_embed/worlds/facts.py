@@ -152,8 +152,8 @@ def judge(query_slots: Mapping[str, Slots], document_facts: Mapping[str, Fact],
     """
     documents, table = list(document_facts), np.array(list(document_facts.values()))
     qrels = {}
-    for query, named in query_slots.items():
-        matches = (table[:, list(named)] == list(named.values())).sum(axis=1)       # (documents,)
+    for query, slots in query_slots.items():
+        matches = (table[:, list(slots)] == list(slots.values())).sum(axis=1)       # (documents,)
         gains = np.asarray(gain)[matches]
         qrels[query] = {documents[i]: int(gains[i]) for i in np.flatnonzero(gains)}
     return qrels
@@ -196,7 +196,7 @@ def facts(seed: int = 0, documents: int = 2000, queries: int = 300, prototypes: 
     query_facts = [document_facts[document]
                    for document in rng.choice(list(document_facts), queries)]
     query_slots = dict(zip(make_ids("q", queries), (name_three(fact, rng) for fact in query_facts)))
-    texts = {query: question(named, rng) for query, named in query_slots.items()}
+    texts = {query: question(slots, rng) for query, slots in query_slots.items()}
     text = [sentence.split() for sentence in corpus.values()]
     for i, fact in enumerate(draw_facts(sentences, protos, noise, rng)):
         sentence = (report(fact, rng, IN_EITHER) if i % 3 else

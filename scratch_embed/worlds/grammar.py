@@ -107,8 +107,8 @@ def expected_cooccurrence(grammar: Grammar, weights: np.ndarray, keep: np.ndarra
             between[0] = 1
             for t in frame[i + 1:]:
                 near[s, t] += probability * (between @ weights)
-                more = np.concatenate([[0.0], between[:-1]])
-                between = (1 - kept[t]) * between + kept[t] * more
+                shifted = np.concatenate([[0.0], between[:-1]])
+                between = (1 - kept[t]) * between + kept[t] * shifted
     kept_words = slots * keep                                    # (S, V) P(word is drawn and kept)
     joint = kept_words.T @ near @ kept_words
     return joint + joint.T

@@ -95,8 +95,8 @@ def reviews(seed: int = 0, lines: int = 1500, noise: float = 0.05, by_order: flo
     probabilities = np.divide(weights, sum(weights))
     drawn = [all_texts[i] for i in rng.choice(len(weights), lines, p=probabilities)]
     shift = np.where(rng.random(lines) < noise, rng.integers(1, len(LABELS), lines), 0)
-    given_labels = [LABELS[(LABELS.index(text.label) + by) % len(LABELS)]
-             for text, by in zip(drawn, shift.tolist())]
+    given_labels = [LABELS[(LABELS.index(text.label) + change) % len(LABELS)]
+                    for text, change in zip(drawn, shift.tolist())]
     if two_labels:
         given_labels = [label.replace("-", " __label__") for label in given_labels]
     return Reviews([f"__label__{label} {text.words}" for label, text in zip(given_labels, drawn)],

@@ -118,8 +118,8 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
     require_number("fillers", fillers, 0, 1)
     require_number("noise", noise, 0, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
-    about = rng.integers(len(NAMES), size=sentences)
-    topic = np.repeat(about[:, None], LENGTH, axis=1)                     # of each word
+    sentence_topics = rng.integers(len(NAMES), size=sentences)
+    topic = np.repeat(sentence_topics[:, None], LENGTH, axis=1)           # of each word
     rank = rng.choice(len(ZIPF), topic.shape, p=ZIPF)
     stray = rng.random(topic.shape) < noise
     topic[stray] = rng.integers(len(NAMES), size=stray.sum())
@@ -127,33 +127,33 @@ def senses(seed: int = 0, sentences: int = 8000, fillers: float = 0.0, noise: fl
     words = TABLE[topic, rank]
     filler = rng.random(topic.shape) < fillers
     words[filler] = rng.choice(FILLERS, filler.sum())
-    return _label_senses(words.tolist(), about)
+    return _label_senses(words.tolist(), sentence_topics)
 
 
 def cue_before(seed: int = 0, sentences: int = 8000) -> Senses:
     """Draw sentences of a filler, 2 to 4 topic words, an ambiguous word, and then only fillers."""
     require_whole("sentences", sentences, 1)
     rng = np.random.Generator(np.random.PCG64(seed))
-    about = rng.integers(len(NAMES), size=sentences)
+    sentence_topics = rng.integers(len(NAMES), size=sentences)
     words = rng.choice(np.array(FILLERS, dtype=object), (sentences, LENGTH))
     position = rng.integers(3, 6, size=(sentences, 1))
-    at = np.arange(LENGTH)
-    cues = TABLE[about[:, None], rng.choice(len(ZIPF), words.shape, p=PLAIN)]
-    words = np.where((1 <= at) & (at < position), cues, words)
-    words = np.where(at == position, TABLE[about, SHARED][:, None], words)
-    return _label_senses(words.tolist(), about)
+    positions = np.arange(LENGTH)
+    cues = TABLE[sentence_topics[:, None], rng.choice(len(ZIPF), words.shape, p=PLAIN)]
+    words = np.where((1 <= positions) & (positions < position), cues, words)
+    words = np.where(positions == position, TABLE[sentence_topics, SHARED][:, None], words)
+    return _label_senses(words.tolist(), sentence_topics)
 
 
 def cue_after(seed: int = 0, sentences: int = 8000) -> Senses:
     """The sentences of cue_before with their words in reverse order."""
     mirror = cue_before(seed, sentences)
     return _label_senses([sentence[::-1] for sentence in mirror.sentences],
-                       [NAMES.index(topic) for topic in mirror.topics])
+                         [NAMES.index(topic) for topic in mirror.topics])
 
 
-def _label_senses(sentences, about):
+def _label_senses(sentences, sentence_topics):
     """The Senses of sentences, given the topic index of each."""
-    topics = [NAMES[topic] for topic in about]
+    topics = [NAMES[topic] for topic in sentence_topics]
     found = [Occurrence(number, position, word, topics[number])
              for number, sentence in enumerate(sentences)
              for position, word in enumerate(sentence) if word in SENSES]

@@ -196,16 +196,16 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
 # ---- errors --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("options, message", [
-    (["{folder}/none", "-o", "{folder}/m"], "none: No such file"),
+    (["{folder}/none", "-o", "{folder}/m"], "none: there is no such file"),
     (["{blank}", "-o", "{folder}/m"], "blank: sentences: expected words"),
     (["{blank}", "-o", "{folder}/m", "--tokenizer-folder", "{model}"],
      "expected one sentence per line"),
     (["{latin}", "-o", "{folder}/m"], "line 1, byte 3"),
-    (["{text}", "-o", "{text}"], "it is a file; name a folder"),
+    (["{text}", "-o", "{text}"], "expected the name of a folder, got a file"),
     (["{text}", "-o", "{folder}/no/m"], "there is no folder"),
     (["{text}", "-o", "-"], "expected the name of a folder, got '-'"),
     (["{text}", "-o", "{encoder}"], "it holds a sentence encoder; name another folder"),
-    (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: size=9: expected at least"),
+    (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: --vocab-size 9: expected"),
     (["{text}", "-o", "{folder}/m", "--tokenizer-folder", "{folder}"],
      "expected tokenizer.json or"),
     (["{text}", "-o", "{folder}/m", "--tokenizer-folder", "{maskless}"],

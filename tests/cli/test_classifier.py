@@ -155,8 +155,8 @@ def test_typed_lines_are_classified_one_by_one():
 
 @pytest.mark.parametrize("model, text, message", [
     (MODEL, "no-such-file", "no-such-file"), ("no-model", "{text}", "no-model"),
-    (GOLDEN / "fasttext-skipgram.bin", "{text}", "expected a supervised model"),
-    (GOLDEN / "word_vectors.bin", "{text}", "a fastText model begins"),
+    (GOLDEN / "fasttext-skipgram.bin", "{text}", "found a fastText model; "),
+    (GOLDEN / "word_vectors.bin", "{text}", "found word vectors"),
     (MODEL, "{latin}", "line 2, byte 3 of it")])
 def test_a_users_error_is_one_line_and_exits_with_code_1(model, text, message, tmp_path, run):
     (tmp_path / "text").write_text("x\n")

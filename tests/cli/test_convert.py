@@ -8,6 +8,7 @@ import pytest
 
 from scratch_embed.loading import load
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.text.word_tokenizer import WordTokenizer
 from scratch_embed.words.vectors import WRITERS, WordVectors
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -31,6 +32,15 @@ def test_a_fasttext_model_becomes_the_vectors_of_its_words(tmp_path, run):
     code, _, err = run("convert", GOLDEN / "fasttext-skipgram.bin", tmp_path / "w.safetensors")
     assert code == 0 and "its n-grams are left out" in err
     np.testing.assert_array_equal(load(tmp_path / "w.safetensors").vectors, model.vectors)
+
+
+def test_a_tokenizer_is_kept_or_said_to_be_lost(tmp_path, run):
+    WordVectors(WORDS, VECTORS, WordTokenizer("spaces")).save(tmp_path / "a.safetensors")
+    code, _, err = run("convert", tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    assert code == 0 and "no place" not in err
+    assert load(tmp_path / "b.safetensors").tokenizer == WordTokenizer("spaces")
+    code, _, err = run("convert", tmp_path / "a.safetensors", tmp_path / "b.vec")
+    assert code == 0 and "has no place for the tokenizer (split at white space)" in err
 
 
 @pytest.mark.parametrize("name", ["sentence_new", "version_0_1/bert"])

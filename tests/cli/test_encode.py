@@ -157,16 +157,16 @@ def test_many_lines_are_encoded_in_batches_and_printed_in_order(models, many, te
 # ---- errors -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("arguments, message", [
-    (["{folder}/none", "{text}", "-o", "{out}"], "none: No such file"),
-    (["{folder}", "{text}", "-o", "{out}"], "is not a model's folder: it has no config.json"),
-    (["{text}", "{text}", "-o", "{out}"], "is this a text?"),
-    (["{encoder}", "{folder}/none", "-o", "{out}"], "none: No such file"),
+    (["{folder}/none", "{text}", "-o", "{out}"], "none: there is no such file"),
+    (["{folder}", "{text}", "-o", "{out}"], "found a folder that contains"),
+    (["{text}", "{text}", "-o", "{out}"], "found a text; `train`"),
+    (["{encoder}", "{folder}/none", "-o", "{out}"], "none: there is no such file"),
     (["{encoder}", "{latin}", "-o", "{out}"], "line 1, byte 0"),
     (["{encoder}", "{text}", "-o", "{text}"], "input text itself"),
     (["{encoder}", "{text}", "-o", "{folder}"], "name a file, not a folder"),
     (["{encoder}", "{text}", "-o", "{folder}/no/x.npy"], "there is no folder"),
     (["{encoder}", "{text}", "-o", "{out}", "--truncate-dim", "17"], "1 to 16"),
-    (["{encoder}", "{text}", "-o", "{out}", "--prompt-name", "query"], "prompt_name='query'"),
+    (["{encoder}", "{text}", "-o", "{out}", "--prompt-name", "query"], "--prompt-name query"),
     (["{encoder}", "{text}", "-o", "{out}", "--sif", "0.1"], "--sif weights word vectors")])
 def test_a_users_error_is_one_line_and_leaves_no_file(arguments, message, models, text, out,
                                                       tmp_path, run):

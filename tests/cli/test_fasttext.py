@@ -140,7 +140,7 @@ def test_the_rows_are_those_of_fasttext(run):
 
 @pytest.mark.parametrize("word, file, message", [
     ("", "fasttext-cbow.bin", "'' is not among"), ("x", "no-such", "no-such"),
-    ("x", "word_vectors.bin", "a fastText model begins"),
+    ("x", "word_vectors.bin", "found word vectors"),
     ("x", "fasttext-quantised.ftz", "quantised")])
 def test_an_error_of_ngrams_is_one_line(word, file, message, run):
     code, out, err = run("ngrams", word, "--model", GOLDEN / file)
@@ -218,7 +218,8 @@ def test_a_word_without_any_n_gram_is_missing(model, run):
                     ["analogy", model, "king", "", "man"], ["odd", model, "king", "", "man"],
                     ["analogy", model, "king", "", "man", "--cosmul"]):
         code, out, err = run(*command)
-        assert (code, out) == (1, "") and "'' is not among the 4 words" in err, command
+        assert code == 1 and "'' is not among the 4 words" in err, command
+        assert out == ("man\n" if command[0] == "odd" else "")   # of king and man
 
 
 def test_a_model_of_fasttext_gives_its_vectors_for_unknown_words(run):
@@ -261,3 +262,9 @@ def test_a_text_with_nul_is_split_there_and_its_model_can_be_saved(tmp_path):
                  "--min-count", "1", "--dim", "2", "--buckets", "9", "--sample", "0",
                  "--tokenizer", "spaces"]) == 0
     assert sorted(read_bin(tmp_path / "m.bin").words) == ["a", "b", "c", "d"]
+
+
+def test_ngrams_without_any_n_gram_says_so(run):
+    assert run("ngrams", "king", "--max-n", 0)[0] == 2
+    code, out, err = run("ngrams", "a", "--min-n", 5)
+    assert (code, out) == (1, "") and "'a' has no n-gram of 5 to 6 characters" in err

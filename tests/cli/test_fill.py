@@ -51,9 +51,9 @@ def test_texts_may_come_from_a_pipe(models, run, stdin):
     (["{bert}", ""], "'' has no [MASK]"),
     (["{bert}", "[MASK] " * 15], "17 tokens, and the model accepts 16: shorten it"),
     (["{encoder}", "the [MASK]"], "encoder cannot predict masked tokens: it has no masked-LM head"),
-    (["{folder}/none", "[MASK]"], "none: there is no such folder; `scratch-embed train bert`"),
-    (["{folder}", "[MASK]"], "is not a model's folder: it has no config.json"),
-    (["{vectors}", "[MASK]"], "w.vec is a file: expected a model's folder")])
+    (["{folder}/none", "[MASK]"], "none: there is no such file"),
+    (["{folder}", "[MASK]"], "found a folder that contains"),
+    (["{vectors}", "[MASK]"], "w.vec: expected a folder with a transformer, found word vectors")])
 def test_a_users_error_is_one_line_on_stderr(arguments, message, models, tmp_path, run):
     vectors = tmp_path / "w.vec"
     WordVectors(["a"], np.ones((1, 2), np.float32)).save(vectors)

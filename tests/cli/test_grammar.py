@@ -107,7 +107,7 @@ def test_a_wrong_command_line_is_one_line_that_says_what_is_meant(given, message
 
 def test_a_negative_number_and_a_text_that_begins_with_a_dash_are_values(run):
     assert "expected a number of at least 0, got '-1'" in run(
-        "train", "word2vec", "t", "-o", "v", "--lr", "-1")[2]
+        "train", "word2vec", "t", "-o", "v", "--sample", "-1")[2]
     assert parser().parse_args(["search", "i", "--", "--kk"]).queries == ["--kk"]
     assert parser().parse_args(["encode", "m", "--prompt", "- a text"]).prompt == "- a text"
     assert parser().parse_args(["similar", "v", "king", "-k3"]).top == 3

@@ -102,8 +102,7 @@ def test_bad_usage_exits_with_code_2(wrong, run):
     (["train", "word2vec", "{text}", "-o", ""], "name a file"),
     (["train", "word2vec", "{text}", "-o", "{file}.gz"],
      "with the ending .vec, .txt, .bin, .safetensors, .npy or none, got the ending .gz"),
-    (["similar", "{text}", "king"], "is this a text?"),
-    (["similar", "{file}", "king", "kang"], "kang"),               # nothing is printed for king
+    (["similar", "{text}", "king"], "found a text; `train`"),
     (["evaluate", "words", "{file}", "--pairs", "{file}"], "line")])
 def test_a_users_error_is_one_line_on_stderr_and_exits_with_code_1(command, message, file, text,
                                                                    tmp_path, run):
@@ -251,6 +250,27 @@ def test_similar_prints_word_neighbour_cosine(file, run):
     rows = [line.split("\t") for line in out.splitlines()]
     assert code == 0 and [r[0] for r in rows] == ["king", "king", "apple", "apple"]
     assert rows[0][1:] == ["man", f"{3 / np.sqrt(2 * 5.25):.4f}"]
+
+
+def test_an_unknown_word_among_known_ones_is_named_and_the_others_are_answered(file, run):
+    code, out, err = run("similar", file, "zzz", "king", "KING", "-k", 1)
+    assert (code, out) == (1, "king\tman\t0.9258\n")
+    assert err == ("scratch-embed: 'zzz' is not among the 5 words\n"
+                   "scratch-embed: 'KING' is not among the 5 words; the closest spelling is "
+                   "'king'\n")
+    code, out, err = run("vectors", file, "man", "zzz", "queen")
+    assert (code, out) == (1, "man 1.0 1.0 0.0\nqueen 2.0 -1.0 0.5\n") and "'zzz'" in err
+    code, out, err = run("odd", file, "king", "zzz", "queen", "apple", "man")
+    assert (code, out) == (1, "apple\n") and "'zzz'" in err
+    code, out, err = run("odd", file, "king", "zzz")
+    assert (code, out) == (1, "") and "'zzz'" in err              # one word is no choice
+
+
+def test_unknown_words_of_stdin_do_not_stop_the_others(file, run, stdin):
+    stdin("queen zzz\nman\nyyy\n")
+    code, out, err = run("vectors", file)
+    assert code == 1 and [line.split()[0] for line in out.splitlines()] == ["queen", "man"]
+    assert err.index("'zzz'") < err.index("'yyy'")
 
 
 def test_analogy_completes_a_is_to_b_as_c_is_to(file, run):

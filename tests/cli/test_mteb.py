@@ -68,7 +68,7 @@ def test_the_seed_chooses_the_toy_world(model, run):
 
 def test_an_unknown_task_is_an_error_that_lists_the_tasks(model, tmp_path, run):
     code, out, err = run("evaluate", "mteb", model, "--tasks", "ToySTS", "STS12")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "--tasks: expected names among ToyFacts, " in err and "got 'STS12'" in err
 
 

@@ -39,8 +39,8 @@ def test_a_text_is_encoded_by_the_model_of_the_index_or_a_given_one(files, run):
         0, "ship\t1\t1.0000\tship\n")
     code, _, err = run("neighbours", rows, "ship")
     assert code == 1 and "give --model" in err
-    code, out, _ = run("neighbours", texts, "unheard-of")
-    assert (code, out) == (0, "")
+    code, out, err = run("neighbours", texts, "unheard-of")
+    assert (code, out) == (1, "") and "0 of 2 words of the queries are known" in err
 
 
 def test_vectors_are_read_as_encode_writes_them(files, tmp_path, run, stdin):
@@ -91,4 +91,4 @@ def test_wrong_arguments(arguments, code, message, files, tmp_path, run):
 
 def test_another_file_than_an_index_is_refused(files, run):
     code, _, err = run("neighbours", files[2], "--rows", 1)
-    assert code == 1 and "expected an index, got WordVectors(4 words" in err
+    assert code == 1 and "found word vectors" in err

@@ -57,4 +57,6 @@ def test_an_old_name_is_not_in_the_help_and_leaves_no_argument():
     command.add_argument("--batch-size", type=int, default=3)
     refuse_old_names(command, "--batch")
     assert "--batch " not in command.format_help()
-    assert vars(top.parse_args(["learn"])) == {"run": None, "command": command, "batch_size": 3}
+    assert vars(top.parse_args(["learn"])) == {
+        "run": None, "check": None, "command": command, "usage_error": command.error,
+        "batch_size": 3}

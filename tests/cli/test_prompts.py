@@ -113,7 +113,7 @@ def test_models_without_prompts_say_nothing(models, tmp_path, run):
 
 @pytest.mark.parametrize("options, code, message", [
     (["--prompt-name", "no"], 1, "expected a prompt of prompted, one of 'query', 'passage', 'ta"),
-    (["--prompt-name", "task", "--query-prompt", "x"], 2, "give --prompt-name or --query-prompt")])
+    (["--prompt-name", "task", "--query-prompt", "x"], 2, "not allowed with")])
 def test_a_wrong_prompt_is_an_error(options, code, message, folder, tmp_path, run):
     path = tmp_path / "index"
     run("index", tmp_path / "texts", "-o", path, "--model", folder)

@@ -210,7 +210,7 @@ def test_a_model_given_twice_and_a_folder_without_a_model_are_refused(collection
     code, _, err = run(*collection[:3], *collection[2:])
     assert code == 1 and "w.vec is given twice" in err
     code, _, err = run("evaluate", "retrieval", tmp_path)
-    assert code == 1 and f"{tmp_path} is not a model's folder" in err
+    assert code == 1 and f"{tmp_path}: expected a folder with a transformer" in err
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection, tmp_path, run):
@@ -228,6 +228,39 @@ def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, r
         path.write_bytes((tmp_path / "w.vec").read_bytes())
     code, _, err = run(*collection[:2], *same, *collection[3:])
     assert code == 1 and "two systems would have the same name" in err and "rename a model" in err
+
+
+def test_a_name_that_a_run_cannot_have_is_refused_before_the_texts_are_encoded(collection, tmp_path,
+                                                                               run):
+    (tmp_path / "corpus").write_text("d 1\ta ship\nd3\tcode kx-1\nd2\ta cat\n")
+    (tmp_path / "qrels").write_text("q1\td3\t1\n")
+    code, out, err = run(*collection, "--run-out", tmp_path / "runs")
+    assert (code, out) == (1, "") and err.endswith(
+        "name 'd 1': expected one or more characters and no white space; rename it\n")
+    assert "known" not in err                                      # printed after encoding
+    assert not list((tmp_path / "runs").iterdir())
+    (tmp_path / "runs" / "bm25.run").mkdir()
+    assert "bm25.run': name a file, not a folder" in run(*collection, "--run-out",
+                                                         tmp_path / "runs")[2]
+
+
+def test_word_vectors_and_a_transformer_are_compared_with_sif_for_the_word_vectors(
+        collection, models, run):
+    plain = run(*collection[:3], models.encoder, *collection[3:], "--json", "--sif", 0)
+    code, out, err = run(*collection[:3], models.encoder, *collection[3:], "--json", "--sif", 1)
+    assert code == plain[0] == 0, err
+    assert list(json.loads(out)) == ["w.vec", "encoder", "bm25", "w.vec+bm25-rrf", "w.vec+bm25-sum",
+                                     "encoder+bm25-rrf", "encoder+bm25-sum"]
+    assert json.loads(out)["encoder"] == json.loads(plain[1])["encoder"]
+    code, _, err = run(*collection[:2], models.encoder, *collection[3:], "--sif", 1)
+    assert code == 2 and "--sif weights word vectors, and all models are folders" in err
+
+
+def test_the_collection_is_named(collection, tmp_path, run):
+    assert f"{tmp_path / 'corpus'}: 3 documents, 2 queries" in run(*collection)[2]
+    err = run("evaluate", "retrieval", synonym_vectors(tmp_path / "o.vec"), "--no-bm25", "--seed",
+              3)[2]
+    assert "the toy world facts of seed 3: 2,000 documents, 300 queries" in err
 
 
 @pytest.mark.parametrize("more, message", [

@@ -77,7 +77,24 @@ def test_json_is_an_object_for_each_query(index, run):
 def test_queries_from_stdin_are_searched_in_their_order_from_rank_1(index, run, stdin):
     stdin("cat\r\n\nboat\n")
     _, out, _ = run("search", index, "-", "-k", 1)
-    assert out == "1\t1.0000\t1\ta cat\n1\t1.0000\t4\tthe boat\n"
+    assert out == "query: cat\n1\t1.0000\t1\ta cat\n\nquery: boat\n1\t1.0000\t4\tthe boat\n\n"
+
+
+def test_several_queries_are_printed_above_their_results_and_one_is_not(index, run):
+    assert run("search", index, "cat", "boat", "-k", 1)[1].startswith("query: cat\n1\t")
+    assert run("search", index, "cat", "-k", 1)[1] == "1\t1.0000\t1\ta cat\n"
+
+
+def test_a_long_line_is_shown_around_the_words_of_the_query(tmp_path, run):
+    (tmp_path / "long").write_text("far away " * 50 + "a cat\tsat here " + "and on " * 50 + "\nb\n")
+    WordVectors(["cat", "b"], np.float32([[1, 0], [0, 1]])).save(tmp_path / "w.vec")
+    made = run("index", tmp_path / "long", "-o", tmp_path / "x", "--model", tmp_path / "w.vec")
+    assert made[0] == 0, made
+    _, out, _ = run("search", tmp_path / "x", "cat", "-k", 1, "--snippet", 40)
+    text = out.rstrip("\n").split("\t", 3)[3]
+    assert "a cat sat here" in text and text.startswith("… ") and len(text) <= 44
+    _, out, _ = run("search", tmp_path / "x", "cat", "-k", 1, "--json")
+    assert len(json.loads(out)["results"][0]["text"]) > 700
 
 
 @pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
@@ -214,10 +231,10 @@ def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, 
 # ---- errors -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("command, message", [
-    (["search", "{folder}/none", "cat"], "none: No such file"),
+    (["search", "{folder}/none", "cat"], "none: there is no such"),
     (["search", "{texts}", "cat"], "texts: "),
-    (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: No such file"),
-    (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "not a model's folder"),
+    (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: there is no such"),
+    (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "expected a folder with"),
     (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "input text itself"),
     (["index", "{texts}", "-o", "{model}", "--model", "{model}"], "the model itself"),
     (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),

@@ -31,7 +31,7 @@ def test_json_has_value_low_and_high(files, run):
     found = json.loads(out)
     assert code == 0 and list(found) == ["w.vec", "bag of words", "random"]
     for measures in found.values():
-        assert list(measures) == ["spearman", "pearson"]
+        assert list(measures) == ["Spearman", "Pearson"]
         for interval in measures.values():
             assert interval["low"] <= interval["value"] <= interval["high"]
 

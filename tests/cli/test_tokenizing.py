@@ -9,6 +9,7 @@ from scratch_embed.cli.main import main, parser
 from scratch_embed.cli.tokenizing import APOSTROPHES, KINDS, chosen_tokenizer, warn_of_raw_text
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
 from scratch_embed.text import word_tokenizer
@@ -176,22 +177,40 @@ def test_a_folder_has_a_tokenizer_of_its_own(models, text, tmp_path, run):
     assert run("search", tmp_path / "i", "king")[0] == 0
 
 
+def test_a_conversion_keeps_the_tokenizer_or_says_that_the_format_has_no_place_for_it(tmp_path,
+                                                                                      run):
+    WordVectors(["the"], np.ones((1, 2)), KEEP_CASE).save(tmp_path / "a.safetensors")
+    _, _, err = run("convert", tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    assert WordVectors.load(tmp_path / "b.safetensors").tokenizer == KEEP_CASE
+    assert "no place" not in err
+    _, _, err = run("convert", tmp_path / "a.safetensors", tmp_path / "b.vec")
+    assert "b.vec has no place for the tokenizer: it will be deduced" in err
+
+
 # ---- texts without a known word ------------------------------------------------------------------
 
 @pytest.mark.parametrize("command", [
-    ["encode", "{model}", "{text}", "-o", "{out}"], ["encode", "{model}", "{text}"],
+    ["encode", "{model}", "{text}", "-o", "{out}.npy"], ["encode", "{model}", "{text}"],
     ["index", "{text}", "-o", "{out}", "--model", "{model}"],
     ["evaluate", "retrieval", "{model}", "--corpus", "{tsv}", "--queries", "{tsv}", "--qrels",
      "{qrels}"],
+    ["evaluate", "words", "{model}", "--pairs", "{pairs}"],
+    ["evaluate", "sts", "{sts}", "{model}"], ["neighbours", "{rows}", "The King", "--model",
+                                              "{model}"],
     ["evaluate", "mteb", "{model}", "--tasks", "ToySTS"]], ids=lambda c: "-".join(c[:2]))
 def test_if_no_word_is_known_the_command_fails_and_writes_nothing(command, text, tmp_path, run):
-    names = {name: tmp_path / name for name in ("model", "out", "tsv", "qrels")}
+    names = {name: tmp_path / name for name in ("model", "out", "tsv", "qrels", "pairs", "sts",
+                                              "rows")}
     WordVectors(["xyzzy"], np.ones((1, 2))).save(names["model"])
+    Index.from_vectors(np.eye(2), ["a", "b"]).save(names["rows"])
+    names["sts"].write_text("The king\tA queen\t3\nA cat\tA dog\t2\n")
     names["tsv"].write_text("d1\tThe king\n")
     names["qrels"].write_text("d1\td1\t1\n")
+    names["pairs"].write_text("king queen 8\n")
     code, _, err = run(*(part.format(text=text, **names) for part in command))
-    assert code == 1 and "Traceback" not in err and not names["out"].exists()
-    assert ": 0 of " in err.splitlines()[-1] or "are unknown to the model" in err
+    assert code == 1 and "Traceback" not in err and not [*tmp_path.glob("out*")]
+    assert any(part in err.splitlines()[-1] for part in (
+        ": 0 of ", "found none of them", "are unknown to the model"))
 
 
 def test_fasttext_makes_unknown_words_of_their_ngrams(train, text, tmp_path, run):
@@ -199,7 +218,7 @@ def test_fasttext_makes_unknown_words_of_their_ngrams(train, text, tmp_path, run
     text.write_text("Kings and cafés\n")
     code, out, err = run("encode", tmp_path / "m.bin", text)
     assert code == 0 and any(float(number) for number in out.split())
-    assert "0 of 3 words of the lines are known (0.0%), the other vectors are made of n-" in err
+    assert "m.bin: 3 of 3 words of the lines are known or have n-grams (100.0%)" in err
 
 
 def test_documents_and_queries_are_counted_apart(tmp_path, run):

@@ -104,7 +104,7 @@ def test_simcse_is_compared_with_chance_common_tokens_and_the_start(files, model
 
 def test_small_texts_and_vocabularies_are_said(files, run):
     err = run("train", "word2vec", files / "text", "-o", files / "v", "--dim", 2)[2]
-    assert "only 20 different words occur at least 5 times (--min-count)" in err
+    assert "a small vocabulary: 20 different words occur at least 5 times (--min-count)" in err
     many = [[f"w{n}" for n in RNG.permutation(100)] for _ in range(40)]
     (files / "many").write_text("\n".join(" ".join(line) for line in many[:10]))
     err = run("train", "glove", files / "many", "-o", files / "v", "--dim", 2)[2]
@@ -147,14 +147,15 @@ def test_buckets_without_n_grams_are_said_to_have_no_effect(files, run):
 # ---- before the work ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("method, options, message", [
-    ("glove", ["--lr", "1e-30"], "lr=1e-30"), ("glove", ["--x-max", "1e30"], "x_max=1e+30"),
-    ("glove", ["--dim", "3000000000"], "dim=3000000000"),
-    ("glove", ["--window", "3000000000"], "window=3000000000"),
-    ("word2vec", ["--negatives", "2000000000"], "negatives=2000000000"),
-    ("fasttext", ["--negatives", "2000000000"], "negatives=2000000000"),
-    ("classifier", ["--negatives", "2000000000"], "negatives=2000000000"),
-    ("word2vec", ["--window", "3000000000"], "window=3000000000"),
-    ("fasttext", ["--epochs", "3000000000"], "epochs=3000000000"),
+    ("glove", ["--lr", "1e-30"], "lr[= ]1e-30"),
+    ("glove", ["--x-max", "1e30"], r"x.max[= ]1e\+?30"),
+    ("glove", ["--dim", "3000000000"], "dim[= ]3000000000"),
+    ("glove", ["--window", "3000000000"], "window[= ]3000000000"),
+    ("word2vec", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
+    ("fasttext", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
+    ("classifier", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
+    ("word2vec", ["--window", "3000000000"], "window[= ]3000000000"),
+    ("fasttext", ["--epochs", "3000000000"], "epochs[= ]3000000000"),
     ("word2vec", ["--held-out", "missing"], "missing: No such file"),
     ("glove", ["--held-out", "missing"], "missing: No such file"),
     ("bert", ["--held-out", "missing"], "missing: No such file"),
@@ -163,7 +164,7 @@ def test_buckets_without_n_grams_are_said_to_have_no_effect(files, run):
 def test_settings_are_checked_before_the_text_is_read(method, options, message, files, run):
     (files / "text").write_bytes(b"\xff")                          # an error if it is read
     code, _, err = run("train", method, files / "text", "-o", files / "out.bin", *options)
-    assert code == 1 and len(err.splitlines()) == 1 and message in err, err
+    assert code == 1 and len(err.splitlines()) == 1 and re.search(message, err), err
 
 
 SMALL = {"word2vec": ["--dim", 4, "--sample", 0], "glove": ["--dim", 4],

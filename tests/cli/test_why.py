@@ -159,3 +159,14 @@ def test_one_seed_is_refused(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["why", "word2vec", "--seeds", "1"])
     assert ended.value.code == 2 and "at least 2" in capsys.readouterr().err
+
+
+def test_settings_are_listed_by_the_names_of_options_and_not_as_python_writes_them():
+    from scratch_embed.cli.printing import listed
+    from scratch_embed.words.fasttext import DETAILS, skipgram_chunk
+    from scratch_embed.words.glove import c_adagrad
+    from scratch_embed.words.subwords import NGrams
+    assert listed({"x_max": 10, "adagrad": c_adagrad, "method": skipgram_chunk}) == (
+        "x-max 10, adagrad c, method skipgram")
+    found = listed({"ngrams": NGrams(3, 6, 200), "details": DETAILS})
+    assert found.startswith("min-n 3, max-n 6, buckets 200, power 0.5, fixed-window no")

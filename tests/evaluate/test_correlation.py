@@ -15,12 +15,12 @@ any_number = st.floats(allow_nan=False, allow_infinity=False)
 number_pairs = st.lists(st.tuples(any_number, any_number), max_size=20)
 
 
-def bound(N):
+def error_bound(N):
     """Bound of the relative error: γ(N) for each of two sums, and 40 roundings for centring."""
     return gamma(2 * N + 40, u64)
 
 
-def lists(seed, N=30):
+def related_lists(seed, N=30):
     """Two related lists of N numbers, rounded to 3 and to 1 decimals, so some can be equal."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal(N)
@@ -35,7 +35,7 @@ def varies(x):
 
 def test_pearson_worked_by_hand():
     # means 2 and 7/3; Σ xy = 3, Σ x² = 2, Σ y² = (16 + 1 + 25)/9
-    assert pearson([1, 2, 3], [1, 2, 4]) == pytest.approx(math.sqrt(27 / 28), rel=bound(3))
+    assert pearson([1, 2, 3], [1, 2, 4]) == pytest.approx(math.sqrt(27 / 28), rel=error_bound(3))
 
 
 def test_ties_get_their_mean_rank():
@@ -47,13 +47,13 @@ def test_ties_get_their_mean_rank():
 
 def test_spearman_with_a_tie_worked_by_hand():
     # ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: Σ xy = 4.5, Σ x² = 4.5, Σ y² = 5
-    assert spearman([1, 2, 2, 9], [1, 2, 3, 4]) == pytest.approx(math.sqrt(0.9), rel=bound(4))
+    assert spearman([1, 2, 2, 9], [1, 2, 3, 4]) == pytest.approx(math.sqrt(0.9), rel=error_bound(4))
 
 
 @given(st.permutations(range(9)))
 def test_without_ties_spearman_is_the_short_formula(y):
     d2 = sum((i - j) ** 2 for i, j in enumerate(y))
-    assert spearman(range(9), y) == pytest.approx(1 - 6 * d2 / (9**3 - 9), abs=bound(9))
+    assert spearman(range(9), y) == pytest.approx(1 - 6 * d2 / (9**3 - 9), abs=error_bound(9))
 
 
 @given(integer_pairs)
@@ -77,30 +77,30 @@ def test_both_correlations_are_symmetric_and_in_minus_1_to_1(pairs):
 @given(seeds, st.integers(-1060, 1020))
 def test_a_power_of_two_changes_no_bit(seed, power):
     """The numbers are integers, here below 2¹³, so their products with a power of 2 are exact."""
-    x, y = lists(seed)
+    x, y = related_lists(seed)
     x, y = np.round(1000 * x), np.round(10 * y)
     scaled = np.ldexp(x, power - 13 * (power > 0))
     assert pearson(scaled, y) == pearson(x, y)
     assert pearson(-scaled, y) == -pearson(x, y)
-    assert pearson(scaled, scaled) == pytest.approx(1, abs=bound(30))
+    assert pearson(scaled, scaled) == pytest.approx(1, abs=error_bound(30))
 
 
 @given(seeds)
 def test_spearman_depends_only_on_the_order(seed):
-    x, y = lists(seed)
+    x, y = related_lists(seed)
     assert spearman(np.exp(x), y**3) == spearman(x, y)
     assert spearman(x, -y) == -spearman(x, y)
 
 
 @given(seeds)
 def test_the_order_of_the_pairs_has_no_effect(seed):
-    x, y = lists(seed)
+    x, y = related_lists(seed)
     shuffled = np.random.default_rng(seed).permutation(len(x))
-    assert spearman(x[shuffled], y[shuffled]) == pytest.approx(spearman(x, y), abs=bound(30))
+    assert spearman(x[shuffled], y[shuffled]) == pytest.approx(spearman(x, y), abs=error_bound(30))
 
 
 def test_numbers_that_differ_in_their_last_bit_are_distinguished():
-    assert pearson([1, 1 + 2**-52], [0, 1]) == pytest.approx(1, abs=bound(2))
+    assert pearson([1, 1 + 2**-52], [0, 1]) == pytest.approx(1, abs=error_bound(2))
 
 
 def test_squares_neither_overflow_nor_vanish():
@@ -130,7 +130,7 @@ def test_unequal_lengths_nan_and_tables_are_refused(x, y, message):
 
 
 def test_infinity_can_be_ranked_but_not_centred():
-    assert spearman([1, 2, math.inf], [1, 2, 3]) == pytest.approx(1, abs=bound(3))
+    assert spearman([1, 2, math.inf], [1, 2, 3]) == pytest.approx(1, abs=error_bound(3))
     with pytest.raises(ValueError, match="finite"):
         pearson([1, 2, math.inf], [1, 2, 3])
 
@@ -140,7 +140,7 @@ def test_infinity_can_be_ranked_but_not_centred():
 @given(seeds, integer_pairs)
 def test_equals_scipy_with_and_without_ties(seed, tied):
     stats = pytest.importorskip("scipy.stats")
-    for x, y in [lists(seed), np.array(tied, float).T]:
+    for x, y in [related_lists(seed), np.array(tied, float).T]:
         np.testing.assert_array_equal(ranks(x), stats.rankdata(x))
         if varies(x) and varies(y):
             assert pearson(x, y) == pytest.approx(stats.pearsonr(x, y)[0], abs=1e-12)

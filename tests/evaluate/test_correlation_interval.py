@@ -19,7 +19,7 @@ def test_ranks_of_a_draw_worked_by_hand():
 
 
 @given(st.integers(2, 30), st.integers(1, 5), st.integers(0, 9999))
-def test_counts_give_what_drawing_and_ranking_gives(N, different, seed):
+def test_counts_and_drawn_pairs_have_the_same_ranks_and_correlations(N, different, seed):
     rng = np.random.default_rng(seed)
     x, y = rng.integers(0, different + 1, N) * 1.0, rng.standard_normal(N)
     drawn = rng.integers(0, N, N)
@@ -57,3 +57,19 @@ def test_a_constant_side_has_no_correlation_and_wrong_input_is_an_error():
                           ([1, 2], [1, 2], {"level": 1})):
         with pytest.raises(ValueError, match="expected"):
             correlation_intervals(x, y, **options)
+
+
+@given(st.integers(-500, 500), st.integers(0, 99))
+def test_the_interval_does_not_depend_on_the_scale(exponent, seed):
+    """All numbers times a power of two: each square would overflow at 2⁵⁰⁰."""
+    x, y = np.random.default_rng(seed).integers(-9, 10, (2, 12)).astype(float)
+    x[:2] = 0, 1
+    assert (correlation_intervals(np.ldexp(x, exponent), y, draws=20, seed=seed)
+            == correlation_intervals(x, y, draws=20, seed=seed)) or len(set(y)) == 1
+
+
+def test_draws_with_a_constant_side_are_left_out():
+    """Of two pairs half of the draws have only one; the others have r = 1."""
+    weights = np.array([[1.0, 1, 0], [2, 0, 1], [3, 0, 0], [0, 2, 1]])
+    x, y = np.array([[0.1, 0.1, 0.3]]), np.array([[0.7, 0.7, 0.9]])
+    np.testing.assert_array_equal(np.isnan(weighted_pearson(x, y, weights)), [1, 0, 1, 0])

@@ -44,7 +44,7 @@ def test_a_malformed_line_is_named(text, message, tmp_path):
         read_scored_pairs(tmp_path / "pairs")
 
 
-def test_bytes_that_are_not_utf_8(tmp_path):
+def test_bytes_that_are_not_utf_8_are_an_error_or_are_replaced(tmp_path):
     (tmp_path / "pairs").write_bytes(b"caf\xe9\tcoffee\t5\n")
     with pytest.raises(FormatError, match="line 1"):
         read_scored_pairs(tmp_path / "pairs")

@@ -16,6 +16,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden/evaluate.json").read_te
 
 
 def pairs(seed, N=20, D=6):
+    """A (N, D), B (N, D), which is A plus noise, and N scores from 0 to 5."""
     rng = np.random.default_rng(seed)
     A = rng.standard_normal((N, D))
     return A, A + rng.standard_normal((N, D)), rng.integers(0, 6, N)

@@ -94,8 +94,9 @@ def test_backward_is_the_derivative_in_all_three_inputs(causal, dropout, H):
 
 
 @given(seeds)
-def test_adding_the_same_vector_to_all_keys_does_not_change_the_output(seed):
-    """It adds a number to all scores of a query.  So Σ dk over the keys, Σ dS q, is 0."""
+def test_the_gradients_of_the_keys_sum_to_zero(seed):
+    """The same vector added to all keys adds a number to all scores of a query: P does not change.
+    """
     q, k, v = draw(seed, 5, 6)
     _, backward = attention(q, k, v, np.array([0, 5]), 1)
     dy = draw(seed + 1, 5, 6)[0]

@@ -142,9 +142,9 @@ NAMES = {"weight": "l.weight", "bias": "l.bias", "table": "table.weight"}     # 
 
 def assert_equal(theirs, case, dtype):
     """Compare y and the gradients, to 1e-9 (float64) or 1e-5 (float32) times max(1, max |want|)."""
-    of_case = {name.removeprefix(f"{case}."): x for name, x in theirs.items()
-               if name.startswith(f"{case}.")}
-    given = {name: x.astype(dtype) for name, x in of_case.items()
+    arrays = {name.removeprefix(f"{case}."): x for name, x in theirs.items()
+              if name.startswith(f"{case}.")}
+    given = {name: x.astype(dtype) for name, x in arrays.items()
              if name not in ("y", "dy") and not name.startswith("d_")}
     tensors = {name: x for name, x in given.items() if name not in INPUTS}
     conv = case.startswith("conv")
@@ -154,11 +154,11 @@ def assert_equal(theirs, case, dtype):
         p[NAMES.get(name, name)][...] = x.reshape(p[NAMES.get(name, name)].shape)
     y, backward = OURS[case](given, p)
     g = p.like()
-    grads = backward(of_case["dy"].astype(dtype), g)
+    grads = backward(arrays["dy"].astype(dtype), g)
     grads |= {name: g[NAMES.get(name, name)].reshape(x.shape) for name, x in tensors.items()}
-    assert {f"d_{name}" for name in grads} == {name for name in of_case if name.startswith("d_")}
+    assert {f"d_{name}" for name in grads} == {name for name in arrays if name.startswith("d_")}
     tol = 1e-5 if dtype == np.float32 else 1e-9
-    for got, want in [(y, of_case["y"])] + [(dx, of_case[f"d_{x}"]) for x, dx in grads.items()]:
+    for got, want in [(y, arrays["y"])] + [(dx, arrays[f"d_{x}"]) for x, dx in grads.items()]:
         assert got.dtype == dtype
         np.testing.assert_allclose(got, want, rtol=0, atol=tol * max(1, abs(want).max()))
 

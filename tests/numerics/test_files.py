@@ -174,3 +174,11 @@ def test_an_array_on_a_full_disk_is_named(old):
     with full_disk(1000), pytest.raises(OSError, match="File too large") as error:
         write_npy(old, np.zeros(100_000))
     assert error.value.filename == str(old) and is_unchanged(old)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "x" + "日" * 84])
+def test_the_longest_name_that_the_system_allows_is_written(tmp_path, name):
+    for data in b"old", b"new":
+        with atomic_write(tmp_path / name) as file:
+            file.write(data)
+    assert (tmp_path / name).read_bytes() == b"new" and os.listdir(tmp_path) == [name]

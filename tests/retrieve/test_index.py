@@ -14,7 +14,7 @@ from tests.rounding import seeds
 X = np.array([[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]])
 
 
-def small(normalise=True):
+def three_rows(normalise=True):
     index = Index(2, normalise)
     index.add(["a", "b", "c"], X)
     return index
@@ -27,10 +27,10 @@ def gaussian(seed, *shape):
 # ---- search -----------------------------------------------------------------------
 
 def test_a_search_worked_by_hand():
-    ids, scores = small().search([[0.0, 5.0]], 3)
+    ids, scores = three_rows().search([[0.0, 5.0]], 3)
     assert ids.tolist() == [["b", "a", "c"]]
     np.testing.assert_allclose(scores, [[1, 0.8, 0]], rtol=2.0**-23)
-    ids, scores = small(normalise=False).search([[0.0, 5.0]], 2)
+    ids, scores = three_rows(normalise=False).search([[0.0, 5.0]], 2)
     assert ids.tolist() == [["a", "b"]] and scores.tolist() == [[20, 10]]
 
 
@@ -85,7 +85,7 @@ def test_adding_in_parts_equals_adding_at_once(seed, parts):
 
 
 def test_a_zero_row_has_cosine_0_and_a_zero_query_returns_the_first_rows():
-    index = small()
+    index = three_rows()
     index.add(["zero"], [[0, 0]])
     ids, scores = index.search([[1.0, 1.0], [0.0, 0.0]], 4)
     assert ids[0].tolist() == ["a", "b", "zero", "c"] and scores[0, 2] == 0
@@ -95,12 +95,12 @@ def test_a_zero_row_has_cosine_0_and_a_zero_query_returns_the_first_rows():
 def test_a_result_has_at_most_as_many_columns_as_the_index_has_rows():
     ids, scores = Index(2).search([[1.0, 2.0]], 3)
     assert ids.shape == scores.shape == (1, 0)
-    assert small().search([[1.0, 2.0]], 9)[0].shape == (1, 3)
-    assert small().search(np.zeros((0, 2)), 2)[0].shape == (0, 2)
+    assert three_rows().search([[1.0, 2.0]], 9)[0].shape == (1, 3)
+    assert three_rows().search(np.zeros((0, 2)), 2)[0].shape == (0, 2)
 
 
 def test_an_id_returns_a_copy_of_its_row():
-    index = small()
+    index = three_rows()
     np.testing.assert_allclose(index["a"], [0.6, 0.8], rtol=2.0**-23)
     index["a"][:] = 7
     assert index["a"][0] < 1
@@ -156,7 +156,7 @@ def test_many_small_additions_copy_the_rows_a_few_times_only():
     (["d", "e"], [[1, 2], [np.nan, 4]], "the vector of 'e': expected finite"),
     (["d", "e"], [[1, 2], [np.inf, 4]], "the vector of 'e': expected finite")])
 def test_invalid_rows_are_refused_and_none_is_added(ids, vectors, message):
-    index = small()
+    index = three_rows()
     with pytest.raises(ValueError, match=message):
         index.add(ids, vectors)
     assert len(index) == 3 and "d" not in index
@@ -175,17 +175,17 @@ def test_a_vector_beyond_float32_is_refused_unless_it_is_normalised():
 
 def test_invalid_queries_and_parameters_are_refused():
     with pytest.raises(ValueError, match=r"expected \(N, 2\), got shape \(1, 3\)"):
-        small().search(np.ones((1, 3)), 1)
+        three_rows().search(np.ones((1, 3)), 1)
     with pytest.raises(ValueError, match=r"got shape \(2,\); for one query pass queries\[None\]"):
-        small().search(np.ones(2), 1)
+        three_rows().search(np.ones(2), 1)
     with pytest.raises(ValueError, match="query 1: expected finite"):
-        small().search([[1, 2], [np.nan, 2]], 1)
+        three_rows().search([[1, 2], [np.nan, 2]], 1)
     with pytest.raises(ValueError, match="k=0: expected a whole number, 1 to"):
-        small().search(X, 0)
+        three_rows().search(X, 0)
     with pytest.raises(ValueError, match="dim=0: expected a whole number, 1 to"):
         Index(0)
     with pytest.raises(TypeError):
-        small().add(["d"], [[1j, 2]])
+        three_rows().add(["d"], [[1j, 2]])
 
 
 def test_the_mark_of_the_end_of_a_list_is_refused_as_an_id():

@@ -10,7 +10,7 @@ from scratch_embed.retrieve.index import Index
 X = np.array([[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]])
 
 
-def small():
+def three_rows():
     index = Index(2)
     index.add(["a", "b", "c"], X)
     return index
@@ -46,7 +46,7 @@ def test_only_the_rows_in_use_are_saved(tmp_path):
 
 
 def test_an_id_that_utf8_cannot_encode_is_refused_and_the_old_file_is_kept(tmp_path):
-    small().save(tmp_path / "x")
+    three_rows().save(tmp_path / "x")
     index = Index(2)
     index.add(["\ud800"], [[1, 2]])
     with pytest.raises(ValueError, match="no UTF-8 form"):
@@ -55,7 +55,7 @@ def test_an_id_that_utf8_cannot_encode_is_refused_and_the_old_file_is_kept(tmp_p
 
 
 def test_a_truncated_file_is_refused(tmp_path):
-    small().save(tmp_path / "x")
+    three_rows().save(tmp_path / "x")
     whole = (tmp_path / "x").read_bytes()
     for size in range(len(whole)):
         (tmp_path / "truncated").write_bytes(whole[:size])
@@ -80,7 +80,7 @@ def test_a_truncated_file_is_refused(tmp_path):
     (dict(kind="else"), "its metadata: expected the kind"),
     (dict(normalise="maybe"), "normalise True or False")])
 def test_a_file_with_wrong_or_inconsistent_tensors_is_refused(tmp_path, change, message):
-    small().save(tmp_path / "x")
+    three_rows().save(tmp_path / "x")
     tensors, metadata = read_safetensors(tmp_path / "x")
     for name, value in change.items():
         part = metadata if isinstance(value, str) else tensors
@@ -96,6 +96,6 @@ def test_a_file_with_wrong_or_inconsistent_tensors_is_refused(tmp_path, change, 
 
 
 def test_rows_are_saved_with_norm_1(tmp_path):
-    small().save(tmp_path / "x")
+    three_rows().save(tmp_path / "x")
     np.testing.assert_array_equal(read_safetensors(tmp_path / "x")[0]["vectors"],
                                   l2_normalize(X)[0].astype(np.float32))

@@ -21,21 +21,21 @@ def encode(texts):
     return np.array([[text.count(letter) for letter in LETTERS] for text in texts], np.float32)
 
 
-def small():
+def three_lines():
     index = TextIndex(2, MADE_BY)
     assert index.add(["a", "", "a b b", " \t", "b"], encode) == 3
     return index
 
 
 def saved(tmp_path):
-    small().save(tmp_path / "index")
+    three_lines().save(tmp_path / "index")
     return tmp_path / "index"
 
 
 # ---- lines ------------------------------------------------------------------------------------
 
 def test_blank_lines_are_counted_and_left_out():
-    index = small()
+    index = three_lines()
     assert index.texts == {1: "a", 3: "a b b", 5: "b"} and (len(index), index.lines) == (3, 5)
     assert index.add(["", "c"], encode) == 1
     assert index.texts[7] == "c" and index.lines == 7
@@ -56,27 +56,27 @@ def test_adding_in_parts_or_in_batches_gives_the_same_index(lines, cut, batch):
 # ---- searching --------------------------------------------------------------------------------
 
 def test_the_nearest_lines_worked_by_hand():
-    ids, scores = small().search(encode(["b", "aab"]), 2)
+    ids, scores = three_lines().search(encode(["b", "aab"]), 2)
     assert ids.tolist() == [[5, 3], [1, 3]]
     np.testing.assert_allclose(scores, [[1, 2 / 5**0.5], [2 / 5**0.5, 4 / 5]], rtol=2.0**-22)
 
 
 def test_a_zero_query_finds_nothing_and_does_not_affect_others():
-    ids, scores = small().search(encode(["x", "b"]), 9)
+    ids, scores = three_lines().search(encode(["x", "b"]), 9)
     assert ids.tolist() == [[NO_ID] * 3, [5, 3, 1]]
     assert (scores[0] == -np.inf).all() and np.isfinite(scores[1]).all()
 
 
 def test_a_bm25_search_returns_line_numbers():
     """Word b: f/(f + 1.2 (¼ + ¾ |d|/(5/3))) is 1/1.84 for line 5 and 2/3.92, less, for line 3."""
-    ids, scores = small().bm25_search(str.split)(["b", "x", "b a"], 4)
+    ids, scores = three_lines().bm25_search(str.split)(["b", "x", "b a"], 4)
     assert ids.tolist() == [[5, 3, NO_ID], [NO_ID] * 3, [3, 1, 5]]
     np.testing.assert_allclose(scores[0, 0] / scores[0, 1], 3.92 / (2 * 1.84), rtol=1e-6)
     assert ((scores == -np.inf) == (ids == NO_ID)).all()
 
 
 def test_an_index_without_queries_or_rows_has_empty_lists():
-    assert nearest_or_none(small().index, np.zeros((0, 2)), 3)[0].shape[0] == 0
+    assert nearest_or_none(three_lines().index, np.zeros((0, 2)), 3)[0].shape[0] == 0
     assert nearest_or_none(Index(2), np.ones((2, 2)), 3)[0].shape == (2, 0)
 
 

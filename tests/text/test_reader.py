@@ -411,6 +411,6 @@ def test_a_text_too_large_for_memory_is_refused_after_its_first_block(tmp_path):
     with open(path, "wb") as file:
         file.write(b"a b c d\n" * (1 << 17))
         file.truncate(1 << 43)
-    with pytest.raises(MemoryError, match=r"about 4,398,046,511,104 words as numbers \(a folder, "
-                                          r"--on-disk, .* takes 16384.0 GiB"):
+    with pytest.raises(MemoryError, match=r"about 4,398,046,511,104 words as numbers "
+                                          r"\(folder=FOLDER .* takes 16384.0 GiB"):
         read_corpus(path, min_count=1)

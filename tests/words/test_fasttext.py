@@ -323,7 +323,7 @@ CONTEXT_WORDS = {"rabbits": "burrow carrots", "squirrels": "treetop acorns",
                  "juggled": "clown torch pineapple"}
 
 
-def found_counts(vectors):
+def count_found_forms(vectors):
     """(2,) the number of held-out forms whose nearest word has their stem, and of those that have a
     word of the stem's sentences (CONTEXT_WORDS) among the five nearest words of other stems.
     """
@@ -349,9 +349,9 @@ def test_unseen_forms_are_near_their_stem_and_its_neighbours():
         assert HELD_OUT.isdisjoint(vocab.words)
         W = train(corpus, vocab, dim=32, ngrams=NGrams(3, 6, 20_000), sample=1e-3,
                   options=RunOptions(seed=seed)).W
-        trained += found_counts(FastTextVectors(vocab.words, W, 3, 6))
+        trained += count_found_forms(FastTextVectors(vocab.words, W, 3, 6))
         W = initial_rows(len(vocab) + 20_000, 32, seed)
-        untrained += found_counts(FastTextVectors(vocab.words, W, 3, 6))
+        untrained += count_found_forms(FastTextVectors(vocab.words, W, 3, 6))
         total += len(STEMS)
         by_chance += sum(sum(word.startswith(stem) for word in vocab.words) / len(vocab)
                          for stem in STEMS.values())

@@ -59,7 +59,7 @@ def test_an_unknown_word_without_an_n_gram_is_missing(vectors):
             vectors[word]
     no_buckets = FastTextVectors(WORDS, vectors.table[:4], 3, 6)
     np.testing.assert_array_equal(no_buckets["the"], vectors.table[1])
-    with pytest.raises(KeyError, match="'then' is not among.*closest spellings are 'the'"):
+    with pytest.raises(KeyError, match="'then' is not among.*closest spelling is 'the'"):
         no_buckets["then"]
 
 

@@ -13,7 +13,7 @@ from scratch_embed.words.word2vec import initial_weights, loss_and_grad, skipgra
 from tests.rounding import seeds
 
 
-def run(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
+def one_pass(chunk, ids, plan, seed=0, lr=0.3, V=6, D=5):
     """One pass over the sentence `ids`.  -> loss, pairs, W, U"""
     rng = np.random.default_rng(seed)
     W, U = (rng.standard_normal((V, D)).astype(np.float32) for _ in range(2))
@@ -26,7 +26,7 @@ def test_both_forms_take_the_same_steps_if_all_negatives_are_one_word(seed, ids)
     """All negatives are word 5, which no sentence contains."""
     plan = make_plan([1] * 6, window=2, negatives=1, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(6)[5]))
-    exact, shared = (run(chunk, ids, plan, seed) for chunk in (skipgram_chunk, shared_chunk))
+    exact, shared = (one_pass(chunk, ids, plan, seed) for chunk in (skipgram_chunk, shared_chunk))
     assert shared[1] == exact[1] == 14
     assert shared[0] == pytest.approx(exact[0], rel=1e-5)
     for got, want in zip(shared[2:], exact[2:]):
@@ -38,7 +38,7 @@ def test_the_pairs_of_a_position_share_their_negatives():
     plan = make_plan([1] * 1000, window=4, negatives=5, sample=0, fixed_window=True)
 
     def changed_rows(chunk, ids):
-        U, start = (run(chunk, ids, plan, V=1000, lr=lr)[3] for lr in (0.3, 0))
+        U, start = (one_pass(chunk, ids, plan, V=1000, lr=lr)[3] for lr in (0.3, 0))
         return (U != start).any(1).sum()
     assert changed_rows(shared_chunk, [0, 1]) <= 2 + 2 * 5
     ids = [0, 1, 2, 3, 4]
@@ -49,8 +49,8 @@ def test_a_negative_that_was_drawn_twice_is_used_once():
     """All five negatives are word 2: the step has the bits of the step with one negative."""
     plan = make_plan([1] * 3, window=1, negatives=5, sample=0, fixed_window=True)
     plan = plan._replace(noise=alias_table(np.eye(3)[2]))
-    five = run(shared_chunk, [0, 1], plan, V=3)
-    one = run(shared_chunk, [0, 1], plan._replace(negatives=1, max_targets=2), V=3)
+    five = one_pass(shared_chunk, [0, 1], plan, V=3)
+    one = one_pass(shared_chunk, [0, 1], plan._replace(negatives=1, max_targets=2), V=3)
     for got, want in zip(five, one):
         np.testing.assert_array_equal(got, want)
 

@@ -59,7 +59,7 @@ def test_the_gradients_of_a_line_worked_by_hand():
     np.testing.assert_allclose(dW, [[((p - 1) * -1 + (1 - p) * 1) / 2]] * 2)
 
 
-def heads(U, rng):
+def losses_of_a_line(U, rng):
     """The losses of one random line as functions of (h, U); ns and hs share one function."""
     L = len(U)
     rows, y = rng.integers(0, L, 4), rng.choice([-1.0, 1.0], 4)
@@ -78,7 +78,7 @@ def test_the_gradient_of_each_loss_is_the_derivative_in_random_directions(seed):
     rng = np.random.default_rng(seed)
     W, U, bag = rng.standard_normal((9, 5)), rng.standard_normal((4, 5)), rng.integers(0, 9, 7)
     A, B, t = rng.standard_normal(W.shape), rng.standard_normal(U.shape), 1e-5
-    for head in heads(U, rng):
+    for head in losses_of_a_line(U, rng):
         def loss(t, head=head):
             return bag_loss_and_grad(W + t * A, bag, lambda h: head(h, U + t * B))[0]
         _, dW, dU = bag_loss_and_grad(W, bag, lambda h, head=head: head(h, U))
@@ -181,14 +181,14 @@ def test_negatives_are_drawn_by_the_square_root_of_the_counts():
 # ---- training -----------------------------------------------------------------------------------
 
 @cache
-def drawn(seed, lines, **settings):
+def cached_reviews(seed, lines, **settings):
     return reviews(seed, lines, **settings)
 
 
 SETTINGS = dict(dim=10, epochs=25, lr=0.5, ngrams=NGrams(0, 0, 2000))
 
 
-def crossed(model):
+def has_crossed_node(model):
     """Whether a node of the label tree separates the verdicts of two topics in opposite ways.
 
     Its decision is then an XOR of topic and verdict, which no linear classifier can learn.
@@ -209,14 +209,14 @@ def test_each_loss_reaches_the_upper_bound_only_with_word_n_grams(method):
     """Six seeds, 2,000 test lines (σ = 0.005).  Upper bounds: 0.95 with order, 0.714 without."""
     crossed_trees = 0
     for seed in range(6):
-        lines, test = drawn(seed, 1500).lines, drawn(100 + seed, 2000).lines
+        lines, test = cached_reviews(seed, 1500).lines, cached_reviews(100 + seed, 2000).lines
         options = RunOptions(seed=seed)
         bigrams = train(lines, method, word_ngrams=2, options=options, **SETTINGS).classifier
         words = train(lines, method, options=options, **SETTINGS).classifier
         majority = max(Counter(line.split()[0] for line in test).values()) / 2000
         with_order, without_order = bigrams.test(test).precision, words.test(test).precision
         assert majority < 0.3 and without_order < upper_bound(sees_order=False) + 0.05
-        if method is hierarchical_softmax_chunk and crossed(bigrams):
+        if method is hierarchical_softmax_chunk and has_crossed_node(bigrams):
             assert without_order + 0.05 < with_order < upper_bound() - 0.08
             crossed_trees += 1
         else:
@@ -240,7 +240,7 @@ def naive_bayes(lines, texts):
 
 
 def test_words_reach_naive_bayes_and_word_bigrams_exceed_it():
-    lines, test = drawn(0, 1500).lines, drawn(100, 2000).lines
+    lines, test = cached_reviews(0, 1500).lines, cached_reviews(100, 2000).lines
     bayes = np.mean([guess == line.split()[0] for guess, line in zip(naive_bayes(lines, test),
                                                                      test)])
     words = train(lines, **SETTINGS).classifier.test(test).precision
@@ -249,7 +249,7 @@ def test_words_reach_naive_bayes_and_word_bigrams_exceed_it():
 
 
 def test_shuffling_helps_if_lines_are_sorted_by_label():
-    lines, test = sorted(drawn(0, 1500).lines), drawn(100, 2000).lines
+    lines, test = sorted(cached_reviews(0, 1500).lines), cached_reviews(100, 2000).lines
     settings = {**SETTINGS, "epochs": 5, "word_ngrams": 2}
     sorted_in_order = train(lines, shuffle=False, **settings).classifier.test(test).precision
     assert train(lines, **settings).classifier.test(test).precision > sorted_in_order + 0.1
@@ -267,7 +267,8 @@ def test_character_n_grams_help_with_unseen_words():
 
 
 def test_one_vs_all_finds_both_labels_of_a_line():
-    lines, test = drawn(1, 1500, two_labels=True).lines, drawn(101, 2000, two_labels=True).lines
+    lines, test = (cached_reviews(seed, n, two_labels=True).lines
+                   for seed, n in ((1, 1500), (101, 2000)))
     model = train(lines, one_vs_all_chunk, word_ngrams=2, **SETTINGS).classifier
     quality = model.test(test, k=2)
     assert quality.precision == quality.recall > 0.93
@@ -297,7 +298,7 @@ def test_negative_sampling_ranks_labels_by_their_odds_over_the_noise_distributio
 
 
 def test_the_settings_and_the_losses_of_a_trained_model():
-    lines = drawn(0, 1500).lines
+    lines = cached_reviews(0, 1500).lines
     model, losses = train(lines, hierarchical_softmax_chunk, dim=4, epochs=3, min_count=2,
                           word_ngrams=3, ngrams=NGrams(0, 0, 50), negatives=2)
     s = model.model.settings
@@ -311,7 +312,7 @@ def test_the_settings_and_the_losses_of_a_trained_model():
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
 def test_one_worker_and_the_same_seed_give_the_same_bits(method):
-    lines = drawn(0, 1500, two_labels=True).lines
+    lines = cached_reviews(0, 1500, two_labels=True).lines
     one, same, other = (train(lines, method, dim=5, epochs=2, options=RunOptions(seed=seed)
                               ).classifier.model for seed in (1, 1, 2))
     assert one.input.tobytes() == same.input.tobytes() != other.input.tobytes()
@@ -319,10 +320,10 @@ def test_one_worker_and_the_same_seed_give_the_same_bits(method):
 
 
 def test_two_workers_reach_the_upper_bound_too():
-    test = drawn(100, 2000).lines
+    test = cached_reviews(100, 2000).lines
     for seed in range(3):
-        trained = train(drawn(seed, 1500).lines, word_ngrams=2, options=RunOptions(2, seed),
-                        **SETTINGS)
+        trained = train(cached_reviews(seed, 1500).lines, word_ngrams=2,
+                        options=RunOptions(2, seed), **SETTINGS)
         assert trained.classifier.test(test).precision > upper_bound() - 0.05
 
 
@@ -333,7 +334,7 @@ def test_training_is_the_kernel_on_chunk_after_chunk_to_the_bit(method):
     The random state of a chunk is stream(seed, epoch, number); the learning rate falls with the
     words read.
     """
-    lines, K = read_labelled(drawn(0, 150, two_labels=True).lines), 3
+    lines, K = read_labelled(cached_reviews(0, 150, two_labels=True).lines), 3
     trained = train(lines, method, dim=5, lr=0.5, epochs=2, word_ngrams=40_000, negatives=K,
                     ngrams=NGrams(0, 0, 50), options=RunOptions(seed=3))
     model, words, losses = trained.classifier.model, len(lines.tokens.ids), []

@@ -21,7 +21,7 @@ def test_what_is_written_is_read_by_all_readers_and_by_numpy(tmp_path):
     assert (tmp_path / "w.vocab.txt").read_text() == "king\nnew york\nété\n"
 
 
-def test_an_array_of_another_program_in_float64(tmp_path):
+def test_an_array_in_float64_of_another_program_becomes_float32(tmp_path):
     np.save(tmp_path / "w.npy", VECTORS.astype(np.float64))
     with pytest.raises(FormatError, match="a NumPy array; .*put their words beside it"):
         load(tmp_path / "w.npy")
@@ -36,7 +36,7 @@ def test_an_array_of_another_program_in_float64(tmp_path):
     (np.ones((3, 2), int), "found int64"), (np.ones((3, 0)), r"found float64 \(3, 0\)"),
     ([[1, 2], [np.nan, 1], [1, 1]], r"row 2 \('b'\): expected finite"),
     ([[1, 2], [1e300, 1], [1, 1]], r"row 2 \('b'\): expected finite")])
-def test_a_wrong_array(array, message, tmp_path):
+def test_an_array_of_another_shape_or_type_or_with_nan_is_refused(array, message, tmp_path):
     np.save(tmp_path / "w.npy", np.asarray(array))
     (tmp_path / "w.vocab.txt").write_text("a\nb\nc\n")
     with pytest.raises(FormatError, match=message):
@@ -53,6 +53,17 @@ def test_damage_is_a_format_error_at_every_length_and_a_pickle_is_not_read(tmp_p
     np.save(tmp_path / "w.npy", np.array([[{}, {}]] * 3), allow_pickle=True)
     with pytest.raises(FormatError, match="found damage"):
         read_vectors_npy(tmp_path / "w.npy")
+
+
+def test_the_words_of_another_table_are_not_replaced(tmp_path):
+    """w.npy and w.safetensors would share w.vocab.txt; that is right only for the same words."""
+    for first, second in ("w.npy", "w.safetensors"), ("v.safetensors", "v.npy"):
+        WordVectors(WORDS, VECTORS).save(tmp_path / first)
+        WordVectors(WORDS, 2 * VECTORS).save(tmp_path / second)
+        with pytest.raises(ValueError, match="its words would replace those of"):
+            WordVectors(WORDS[::-1], VECTORS).save(tmp_path / second)
+        np.testing.assert_array_equal(load(tmp_path / first).vectors, VECTORS)
+        np.testing.assert_array_equal(load(tmp_path / second).vectors, 2 * VECTORS)
 
 
 def test_words_that_cannot_be_written_leave_the_old_pair(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from scratch_embed.loading import load
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.words.fasttext_files import read_bin, write_vec
 from scratch_embed.words.vector_files import (
@@ -472,6 +473,8 @@ def test_the_length_of_the_first_word_has_no_effect(path, write, read, length):
     write(path, words, vectors)
     assert_same_table(read(path), words, vectors)
     assert_same_table(read_vectors(path), words, vectors)
+    loaded = load(path)
+    assert_same_table((loaded.index_to_key, loaded.vectors), words, vectors)
 
 
 def test_a_text_whose_first_word_is_an_address_is_not_taken_for_binary(path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.evaluate.words import format_analogies
 from scratch_embed.space.analogy import three_cos_add
-from scratch_embed.words.vectors import MissingWord, WordVectors
+from scratch_embed.words.vectors import MissingWord, WordVectors, close_spellings
 from tests.rounding import gamma, seeds, u32
 
 
@@ -160,6 +160,14 @@ def test_a_missing_word_is_named_with_its_closest_spellings(compass, lookup):
         lookup(compass)
     assert str(error.value) == ("'nort' is not among the 5 words; the closest spellings are "
                                 "'north', 'northeast'")
+
+
+def test_words_that_differ_only_in_case_are_the_closest_spellings():
+    """Letters alone would compare KING with sings before king."""
+    words = ["sings", "king", "in", "King", "kings"]
+    assert close_spellings("KING", words) == ["king", "King", "kings"]
+    assert close_spellings("Sings", words) == ["sings", "kings", "king"]
+    assert close_spellings("ÉTÉ", ["été"]) == ["été"]
 
 
 def test_a_missing_word_without_similar_spellings_is_just_named(compass):

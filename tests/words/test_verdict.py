@@ -1,7 +1,7 @@
 """Verdicts on word vectors: right on runs that learned, and on runs that did not.
 
-The text is one of pairs of topics: a sentence has words of one topic only, so its words predict
-each other.  Shuffled, it has the same frequencies and nothing to learn.
+A sentence has words of one of eight topics only, so its words predict each other.  Shuffled, the
+text has the same frequencies and nothing to learn.
 """
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ METHODS = {
     "FastText CBOW": (fasttext.train, dict(method=fasttext.cbow_chunk, ngrams=NGRAMS))}
 
 
-def of_run(name, text, seed=1, measured=None, **settings):
+def verdict_of_run(name, text, seed=1, measured=None, **settings):
     """The Verdict on a run of METHODS[name]; measured: other sentences to measure on."""
     train, chosen = METHODS[name]
     vocab, corpus = index_sentences(text, 1)
@@ -104,7 +104,7 @@ def of_run(name, text, seed=1, measured=None, **settings):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_that_learned_is_better_than_frequencies_on_other_text_too(name, seed):
     for measured in None, sentences(seed + 100, 200):
-        found = of_run(name, sentences(seed), seed, measured)
+        found = verdict_of_run(name, sentences(seed), seed, measured)
         assert found.learned and not found.little
         assert found.baseline - found.trained > 10 * found.error
 
@@ -112,14 +112,14 @@ def test_a_run_that_learned_is_better_than_frequencies_on_other_text_too(name, s
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_of_shuffled_words_is_no_better_on_other_text(name, seed):
-    found = of_run(name, sentences(seed, shuffled=True), seed, sentences(seed + 100, 200))
+    found = verdict_of_run(name, sentences(seed, shuffled=True), seed, sentences(seed + 100, 200))
     assert not found.learned and found.trained > found.baseline
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_that_is_too_short_is_no_better_and_the_untrained_loss_is_that_of_zeros(name, seed):
-    found = of_run(name, sentences(seed, 20), seed, epochs=1)
+    found = verdict_of_run(name, sentences(seed, 20), seed, epochs=1)
     assert not found.learned and found.trained <= found.untrained * 1.001
     if name != "hierarchical":
         assert found.baseline < found.trained
@@ -145,7 +145,7 @@ def test_held_out_sentences_are_numbered_by_the_vocabulary_of_the_training_text(
 
 # ---- GloVe --------------------------------------------------------------------------------------
 
-def of_glove(text, seed=1, measured=None, epochs=25):
+def verdict_of_glove(text, seed=1, measured=None, epochs=25):
     vocab, corpus = index_sentences(text, 1)
     cells = count_cells(corpus, len(vocab), 5)
     trained = glove.train(cells, len(vocab), dim=10, x_max=10, epochs=epochs,
@@ -163,19 +163,20 @@ def test_glove_is_better_than_biases_on_other_text_only_if_there_was_something_t
     Words of one topic and words of two must both co-occur, or the biases explain all counts.
     """
     other = sentences(seed + 100, 2000, mixed=0.3)
-    assert of_glove(sentences(seed, 2000, mixed=0.3), seed, other).learned
+    assert verdict_of_glove(sentences(seed, 2000, mixed=0.3), seed, other).learned
     noise = sentences(seed, 2000, shuffled=True)
-    assert not of_glove(noise, seed, other).learned and of_glove(noise, seed).learned
+    assert not verdict_of_glove(noise, seed, other).learned
+    assert verdict_of_glove(noise, seed).learned
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_glove_after_one_epoch_is_no_better_than_biases(seed):
-    assert not of_glove(sentences(seed, 200), seed, epochs=1).learned
+    assert not verdict_of_glove(sentences(seed, 200), seed, epochs=1).learned
 
 
 # ---- the classifier -----------------------------------------------------------------------------
 
-def of_classifier(method, lines, measured, seed, **settings):
+def verdict_of_classifier(method, lines, measured, seed, **settings):
     trained = supervised.train(lines, method, dim=10, options=RunOptions(seed=seed), **settings)
     return verdict.of_classifier(trained.classifier, read_labelled(measured), seed=seed)
 
@@ -185,19 +186,19 @@ def of_classifier(method, lines, measured, seed, **settings):
 def test_a_classifier_is_better_than_the_frequencies_of_labels_if_it_learned(method, seed):
     world = reviews(seed, 600)
     train, other = world.lines[:400], world.lines[400:]
-    assert of_classifier(method, train, other, seed, lr=0.5, epochs=20).learned
-    short = of_classifier(method, train[:40], other, seed, lr=0.01, epochs=1)
+    assert verdict_of_classifier(method, train, other, seed, lr=0.5, epochs=20).learned
+    short = verdict_of_classifier(method, train[:40], other, seed, lr=0.01, epochs=1)
     assert not short.learned
     rng = np.random.default_rng(seed)
     labels = rng.permutation([line.split()[0] for line in train])
     random = [" ".join([label, *line.split()[1:]]) for label, line in zip(labels, train)]
-    noise = of_classifier(method, random, other, seed, lr=0.5, epochs=20)
+    noise = verdict_of_classifier(method, random, other, seed, lr=0.5, epochs=20)
     assert not noise.learned
 
 
 def test_a_classifier_of_several_labels_has_the_frequencies_of_each():
     """One-vs-all: a label of half of the lines costs log 2 a line, whatever the other labels."""
     lines = [f"__label__a {'__label__b ' * (n % 2)}x" for n in range(40)]
-    found = of_classifier(supervised.one_vs_all_chunk, lines, lines, 1)
+    found = verdict_of_classifier(supervised.one_vs_all_chunk, lines, lines, 1)
     assert found.baseline == pytest.approx(np.log(2), abs=1e-3)
     assert found.untrained == pytest.approx(2 * np.log(2))

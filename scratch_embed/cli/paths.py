@@ -1,0 +1,159 @@
+"""The files and folders that a command names: checks before the work, and what a wrong one is.
+
+What an argument is for follows from its name: TEXT is read as a text, -o is written.  So every
+command, also a new one, is checked in the same way, before it reads anything.
+Read next loading.py (the kinds of files and folders, recognised by their content)
+"""
+import os
+import re
+from typing import NamedTuple
+
+from scratch_embed.cli.parsing import require_folder, require_writable
+
+STDIO = "-"                        # standard input, or for `phrases` standard output
+WRITTEN = {"-o", "--checkpoint", "--on-disk", "--run-out", "--results-folder"}
+READ = {"TEXT": "text", "LABELLED": "text", "QRELS": "text", "RUN": "text", "VECTORS": "vectors",
+        "MODEL": "encoder", "INDEX": "index",          # metavar of an argument: what it must be
+        "FILE": "any", "IN": "any"}
+
+
+class Expected(NamedTuple):
+    """What an argument must be: in words, and the roles of files that can be it."""
+
+    words: str
+    roles: frozenset
+
+
+FILES_OF_WORDS = {"vectors", "fasttext", "classifier"}
+EXPECTED = {
+    "any": Expected("a file or folder", frozenset()),  # its command says what it is
+    "vectors": Expected("word vectors", frozenset(FILES_OF_WORDS)),
+    "encoder": Expected("a folder with a transformer, or word vectors",
+                        frozenset({"encoder", "model", *FILES_OF_WORDS})),
+    "transformer": Expected("a folder with a transformer", frozenset({"encoder", "model"})),
+    "classifier": Expected("a classifier, of `train classifier` or of fastText",
+                           frozenset({"classifier"})),
+    "fasttext": Expected("a .bin of fastText or of `train fasttext`",
+                         frozenset({"fasttext", "classifier"})),
+    "index": Expected("an index, of `index`", frozenset({"index"})),
+    "any index": Expected("an index, of `index` or Index.save",
+                          frozenset({"index", "vector index"})),
+    "text": Expected("a text", frozenset({"text", "run", "qrels", "json", "vectors"}))}
+
+# role of a file: what takes it
+TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
+         "fasttext": "`similar`, `ngrams --model` and `encode` take it",
+         "classifier": "`predict` and `evaluate classifier` take it",
+         "encoder": "`encode`, `index --model` and `evaluate` take it",
+         "model": "`fill`, `encode` and `train simcse --model` take it",
+         "index": "`search` and `neighbours` take it",
+         "text": "`train`, `phrases` and `index` take it",
+         "run": "`evaluate run` takes it", "qrels": "`evaluate run` takes them",
+         "json": "`evaluate retrieval` takes a collection of texts as JSON lines",
+         "checkpoint": "`train` takes it, as --checkpoint with --resume",
+         "pickle": "no command does, because it can run any code",
+         "vector index": "`neighbours` takes it",
+         "corpus": "no command does; in Python, load() reads it"}
+ROLES = {                          # the kinds of loading.py, by the beginning of their names
+    "a fastText classifier": "classifier", "a fastText model": "fasttext",
+    "a search index with its texts": "index", "a search index": "vector index",
+    "a training checkpoint": "checkpoint", "word vectors": "vectors", "a pickle": "pickle",
+    "a run": "run", "relevance judgements": "qrels", "JSON": "json", "a labelled text": "text",
+    "a text": "text", "a corpus": "corpus", "a sentence-transformers folder": "encoder"}
+MODEL_NAME = re.compile(r"([^\W_][\w.-]*/)?[^\W_][\w-]*(\.\d+)?")     # BAAI/bge-small-en-v1.5
+
+
+# ---- what an argument is for ---------------------------------------------------------------------
+
+def read_as(action):
+    """What an argument of a parser is read as, a key of EXPECTED; None if it is not a path."""
+    if hasattr(action, "read_as"):
+        return action.read_as
+    if not action.option_strings or action.metavar in ("MODEL", "INDEX"):
+        return READ.get(action.metavar)
+    reads = action.metavar in ("FILE", "RUN") and not writes(action)
+    return "text" if reads else None
+
+
+def writes(action):
+    """Whether an option of a parser names a file or folder to write."""
+    return bool(WRITTEN.intersection(action.option_strings))
+
+
+def paths_of(arguments, chosen):
+    """(action, path) for every path in the arguments of a command whose action is chosen."""
+    for action in arguments.command._actions:
+        given = getattr(arguments, action.dest, None)
+        if given is not None and chosen(action):
+            yield from ((action, path) for path in (given if isinstance(given, list) else [given]))
+
+
+# ---- before the work -----------------------------------------------------------------------------
+
+def check_paths(arguments):
+    """Raise OSError or ValueError if an output cannot be written or an input does not exist."""
+    for action, path in paths_of(arguments, writes):
+        if action.metavar == "FOLDER":
+            require_folder(path)
+        elif not (path == STDIO and "stdout" in (action.help or "")):
+            require_writable(path)
+    for action, path in paths_of(arguments, read_as):
+        if path == STDIO:
+            continue
+        if not os.path.exists(path):
+            raise FileNotFoundError(missing(path, read_as(action)))
+        if os.path.isdir(path) and read_as(action) in ("text", "index", "any index"):
+            raise IsADirectoryError(wrong_kind(path, read_as(action)))
+
+
+def missing(path, expected):
+    """The message about a path that does not exist; for the name of a model, how to get it."""
+    if expected not in ("encoder", "transformer") or not MODEL_NAME.fullmatch(path):
+        return f"{path}: there is no such file or folder"
+    name = path if "/" in path else f"sentence-transformers/{path}"
+    folder = os.path.basename(path)
+    return (f"{path}: there is no such file or folder; give a local folder, nothing is downloaded."
+            f"  Two ways to get one:  hf download {name} --local-dir {folder}  (of the package "
+            f'huggingface_hub), or in Python  SentenceTransformer("{path}").save("{folder}")  (of '
+            "sentence-transformers)")
+
+
+# ---- after an error ------------------------------------------------------------------------------
+
+def explanation(arguments):
+    """What is wrong with a path of a command that has failed: it is another kind; else None."""
+    for action, path in paths_of(arguments, read_as):
+        if path != STDIO and (os.path.isfile(path) or os.path.isdir(path)):
+            if problem := wrong_kind(path, read_as(action)):
+                return problem
+    return None
+
+
+def wrong_kind(path, expected):
+    """The message about a path that is of another kind than `expected`; None if it may be of it."""
+    if expected == "any":
+        return None
+    from scratch_embed import loading
+    try:
+        kinds, found = ((loading.FOLDERS, loading.look_into(path)) if os.path.isdir(path) else
+                        (loading.FILES, loading.look_at(path)))
+        kind = next((kind for kind in kinds if kind.fits(found)), None)
+    except (ValueError, OSError):                      # damaged: its reader says how
+        return None
+    if kind is None and not os.path.isdir(path):
+        return None
+    role = role_of(kind) if kind else None
+    if role in EXPECTED[expected].roles or kind is None and found.model_type is not None:
+        return None
+    name = kind.name if kind else found.described
+    otherwise = kind.read if kind and isinstance(kind.read, str) else ""
+    advice = TAKES.get(role, otherwise)
+    return f"{path}: expected {EXPECTED[expected].words}, found {name}" + (advice and f"; {advice}")
+
+
+def role_of(kind):
+    """The role of a kind of loading.py, a key of TAKES; None for a kind that nothing takes."""
+    from scratch_embed.loading import MODELS
+    if kind in MODELS:
+        return "model"
+    return next((role for start, role in ROLES.items() if kind.name.startswith(start)), None)

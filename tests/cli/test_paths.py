@@ -1,0 +1,200 @@
+"""A command checks the paths that it is given before the work, and says what a wrong file is.
+
+The tests are generated from the parser, so that a new command is held to them too.
+"""
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.cli.main import parser
+from scratch_embed.cli.paths import EXPECTED, TAKES, check_paths, missing, read_as, role_of, writes
+from scratch_embed.loading import FILES, FOLDERS
+from tests.cli.test_grammar import LEAVES, SHOWN
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+OLD = GOLDEN / "version_0_1"
+NUMBERS = [(name, action) for name, _, action in SHOWN
+           if action.type is not None and action.type.__module__.endswith("parsing")
+           and action.metavar != "STRING"]
+READS = [(name, action) for name, _, action in SHOWN if read_as(action)]
+WRITES = [(name, action) for name, _, action in SHOWN if writes(action)]
+# a value of every other argument that a command requires
+VALUES = {"WORD": "king", "A": "a", "B": "b", "C": "c", "QUERY": "king", "ID": "1",
+          "SENTENCE": "a [MASK]", "NAME": "facts"}
+ALSO = {"evaluate words": ["pairs"], "index": ["model"],
+        "neighbours": ["texts"]}         # options that one must give
+
+
+def id_of(part):
+    return part if isinstance(part, str) else part.dest
+
+
+@pytest.fixture
+def kinds(tmp_path):
+    """{role: a file or folder of that role}."""
+    (tmp_path / "text").write_text("the king rules\nthe queen rules\n")
+    (tmp_path / "pairs").write_text("king queen 9\n")
+    (tmp_path / "run").write_text("q1 Q0 d7 1 0.5 bm25\n")
+    (tmp_path / "qrels").write_text("q1 0 d7 1\n")
+    np.save(tmp_path / "array.npy", np.eye(2))
+    shutil.copy(OLD / "words.vec", tmp_path / "words.vec")
+    return {"vectors": tmp_path / "words.vec", "fasttext": OLD / "fasttext.bin",
+            "classifier": OLD / "hs.bin", "index": OLD / "text.index", "encoder": OLD / "encoder",
+            "model": OLD / "bert", "text": tmp_path / "text", "run": tmp_path / "run",
+            "qrels": tmp_path / "qrels", "corpus": OLD / "corpus", "array": tmp_path / "array.npy",
+            "pairs": tmp_path / "pairs"}
+
+
+def typed(name, kinds, folder, **instead):
+    """A command line: every path as it should be, but for those in `instead` {dest: path}."""
+    command = dict(LEAVES)[name]
+    words, also = name.split(), {*instead, *ALSO.get(name, ())}
+    if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
+        also |= {"corpus", "queries", "qrels"}                   # all three or none
+    for action in command._actions:
+        wanted = action.required or not action.option_strings
+        if action.dest not in also and (not wanted or name == "train simcse" and "pairs" in also
+                                        and action.dest == "corpus"):
+            continue
+        if read_as(action):
+            value = (kinds["pairs"] if action.dest == "pairs" else
+                     kinds["text"] if read_as(action) == "any" else
+                     kinds[min(EXPECTED[read_as(action)].roles & kinds.keys())])
+        elif writes(action):
+            value = folder / ("out.png" if name == "plot" else "out.bin")
+        else:
+            value = VALUES.get(action.metavar, "3")
+        value = instead.get(action.dest, value)
+        words += [*action.option_strings[-1:], str(value)]
+    return words
+
+
+def test_every_argument_that_is_a_path_is_read_or_written():
+    """Another metavar would not be checked: add it to the tables of cli/paths.py."""
+    for name, _, action in SHOWN:
+        paths = {"FILE", "FOLDER", "MODEL", "VECTORS", "INDEX", "QRELS", "RUN", "LABELLED"}
+        if action.metavar in paths or (
+                not action.option_strings and action.metavar in ("TEXT", "IN")):
+            known = read_as(action) or writes(action)
+            assert known or name == "train bert", (name, action.dest)
+
+
+def no_inputs(name, folder):
+    """{argument: a path that does not exist} of what a command must be given to read."""
+    return {action.dest: folder / "no-input" for command, action in READS
+            if command == name and (action.required or not action.option_strings)}
+
+
+# ---- before the work -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, action", WRITES, ids=id_of)
+def test_an_output_that_cannot_be_written_is_an_error_before_any_input_is_read(
+        name, action, kinds, tmp_path, run):
+    """Inputs that do not exist are not even looked for."""
+    inputs = no_inputs(name, tmp_path)
+    file = tmp_path / "file"
+    file.write_text("")
+    bad = file / "x" if action.metavar == "FOLDER" else tmp_path / "no" / "folder" / "x.bin"
+    code, out, err = run(*typed(name, kinds, tmp_path, **inputs, **{action.dest: bad}))
+    assert (code, out) == (1, "") and "folder" in err and err.count("\n") == 1
+    assert "no-input" not in err
+
+
+@pytest.mark.parametrize("name, action", WRITES, ids=id_of)
+@pytest.mark.parametrize("path", ["", "-"])
+def test_an_output_without_a_name_is_refused(name, action, path, kinds, tmp_path):
+    arguments = parser().parse_args(typed(name, kinds, tmp_path, **{action.dest: path}))
+    if name == "phrases" and path == "-":                        # standard output
+        assert check_paths(arguments) is None
+        return
+    with pytest.raises((OSError, ValueError), match="the name of a f|name a file"):
+        check_paths(arguments)
+
+
+@pytest.mark.parametrize("name, action", READS, ids=id_of)
+def test_an_input_that_does_not_exist_is_an_error_before_the_work(name, action, kinds, tmp_path,
+                                                                  run):
+    command = typed(name, kinds, tmp_path, **{action.dest: tmp_path / "gone.txt"})
+    code, out, err = run(*command)
+    assert (code, out) == (1, "")
+    assert err == f"scratch-embed: {tmp_path / 'gone.txt'}: there is no such file or folder\n"
+    assert not (tmp_path / "out.bin").exists()
+
+
+def refused(action, text):
+    """Whether the type of an argument refuses a text."""
+    try:
+        action.type(text)
+    except argparse.ArgumentTypeError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name, action", NUMBERS, ids=id_of)
+def test_a_number_out_of_its_range_is_bad_usage_before_any_input_is_read(name, action, kinds,
+                                                                         tmp_path, run):
+    """What is not a number, infinite, negative, or larger than any array."""
+    inputs = no_inputs(name, tmp_path)
+    for text in "many", "nan", "inf", "-1", "1e400", str(10**30):
+        if text == str(10**30) and not refused(action, text):
+            continue                                             # a real number
+        command = typed(name, kinds, tmp_path, **inputs, **{action.dest: text})
+        code, out, err = run(*command)
+        assert (code, out) == (2, "") and "expected a" in err and err.count("\n") == 1, text
+
+
+# ---- a file of another kind ----------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, action", READS, ids=id_of)
+def test_a_file_of_another_kind_is_named_with_the_command_that_takes_it(name, action, kinds,
+                                                                        tmp_path, run):
+    expected = EXPECTED[read_as(action)]
+    if read_as(action) == "any":
+        return
+    for role, path in kinds.items():
+        is_text = read_as(action) == "text" and os.path.isfile(path)
+        if is_text or role == "pairs" or role in expected.roles:
+            continue
+        code, _, err = run(*typed(name, kinds, tmp_path, **{action.dest: path}))
+        last = err.splitlines()[-1]
+        assert code == 1, (role, err)
+        assert last.startswith(f"scratch-embed: {path}: expected {expected.words}, found "), last
+        assert TAKES.get(role, "numpy.load") in last
+
+
+def test_every_kind_that_can_be_read_has_a_role_that_a_command_takes():
+    for kind in (*FILES, *FOLDERS):
+        assert role_of(kind) in TAKES or isinstance(kind.read, str), kind.name
+
+
+def test_damage_is_described_by_the_reader_of_the_format(tmp_path, run):
+    (tmp_path / "cut.bin").write_bytes((OLD / "hs.bin").read_bytes()[:-1])
+    (tmp_path / "text").write_text("a\n")
+    code, _, err = run("predict", tmp_path / "cut.bin", tmp_path / "text")
+    assert code == 1 and "cut.bin: byte " in err
+
+
+# ---- the name of a model -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, repository", [
+    ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+    ("BAAI/bge-small-en-v1.5", "BAAI/bge-small-en-v1.5"),
+    ("bert-base-uncased", "sentence-transformers/bert-base-uncased")])
+def test_the_name_of_a_model_is_answered_with_two_ways_to_get_its_folder(name, repository, tmp_path,
+                                                                         run):
+    (tmp_path / "text").write_text("a\n")
+    for command in (["encode", name, tmp_path / "text"], ["fill", name, "a [MASK]"],
+                    ["index", tmp_path / "text", "-o", tmp_path / "x", "--model", name]):
+        code, out, err = run(*command)
+        assert (code, out) == (1, "") and "give a local folder, nothing is downloaded" in err
+        assert f"hf download {repository} --local-dir" in err and ".save(" in err
+
+
+@pytest.mark.parametrize("path", ["words.vec", "models/encoder/", "./encoder", "/a/b/c", "x.bin"])
+def test_a_path_that_is_no_name_of_a_model_is_only_missing(path):
+    assert missing(path, "encoder") == f"{path}: there is no such file or folder"
+    assert missing("encoder", "vectors") == "encoder: there is no such file or folder"
