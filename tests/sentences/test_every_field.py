@@ -18,7 +18,7 @@ from scratch_embed.sentences import folder as folders
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text import wordpiece_json, wordpiece_settings
 from scratch_embed.text.wordpiece_files import load
-from scratch_embed.transformer import bert, config_fields
+from scratch_embed.transformer import bert, config_fields, gpt2, mistral
 from scratch_embed.transformer.families import read_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -137,6 +137,14 @@ def is_listed(name, reasons):
 def test_every_list_gives_a_reason():
     for reasons in WITHOUT_EFFECT.values():
         assert all(len(reason) > 10 for reason in reasons.values())
+
+
+@pytest.mark.parametrize("name, read", [("GPT2Config", gpt2.read_config),
+                                        ("MistralConfig", mistral.read_config)])
+def test_the_configs_of_other_families_have_no_unknown_fields(name, read, tmp_path):
+    config = getattr(pytest.importorskip("transformers"), name)()
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    read(tmp_path / "config.json")
 
 
 # ---- what other programs write ------------------------------------------------------------------
