@@ -95,7 +95,7 @@ def test_contradictory_checkpoint_options_are_bad_usage(method, options, text, t
 def test_a_text_that_is_missing_or_not_utf8_is_an_error_of_one_line(method, tmp_path, train):
     code, out, err = train(method, "no-such-file", "-o", tmp_path / "v.bin")
     assert (code, out) == (1, "")
-    assert err == "scratch-embed: no-such-file: No such file or directory\n"
+    assert err == "scratch-embed: no-such-file: there is no such file or folder\n"
     (tmp_path / "latin").write_bytes(TEXT.encode() + b"caf\xe9\n")
     code, out, err = train(method, tmp_path / "latin", "-o", tmp_path / "v.bin")
     assert (code, out) == (1, "") and "line 41, byte 903" in err and len(err.splitlines()) == 1
