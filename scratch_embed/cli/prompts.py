@@ -83,6 +83,14 @@ def say_prompts(name, prompts, known):
         say(f"{name}: prompt {', prompt '.join(said)}")
 
 
+def say_default(encoder, name):
+    """Print the default prompt of an encoder, if it has one: encode() puts it before each text."""
+    recipe = getattr(encoder, "recipe", None)
+    text = recipe and recipe.prompts.get(recipe.default_prompt_name)
+    if text:
+        say(f"{name}: default prompt {text!r}")
+
+
 def say_truncated(encoder, name, what):
     """Print how many texts were truncated since the last call, if any.  what: the texts are."""
     truncated = getattr(encoder, "truncated", 0)

@@ -144,6 +144,14 @@ def test_evaluate_retrieval_uses_and_prints_prompts(folder, tmp_path, run):
     assert scores[0] != scores[1] != scores[2]
 
 
+def test_encode_prints_the_default_prompt(folder, tmp_path, run):
+    vectors = SentenceEncoder.load(folder).encode(LINES)
+    for options, said in ([], True), (["--prompt", ""], False), (["--prompt-name", "task"], False):
+        _, _, err = run("encode", folder, tmp_path / "texts", "-o", tmp_path / "v.npy", *options)
+        assert ("default prompt 'a song '" in err) is said
+        assert np.array_equal(np.load(tmp_path / "v.npy"), vectors) is (options != ["--prompt", ""])
+
+
 def test_truncated_texts_are_counted(models, tmp_path, run):
     """The model takes 16 tokens: 14 words; of the lines one has more, and one of the queries."""
     (tmp_path / "texts").write_text("a cat\n" + "a " * 14 + "\n" + "a " * 15 + "\n")
