@@ -117,7 +117,8 @@ def search_command(folder):
             failed = main(["search", str(folder / "text.index"), *QUERIES, "-k", "2", "--model",
                            str(folder / "words.vec"), *[f"--{how}"][how == "vectors":]])
         assert not failed, f"scratch-embed search ended with {failed}"
-        rows = [line.split("\t") for line in out.getvalue().splitlines()]
+        # between them, since 0.2, are lines with the query
+        rows = [line.split("\t") for line in out.getvalue().splitlines() if "\t" in line]
         answer[how] = np.array([[rank, line, text] for rank, _, line, text in rows])
     return answer
 
