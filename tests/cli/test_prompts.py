@@ -26,7 +26,7 @@ def folder(models, tmp_path):
 
 def found(run, *arguments):
     """{line: score} of a query, and what is printed on stderr."""
-    code, out, err = run("search", *arguments, "--json")
+    code, out, err = run("search", *arguments, "--dense", "--json")
     assert code == 0
     return {row["line"]: row["score"] for row in json.loads(out)["results"]}, err
 
@@ -117,7 +117,7 @@ def test_models_without_prompts_say_nothing(models, tmp_path, run):
 def test_a_wrong_prompt_is_an_error(options, code, message, folder, tmp_path, run):
     path = tmp_path / "index"
     run("index", tmp_path / "texts", "-o", path, "--model", folder)
-    found, out, err = run("search", path, "a cat", *options)
+    found, out, err = run("search", path, "a cat", "--dense", *options)
     assert (found, out) == (code, "") and message in err
 
 
