@@ -31,7 +31,7 @@ BATCH_SIZE = 1000                   # lines classified together
 def add_training(methods):
     """Add `train classifier`."""
     command = add_command(
-        methods, "classifier", "train fastText's classifier of texts (Joulin et al. 2016)",
+        methods, "classifier", "train a text classifier (Joulin et al. 2016)",
         "scratch-embed train classifier labelled.txt -o model.bin --word-ngrams 2",
         run=run_training, check=check_training)
     command.add_argument("labelled", metavar="LABELLED", help="one example per line, split at "

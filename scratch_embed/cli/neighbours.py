@@ -19,7 +19,7 @@ class Query(NamedTuple):
 def add_commands(commands):
     """Add `neighbours`."""
     command = add_command(
-        commands, "neighbours", "print the rows of an index that are nearest to a text or a row",
+        commands, "neighbours", "print the rows of an index nearest to a text or a row",
         "scratch-embed neighbours texts.index --rows 12 -k 5", run=run_neighbours,
         check=check_usage,
         details="A line per neighbour, the nearest first: query, rank, score, id of the row, and "

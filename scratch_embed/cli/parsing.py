@@ -104,7 +104,7 @@ def unknown_option(parser, name):
     shown = [option for option, action in known.items() if action.help != argparse.SUPPRESS]
     close = ([option for option in shown if option.startswith(f"{name}-")]
              or difflib.get_close_matches(name, shown, 1))
-    nearest = f"; did you mean {'/'.join(known[close[0]].option_strings)}?" if close else ""
+    nearest = f"; the nearest is {'/'.join(known[close[0]].option_strings)}" if close else ""
     return f"unknown option {name}{nearest}"
 
 
@@ -114,7 +114,7 @@ def unknown_command(parser, name):
     inner = [f"{outer} {name}" for outer, command in commands.items()
              if name in subcommands(command)]
     close = inner or difflib.get_close_matches(name, commands, 1)
-    hint = f"; did you mean {' or '.join(close)}?" if close else (
+    hint = f"; the nearest is {' or '.join(close)}" if close else (
         f": expected {', '.join(commands)}")
     return f"unknown command {name!r}{hint}"
 

@@ -43,7 +43,7 @@ def _add(command, option, what, name_too=False):
     if name_too:
         group.add_argument("--prompt-name", metavar="NAME",
                            help=f"put the model's prompt of this name before {what} {default}")
-    group.add_argument(option, metavar="TEXT", help=f'put this text before {what}; "": no prompt '
+    group.add_argument(option, metavar="STRING", help=f'put this text before {what}; "": no prompt '
                        f"{default}")
 
 

@@ -81,7 +81,10 @@ def run_evaluation(arguments):
             require_writable(run_path(arguments, tag))
     collection = chosen_collection(arguments)
     if arguments.run_out:                                  # before the search, which may take long
-        require_run_names(collection.queries, collection.documents)
+        try:
+            require_run_names(collection.queries, collection.documents)
+        except ValueError as error:
+            raise ValueError(f"--run-out: {error}") from None
     encoders = {name: load_encoder(path, sif_of(arguments, path), tokenizer)
                 for path, name in names.items()}
     prompts = {name: chosen_prompts(encoder, name, arguments.query_prompt,

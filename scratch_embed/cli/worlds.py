@@ -1,8 +1,10 @@
 """world: write a toy collection for retrieval, and a text to train on, as files."""
 import os
 
-from scratch_embed.cli.parsing import add_command, whole
+from scratch_embed.cli.parsing import add_command, require_writable, whole
 from scratch_embed.cli.training import say
+
+FILES = "corpus.jsonl", "queries.jsonl", "qrels.tsv", "text.txt"
 
 
 def add_commands(commands):
@@ -30,7 +32,9 @@ def run_world(arguments):
     from scratch_embed.evaluate.collection import write_collection
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.worlds.toy_mteb import toy_mteb
-    os.makedirs(arguments.output, exist_ok=True)             # an error comes before the work
+    os.makedirs(arguments.output, exist_ok=True)
+    for name in FILES:                                       # an error comes before the work
+        require_writable(os.path.join(arguments.output, name))
     collection, text = world(arguments.name, arguments.seed), toy_mteb(arguments.seed).text
     write_collection(arguments.output, collection)
     with atomic_write(os.path.join(arguments.output, "text.txt")) as file:

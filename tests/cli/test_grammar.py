@@ -41,6 +41,8 @@ def test_every_argument_and_option_has_help_without_a_full_stop_and_states_its_d
 def test_an_argument_has_one_name_in_every_command():
     names = {action.metavar for _, _, action in SHOWN if not action.option_strings}
     assert names <= ARGUMENTS
+    # an option that takes words is a STRING: a TEXT is a file
+    assert "TEXT" not in {action.metavar for _, _, action in SHOWN if action.option_strings}
 
 
 def test_an_option_has_one_metavar_and_the_same_other_spellings_in_every_command():
@@ -68,14 +70,13 @@ def test_a_command_that_prints_data_can_print_json(name, command):
 def test_a_command_that_reads_a_text_says_what_it_does_with_other_bytes_than_utf_8(name, command):
     """Runs in TREC's format are the exception: their names must be those of the collection."""
     reads = any(read_as(action) == "text" for action in command._actions)
-    assert ("--errors" in command._option_string_actions) == reads or name == "evaluate run"
+    assert not reads or "--errors" in command._option_string_actions or name == "evaluate run"
 
 
 @ALL
 def test_the_list_of_commands_has_each_once_on_one_line_under_its_group(name, command):
     listing = parser().format_help().split("options:")[0]
-    assert len(re.findall(rf"^  {name}  +\S", listing, re.M)) == 1
-    assert command.summary in " ".join(listing.split())
+    assert len(re.findall(rf"^  {name}  +{re.escape(command.summary)}$", listing, re.M)) == 1
     for title in GROUPS:
         assert f"\n{title}:\n" in listing
 
@@ -93,15 +94,15 @@ def test_an_unknown_option_is_refused_by_the_command_that_was_typed(name, comman
 
 
 @pytest.mark.parametrize("given, message", [
-    ("similar v king --topp 3", "unknown option --topp; did you mean -k/--top?"),
-    ("train word2vec t -o v --max-vocab 3", "--max-vocab; did you mean --max-vocab-size?"),
+    ("similar v king --topp 3", "unknown option --topp; the nearest is -k/--top;"),
+    ("train word2vec t -o v --max-vocab 3", "--max-vocab; the nearest is --max-vocab-size;"),
     ("train word2vec t -o v --batch 3", "unknown option --batch; other commands have it, by the "
                                         "name --batch-size"),
     ("train bert t -o v --batch 3", "--batch is now --batch-size"),
     ("encode m -i t", "-i is now the second argument, TEXT"),
     ("encode m --input=t", "--input is now the second argument, TEXT"),
-    ("glove", "unknown command 'glove'; did you mean train glove or why glove?"),
-    ("train worde2vec", "unknown command 'worde2vec'; did you mean word2vec?"),
+    ("glove", "unknown command 'glove'; the nearest is train glove or why glove;"),
+    ("train worde2vec", "unknown command 'worde2vec'; the nearest is word2vec;"),
     ("evaluate mteb m --json out", "`--json FOLDER` is now --results-folder FOLDER"),
     ("odd v a b --json=1", "--json: ignored explicit argument '1'"),
     ("analogy v a b c d", "unexpected argument 'd'"),

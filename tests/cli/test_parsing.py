@@ -48,7 +48,7 @@ def test_no_option_can_be_abbreviated_and_no_old_name_is_an_option(words, comman
 
 def test_an_abbreviation_is_an_error(run):
     code, out, err = run("train", "word2vec", "text", "-o", "vectors", "--epoch", "3")
-    assert (code, out) == (2, "") and "unknown option --epoch; did you mean --epochs?" in err
+    assert (code, out) == (2, "") and "unknown option --epoch; the nearest is --epochs;" in err
 
 
 def test_an_old_name_is_not_in_the_help_and_leaves_no_argument():

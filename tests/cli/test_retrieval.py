@@ -222,6 +222,13 @@ def test_a_file_in_the_place_of_a_folder_is_refused_before_the_search(collection
             "choose another")
 
 
+def test_a_file_of_a_world_that_cannot_be_written_is_an_error_before_any_is(tmp_path, run):
+    (tmp_path / "text.txt").mkdir()
+    code, _, err = run("world", "facts", "-o", tmp_path)
+    assert code == 1 and "text.txt': name a file, not a folder" in err
+    assert not (tmp_path / "corpus.jsonl").exists()
+
+
 def test_two_models_that_would_write_one_run_are_refused(collection, tmp_path, run):
     same = [tmp_path / "a b.vec", tmp_path / "a_b.vec"]
     for path in same:
@@ -236,7 +243,7 @@ def test_a_name_that_a_run_cannot_have_is_refused_before_the_texts_are_encoded(c
     (tmp_path / "qrels").write_text("q1\td3\t1\n")
     code, out, err = run(*collection, "--run-out", tmp_path / "runs")
     assert (code, out) == (1, "") and err.endswith(
-        "name 'd 1': expected one or more characters and no white space; rename it\n")
+        "--run-out: name 'd 1': expected one or more characters and no white space; rename it\n")
     assert "known" not in err                                      # printed after encoding
     assert not list((tmp_path / "runs").iterdir())
     (tmp_path / "runs" / "bm25.run").mkdir()
