@@ -29,6 +29,7 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.corpus_folder import CARD, open_corpus
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
 from scratch_embed.transformer.families import FAMILIES
+from scratch_embed.transformer.local_folder import missing_model
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_header import begins_like_fasttext, is_supervised
 from scratch_embed.words.fasttext_vectors import FastTextVectors
@@ -71,6 +72,8 @@ def load(path: Path) -> Any:
     ...     load(path)
     WordVectors(2 words x 2 dimensions)
     """
+    if not os.path.exists(path):
+        raise FileNotFoundError(missing_model(path))
     kind, found = kind_of(path)
     if kind is None:
         raise FormatError(path, "its kind", f"{found.described}; load() reads {readable()}")

@@ -89,8 +89,8 @@ def resume_hint(arguments, stopped):
         return ""
     path = arguments.checkpoint
     if not path:
-        return ("; nothing is saved: with --checkpoint FILE the state is saved every minute and at "
-                "Ctrl-C")
+        return ("; with --checkpoint FILE a run can be continued: its state is saved every minute "
+                "and at Ctrl-C")
     return (f"; the state is saved in {path}: repeat the command with --resume to continue"
             if isinstance(stopped, HeldInterrupt) else "")
 

@@ -50,6 +50,7 @@ from scratch_embed.sentences.interface import (
 from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vectors
 from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
 from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
+from scratch_embed.transformer.local_folder import require_local_folder
 
 BLOCK = 4096                       # texts that are tokenized and sorted together
 TOKENS = 512                       # tokens per batch, about
@@ -117,6 +118,7 @@ class SentenceEncoder:
         A folder without modules.json, such as a BERT's, gets the mean of its tokens' vectors.
         Raises FormatError that names the file and the field that is missing, damaged or unknown.
         """
+        require_local_folder(folder)
         model, recipe = read_sentence_folder(folder, dtype)
         return cls(read_tokenizer(encoder_folder(folder), model), model, recipe)
 

@@ -18,6 +18,11 @@ A step with a learning rate of 0 changes nothing and returns the loss.  So the c
 measure as well as train: with lr = 0 and the trained tables, with (1, s) for frequencies, and with
 (1, 0) for the untrained model, whose U is 0.  Their random draws do not depend on the tables, so
 that all three see the same pairs and the same negatives.
+
+GloVe's biases take up the frequencies of both words, so its baseline is the best fit of the biases
+alone.  The vectors of a small text can fit any counts, even those of shuffled words: only the counts
+of another text show whether they mean anything.  (Pairs do not have this problem in a few epochs,
+but they have it in many.)
 """
 from collections.abc import Callable
 
@@ -172,11 +177,11 @@ def of_cells(trained, cells: Cells, x_max: float = 100, alpha: float = 0.75, see
     rows = np.random.default_rng([seed, FRESH]).permutation(V)
     ahead = np.cumsum(np.bincount(cells.rows, minlength=V)[rows])
     rows = rows[:1 + np.searchsorted(ahead, MEASURED)]     # whole rows, as their cells are alike
-    group = np.full(V, -1)
+    group = np.full(V, -1, np.int8)                # a byte for each cell, below
     group[rows] = np.arange(len(rows)) % GROUPS
     chosen = np.flatnonzero(group[cells.rows] >= 0)
     i, j, x = cells.rows[chosen], cells.cols[chosen], cells.counts[chosen]
-    f, log_x, group = weight(x, x_max, alpha), np.log(x), group[i]
+    f, log_x, group = weight(x, x_max, alpha), np.log(x), group[i].astype(np.intp)
     errors = [np.einsum("nd,nd->n", trained.W[i], trained.U[j]) + trained.b[i] + trained.c[j]
               - log_x, b[i] + c[j] - log_x, -log_x]
     if fit is not None:

@@ -7,16 +7,24 @@ from functools import partial
 import numpy as np
 import pytest
 
-from scratch_embed.cli.bert import SIZES
+from scratch_embed.cli.bert import SIZES, count_parameters
 from scratch_embed.cli.main import main, parser
 from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
 from scratch_embed.text.wordpiece import bert_template
 from scratch_embed.text.wordpiece_files import load
 from scratch_embed.text.wordpiece_training import learn_pieces
 from scratch_embed.training.session import RunOptions
-from scratch_embed.transformer.bert import Bert, Config, mlm_head, next_sentence
+from scratch_embed.transformer.bert import (
+    Bert,
+    Config,
+    head_tensors,
+    mlm_head,
+    next_sentence,
+    tensors,
+)
 from scratch_embed.transformer.masked_lm import Masking, train
 from tests.processes import ctrl_c_at, terminal
 
@@ -136,6 +144,13 @@ def test_the_defaults_are_those_of_masked_lm_train():
     assert arguments["mlm_probability"] == Masking._field_defaults["share"]
     for name in "dim", "layers", "heads", "ff":
         assert SIZES[name] == Config._field_defaults[name] and arguments[name] is None, name
+
+
+@pytest.mark.parametrize("layers", [1, 2, 5])
+def test_the_number_of_parameters_is_counted_without_listing_all_layers(layers):
+    config = Config(50, 8, layers, 2, 12, 10)
+    p = init_params(tensors(config) | head_tensors(config), 1)
+    assert count_parameters(config) == p.flat.size
 
 
 def test_many_steps_teach_which_words_share_a_line(tmp_path, run, capsys):

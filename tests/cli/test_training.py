@@ -165,8 +165,8 @@ def test_ctrl_c_exits_with_code_130_leaves_the_old_file_and_saves_the_checkpoint
         with terminal(ctrl_c_at("loss")) as screen:
             code, out, _ = train(method, source, "-o", old, "--epochs", "20000", *options)
         ending = (f"; the state is saved in {state}: repeat the command with --resume to continue"
-                  if options else "; nothing is saved: with --checkpoint FILE the state is saved "
-                  "every minute and at Ctrl-C")
+                  if options else "; with --checkpoint FILE a run can be continued: its state is "
+                  "saved every minute and at Ctrl-C")
         assert (code, out) == (130, "") and "Traceback" not in screen.text
         assert screen.text.endswith(f"\nstopped{ending}\r\n")
         assert old.read_text() == "old" and state.exists() == bool(options)
