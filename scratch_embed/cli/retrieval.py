@@ -57,7 +57,7 @@ def add_evaluation(kinds):
     option("--depth", type=whole(1), default=1000, metavar="N",
            help="documents per ranked list, also in the lists that a hybrid fuses "
                 "(default: %(default)s)")
-    option("--weight", type=non_negative, default=0.5, metavar="W",
+    option("--weight", type=non_negative, default=0.3, metavar="W",
            help="weight of the vectors in the weighted sum, 0 to 1; BM25 has 1 - W "
                 "(default: %(default)s)")
     option("--no-bm25", action="store_true", help="evaluate only the encoders")

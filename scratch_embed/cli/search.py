@@ -200,18 +200,23 @@ def add_search(commands):
                          "query", "scratch-embed search texts.index storm -k 5", run=run_search,
                          details="A line per result, the best first: rank, score, line number, "
                                  "and the part of the line that has the most words of the query.  "
-                                 "The score is the cosine; with --bm25 it is that of BM25, and "
-                                 "with --hybrid the sum of 1/(60 + rank) over both rankings.  With "
-                                 "several queries, each is printed above its results.")
+                                 "By default the model and BM25 search together: the score is "
+                                 "the weighted sum of both scores, each scaled to 0..1.  It is the "
+                                 "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
+                                 "rank) over both rankings with --hybrid.  With several queries, "
+                                 "each is printed above its results.")
     search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
     add_top(search, 10, "largest number of results per query")
     how = search.add_mutually_exclusive_group()
+    how.add_argument("--dense", action="store_true", help="search by the model alone, which finds "
+                     "other words for the same, but not rare words and codes")
     how.add_argument("--bm25", action="store_true", help="search by the words of the query with "
                      "BM25, without the model; a word must be the same, with its accents")
     how.add_argument("--hybrid", action="store_true",
-                     help="search by the model and by BM25, fused by reciprocal rank fusion")
+                     help="fuse the model's and BM25's results by their ranks (reciprocal rank "
+                          "fusion), not by their scores")
     search.add_argument("--snippet", type=whole(10), default=120, metavar="N", help="characters of "
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
@@ -270,18 +275,18 @@ def texts_of(given):
 
 def chosen_search(index, encode, arguments):
     """The function (queries, k) -> (line numbers (N, k), scores (N, k)) of N queries."""
-    from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
-    if arguments.bm25 or arguments.hybrid:
+    from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, sum_of_scores
+    if not arguments.dense:
         words = index.bm25_search(splits_of(index, arguments.index)[1])
     if arguments.bm25:
         return words
-    if not arguments.hybrid:
+    if arguments.dense:
         return lambda queries, k: index.search(encode(queries), k)
+    fuse = reciprocal_rank_fusion if arguments.hybrid else sum_of_scores
 
     def both(queries, k):
         depth = max(k, HYBRID_DEPTH)
-        return reciprocal_rank_fusion([index.search(encode(queries), depth),
-                                       words(queries, depth)], k)
+        return fuse([index.search(encode(queries), depth), words(queries, depth)], k)
     return both
 
 

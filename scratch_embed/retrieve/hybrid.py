@@ -23,6 +23,11 @@ Why scores, then?  Ranks do not show by how much the first document was better; 
 scaled to 0..1 within each list do.  But their weights must be chosen, on other queries than those
 of the evaluation.  And min and max depend on k_i: the last document of a list gets 0, as if it were
 not in the list.
+
+Why 0.3 for the vectors?  With equal weights a document that only BM25 finds, by a rare word, loses
+to documents that resemble the query a little.  With 0.3 little is lost where BM25 is right (queries
+in the document's own words) and where the vectors are (queries in other words): change --weight in
+`scratch-embed evaluate retrieval`, and see bench/retrieve/known_item.py.
 """
 from collections.abc import Callable, Sequence
 
@@ -32,6 +37,7 @@ from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.retrieve.lists import NO_ID, check_ids, stack, top_k_of_query
 
 Lists = Sequence[tuple[np.ndarray, np.ndarray]]
+DENSE_WEIGHT = 0.3                 # of the vectors, beside 0.7 of BM25
 LARGEST = np.iinfo(np.int64).max                 # fused ids can be 0 .. LARGEST − 1
 
 
@@ -86,6 +92,11 @@ def weighted_sum(lists: Lists, weights: Sequence[float], k: int,
                 row[found] = weight * normalise(values[found])
         parts.append(part)
     return _sum_contributions([ids for ids, _ in lists], parts, k)
+
+
+def sum_of_scores(lists: Lists, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """weighted_sum of two lists: of dense search, with DENSE_WEIGHT, and of BM25, with the rest."""
+    return weighted_sum(lists, [DENSE_WEIGHT, 1 - DENSE_WEIGHT], k)
 
 
 def min_max(scores: np.ndarray) -> np.ndarray:

@@ -4,10 +4,13 @@ import json
 import numpy as np
 import pytest
 
+from scratch_embed.cli.search import load_index, prompts_of
+from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
+from tests.mutations import mutated
 
 LINES = ["a cat has milk", "the tenor sang a song", "a dancer looks very happy"]
 QUERY, PASSAGE = "the tenor ", "a car "            # of known words, so that they change vectors
@@ -26,7 +29,7 @@ def folder(models, tmp_path):
 
 def found(run, *arguments):
     """{line: score} of a query, and what is printed on stderr."""
-    code, out, err = run("search", *arguments, "--json")
+    code, out, err = run("search", *arguments, "--dense", "--json")
     assert code == 0
     return {row["line"]: row["score"] for row in json.loads(out)["results"]}, err
 
@@ -105,6 +108,22 @@ def test_an_index_of_an_earlier_version_is_searched_with_the_default_prompt(fold
     assert_scores(found(run, path, "a cat")[0], cosines(folder, "a cat", None, None))
 
 
+def test_a_changed_description_of_the_model_is_a_format_error_or_is_read(folder, tmp_path, run):
+    path = tmp_path / "index"
+    run("index", tmp_path / "texts", "-o", path, "--model", folder)
+    tensors, metadata = read_safetensors(path)
+    plain = {name: metadata[name] for name in ("kind", "normalise", "lines")}
+    found = 0
+    for data in mutated(json.loads(metadata["made_by"])):
+        write_safetensors(path, tensors, {**plain, "made_by": data.decode("utf-8", "replace")})
+        try:
+            index = load_index(path)
+            assert all(text is None or isinstance(text, str) for text in prompts_of(index))
+        except FormatError:
+            found += 1
+    assert found > 50
+
+
 def test_models_without_prompts_say_nothing(models, tmp_path, run):
     (tmp_path / "texts").write_text("\n".join(LINES))
     _, _, err = run("index", tmp_path / "texts", "-o", tmp_path / "i", "--model", models.encoder)
@@ -117,7 +136,7 @@ def test_models_without_prompts_say_nothing(models, tmp_path, run):
 def test_a_wrong_prompt_is_an_error(options, code, message, folder, tmp_path, run):
     path = tmp_path / "index"
     run("index", tmp_path / "texts", "-o", path, "--model", folder)
-    found, out, err = run("search", path, "a cat", *options)
+    found, out, err = run("search", path, "a cat", "--dense", *options)
     assert (found, out) == (code, "") and message in err
 
 

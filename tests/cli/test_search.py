@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
-from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
+from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, sum_of_scores
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
@@ -37,10 +37,10 @@ def index(files, run):
 
 def test_dense_search_worked_by_hand(index, run):
     """Cosines with dog: boat 0.6 · 0.8 + 0.8 · 0.6 = 0.96, cat 0.8, ship 0.6, unknown words 0."""
-    code, out, _ = run("search", index, "a dog")
+    code, out, _ = run("search", index, "a dog", "--dense")
     assert code == 0 and out == ("1\t0.9600\t4\tthe boat\n2\t0.8000\t1\ta cat\n"
                                  "3\t0.6000\t3\ta ship , no 7\n4\t0.0000\t5\tan unknown\n")
-    assert run("search", index, "a dog", "-k", 1)[1] == "1\t0.9600\t4\tthe boat\n"
+    assert run("search", index, "a dog", "--dense", "-k", 1)[1] == "1\t0.9600\t4\tthe boat\n"
 
 
 def test_bm25_finds_lines_by_their_words(index, run):
@@ -48,19 +48,21 @@ def test_bm25_finds_lines_by_their_words(index, run):
     assert code == 0 and [line.split("\t")[2] for line in out.splitlines()] == ["4", "3"]
 
 
-def test_hybrid_search_fuses_dense_search_and_bm25(index, files, run):
-    code, out, _ = run("search", index, "dog 7", "--hybrid", "--json", "-k", 3)
+@pytest.mark.parametrize("how, fuse", [([], sum_of_scores),
+                                       (["--hybrid"], reciprocal_rank_fusion)])
+def test_dense_search_and_bm25_are_fused_by_scores_or_by_ranks(index, files, how, fuse, run):
+    code, out, _ = run("search", index, "dog 7", *how, "--json", "-k", 3)
     found = json.loads(out)
     words = TextIndex.load(index).bm25_search(str.split)(["dog 7"], 9)
     dense = TextIndex.load(index).search(StaticEncoder(WordVectors.load(files[1])).encode(
         ["dog 7"]), 9)
-    ids, scores = reciprocal_rank_fusion([dense, words], 3)
-    assert [(row["line"], row["score"]) for row in found["results"]] == list(
-        zip(ids[0].tolist(), scores[0].tolist()))
+    ids, scores = fuse([dense, words], 3)
+    assert [row["line"] for row in found["results"]] == ids[0].tolist()
+    np.testing.assert_allclose([row["score"] for row in found["results"]], scores[0], atol=1e-6)
     assert code == 0 and found["results"][0]["line"] == 3       # third by vectors, first by BM25
 
 
-@pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
+@pytest.mark.parametrize("how", [[], ["--dense"], ["--bm25"], ["--hybrid"]])
 def test_k_may_exceed_the_number_of_lines(index, how, run):
     with_four = run("search", index, "dog no boat", *how, "-k", 4)
     assert with_four[0] == 0 and with_four[1]
@@ -97,7 +99,7 @@ def test_a_long_line_is_shown_around_the_words_of_the_query(tmp_path, run):
     assert len(json.loads(out)["results"][0]["text"]) > 700
 
 
-@pytest.mark.parametrize("how", [[], ["--bm25"], ["--hybrid"]])
+@pytest.mark.parametrize("how", [[], ["--dense"], ["--bm25"], ["--hybrid"]])
 def test_a_query_without_a_known_word_finds_nothing_with_a_message(index, how, run):
     code, out, err = run("search", index, "xyzzy", *how)
     assert (code, out) == (1, "") and "nothing found for 'xyzzy': it has no known word" in err
@@ -150,7 +152,7 @@ def test_search_prints_what_index_search_finds(files, run):
     texts.write_text("\n".join(lines))
     run("index", texts, "-o", path, "--model", model)
     queries = [" ".join(rng.choice(words, 3)) for _ in range(5)]
-    _, out, _ = run("search", path, *queries, "-k", 7, "--json")
+    _, out, _ = run("search", path, *queries, "--dense", "-k", 7, "--json")
     encode, index = StaticEncoder.load(model).encode, Index(8)
     index.add(range(1, 61), encode(lines))
     ids, scores = index.search(encode(queries), 7)
@@ -166,7 +168,7 @@ def test_a_folder_with_a_transformer_makes_an_index_too(models, tmp_path, run):
     code, _, err = run("index", tmp_path / "texts", "-o", index, "--model", models.encoder)
     assert code == 0 and "40 lines added, 40 in all, 16 dimensions" in err
     query = "a song about the tenor"
-    _, out, _ = run("search", index, query, "-k", 5, "--json")
+    _, out, _ = run("search", index, query, "--dense", "-k", 5, "--json")
     encoder, own = SentenceEncoder.load(models.encoder), Index(16)
     own.add(range(1, 41), encoder.encode(lines))
     ids, scores = own.search(encoder.encode([query]), 5)
@@ -258,6 +260,7 @@ def test_a_users_error_is_one_line_and_leaves_no_index(command, message, files, 
     (["index", "texts", "-o", "index", "--add", "--keep-case"], "leave out --sif"),
     (["index", "texts", "-o", "index", "--model", "m", "--tokens", "words"], "is now --tokenizer"),
     (["search", "index", "cat", "--bm25", "--hybrid"], "not allowed with"),
+    (["search", "index", "cat", "--dense", "--bm25"], "not allowed with"),
     (["search", "index"], "QUERY"), (["search", "index", "cat", "-k", "0"], "at least 1")])
 def test_bad_usage_exits_with_code_2(command, message, run):
     code, _, err = run(*command)

@@ -9,6 +9,7 @@ Read next make_version_0_1.py, ../test_version_0_1.py
 import contextlib
 import functools
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -115,11 +116,11 @@ def search_command(folder):
     for how in ("vectors", "bm25", "hybrid"):
         with contextlib.redirect_stdout(io.StringIO()) as out:
             failed = main(["search", str(folder / "text.index"), *QUERIES, "-k", "2", "--model",
-                           str(folder / "words.vec"), *[f"--{how}"][how == "vectors":]])
+                           str(folder / "words.vec"), "--json",
+                           "--dense" if how == "vectors" else f"--{how}"])
         assert not failed, f"scratch-embed search ended with {failed}"
-        # between them, since 0.2, are lines with the query
-        rows = [line.split("\t") for line in out.getvalue().splitlines() if "\t" in line]
-        answer[how] = np.array([[rank, line, text] for rank, _, line, text in rows])
+        found = [row for line in out.getvalue().splitlines() for row in json.loads(line)["results"]]
+        answer[how] = np.array([[str(row["rank"]), str(row["line"]), row["text"]] for row in found])
     return answer
 
 

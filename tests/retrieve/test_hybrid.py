@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.retrieve.hybrid import min_max, reciprocal_rank_fusion, weighted_sum
+from scratch_embed.retrieve.hybrid import (
+    min_max,
+    reciprocal_rank_fusion,
+    sum_of_scores,
+    weighted_sum,
+)
 from tests.rounding import u64
 
 one_list = st.lists(st.integers(0, 7), max_size=5, unique=True).flatmap(
@@ -155,3 +160,11 @@ def test_fused_lists_are_no_longer_than_the_lists_together():
     for fused in (reciprocal_rank_fusion([one, two], 10**9),
                   weighted_sum([one, two], [1, 1], 10**9)):
         assert fused[0].shape == fused[1].shape == (1, 4)
+
+
+def test_the_sum_of_scores_gives_vectors_three_tenths():
+    """Scaled scores 1, 0 by vectors and 1, 0 by BM25: document 3 has 0.3, document 7 has 0.7."""
+    dense, bm25 = (np.array([[3, 4]]), np.array([[0.9, 0.1]])), (np.array([[7, 3]]),
+                                                                 np.array([[5.0, 1.0]]))
+    ids, scores = sum_of_scores([dense, bm25], 3)
+    assert ids.tolist() == [[7, 3, 4]] and scores.tolist() == [[0.7, 0.3, 0.0]]

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import read_header
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.folder import FILES, model_files, read_sentence_folder
 from scratch_embed.text import wordpiece_files
+from scratch_embed.transformer.checkpoint import open_weights
 from tests.mutations import mutated
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -83,5 +85,21 @@ def test_a_changed_json_is_a_format_error_or_loads(folder, layout, name):
                 read_sentence_folder(folder)
         except FormatError as error:
             assert str(error).startswith(str(folder))
+            found.append(error)
+    assert len(found) > 10
+
+
+def test_a_changed_index_of_weights_is_a_format_error_or_is_read(tmp_path):
+    """model.safetensors.index.json, of a model whose tensors are in one other file."""
+    shutil.copy(GOLDEN / "sentence_old" / "model.safetensors", tmp_path / "a.safetensors")
+    names = list(read_header(tmp_path / "a.safetensors")[0])
+    path, found = tmp_path / "model.safetensors.index.json", []
+    document = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(names, "a.safetensors")}
+    for data in mutated(document):
+        path.write_bytes(data)
+        try:
+            open_weights(tmp_path)
+        except FormatError as error:
+            assert str(error).startswith(str(tmp_path))
             found.append(error)
     assert len(found) > 10
