@@ -149,22 +149,22 @@ def test_buckets_without_n_grams_are_said_to_have_no_effect(files, run):
 @pytest.mark.parametrize("method, options, message", [
     ("glove", ["--lr", "1e-30"], "lr[= ]1e-30"),
     ("glove", ["--x-max", "1e30"], r"x.max[= ]1e\+?30"),
-    ("glove", ["--dim", "3000000000"], "dim[= ]3000000000"),
-    ("glove", ["--window", "3000000000"], "window[= ]3000000000"),
+    ("glove", ["--dim", "3000000000"], "dim.*3000000000"),
+    ("glove", ["--window", "3000000000"], "window.*3000000000"),
     ("word2vec", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
     ("fasttext", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
     ("classifier", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
-    ("word2vec", ["--window", "3000000000"], "window[= ]3000000000"),
-    ("fasttext", ["--epochs", "3000000000"], "epochs[= ]3000000000"),
-    ("word2vec", ["--held-out", "missing"], "missing: No such file"),
-    ("glove", ["--held-out", "missing"], "missing: No such file"),
-    ("bert", ["--held-out", "missing"], "missing: No such file"),
-    ("bert", ["--layers", "2147483648"], "GiB of memory"),
-    ("bert", ["--max-length", "99999999999999999999"], "GiB of memory")])
+    ("word2vec", ["--window", "3000000000"], "window.*3000000000"),
+    ("fasttext", ["--epochs", "3000000000"], "epochs.*3000000000"),
+    ("word2vec", ["--held-out", "missing"], "missing: there is no such file"),
+    ("glove", ["--held-out", "missing"], "missing: there is no such file"),
+    ("bert", ["--held-out", "missing"], "missing: there is no such file"),
+    ("bert", ["--layers", "2147483647"], "GiB of memory"),
+    ("bert", ["--max-length", "2147483647"], "GiB of memory")])
 def test_settings_are_checked_before_the_text_is_read(method, options, message, files, run):
     (files / "text").write_bytes(b"\xff")                          # an error if it is read
     code, _, err = run("train", method, files / "text", "-o", files / "out.bin", *options)
-    assert code == 1 and len(err.splitlines()) == 1 and re.search(message, err), err
+    assert code in (1, 2) and len(err.splitlines()) == 1 and re.search(message, err), err
 
 
 SMALL = {"word2vec": ["--dim", 4, "--sample", 0], "glove": ["--dim", 4],
@@ -217,8 +217,8 @@ def test_a_learning_rate_of_0_is_refused_since_nothing_would_be_learned(method, 
 @pytest.mark.parametrize("method", ["word2vec", "bert"])
 def test_more_threads_than_processors_are_said(method, files, run):
     for workers, said in (5000, True), (1, False):
-        err = run("train", method, files / "text", "-o", files / "v", "--workers", workers,
-                  "--held-out", "missing")[2]
+        (files / "latin").write_bytes(b"\xff")                    # the work stops at once
+        err = run("train", method, files / "latin", "-o", files / "v", "--workers", workers)[2]
         assert ("--workers 5,000: this machine has" in err) == said
     assert parser().parse_args(["train", method, "x", "-o", "y"]).workers == 1
 
@@ -250,7 +250,7 @@ def test_bert_from_a_model_refuses_other_sizes(options, message, files, models, 
 @pytest.mark.parametrize("options, message", [
     (["-o", "{model}", "--model", "{model}"], "is the model itself; write to another folder"),
     (["-o", "{out}", "--model", "{model}", "--max-length", 99], "accepts at most 16 tokens"),
-    (["-o", "{out}", "--model", "{out}"], "there is no such folder")])
+    (["-o", "{out}", "--model", "{out}"], "there is no such file or folder")])
 def test_bert_from_a_model_that_does_not_fit_is_an_error_of_one_line(options, message, files,
                                                                     models, run):
     names = dict(model=models.bert, out=files / "b")
