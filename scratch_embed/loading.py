@@ -26,11 +26,10 @@ from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.index_files import KIND as INDEX
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.text.corpus_folder import CARD, open_corpus
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
-from scratch_embed.transformer.families import FAMILIES, read_model
-from scratch_embed.transformer.pooling import mean
+from scratch_embed.transformer.families import FAMILIES
+from scratch_embed.transformer.local_folder import missing_model
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.fasttext_header import begins_like_fasttext, is_supervised
 from scratch_embed.words.fasttext_vectors import FastTextVectors
@@ -73,6 +72,8 @@ def load(path: Path) -> Any:
     ...     load(path)
     WordVectors(2 words x 2 dimensions)
     """
+    if not os.path.exists(path):
+        raise FileNotFoundError(missing_model(path))
     kind, found = kind_of(path)
     if kind is None:
         raise FormatError(path, "its kind", f"{found.described}; load() reads {readable()}")
@@ -282,13 +283,6 @@ def of_type(model_type: str) -> Callable[[Found], bool]:
     return lambda found: found.model_type == model_type
 
 
-def mean_of_tokens(folder: Path) -> SentenceEncoder:
-    """Read a transformer as a sentence encoder: the mean of its token vectors, not normalised."""
-    model, tokenizer = read_model(folder)
-    return SentenceEncoder(tokenizer, model, Recipe((mean,), normalize=False,
-                                                    max_seq_length=model.max_length))
-
-
 # ---- the tables -------------------------------------------------------------------------------
 
 class Kind(NamedTuple):
@@ -300,7 +294,7 @@ class Kind(NamedTuple):
 
 
 MODELS = tuple(                                # folders with a config.json, by its model_type
-    Kind(f"a {family.name} folder", of_type(model_type), mean_of_tokens)
+    Kind(f"a {family.name} folder", of_type(model_type), SentenceEncoder.load)
     for model_type, family in FAMILIES.items())
 FOLDERS = (
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),

@@ -89,9 +89,10 @@ def test_sentence_transformers_folders_are_read(name):
 
 
 def test_a_bert_folder_is_read_as_an_encoder_with_mean_pooling(tmp_path):
-    """A sentence encoder's folder without modules.json is a BERT folder."""
-    shutil.copytree(GOLDEN / "sentence_old", tmp_path / "bert")
-    (tmp_path / "bert" / "modules.json").unlink()
+    """The files of a transformer, without those that sentence-transformers adds."""
+    (tmp_path / "bert").mkdir()
+    for name in "config.json", "model.safetensors", "vocab.txt", "tokenizer.json":
+        shutil.copy(GOLDEN / "sentence_old" / name, tmp_path / "bert")
     encoder = load(tmp_path / "bert")
     tokens = encoder.tokenizer.encode_batch(["a text"])
     expected = encoder.model.infer(tokens).mean(axis=0)

@@ -181,6 +181,7 @@ def add_evaluation(kinds):
     command.add_argument("labelled", metavar="LABELLED",
                          help="one example per line, as for `train classifier`")
     add_label_options(command)
+    add_errors(command)
     add_json(command, '{"N": examples, measure: {"value", "low", "high"}}')
 
 
@@ -189,7 +190,7 @@ def run_evaluation(arguments):
     from scratch_embed.words.classifier import Classifier
     from scratch_embed.words.labelled import read_labelled
     classifier = Classifier.load(arguments.model)
-    lines = read_labelled(arguments.labelled)
+    lines = read_labelled(arguments.labelled, arguments.errors)
     quality = classifier.test(lines, arguments.top, arguments.threshold)
     found = {f"P@{arguments.top}": quality.precision, f"R@{arguments.top}": quality.recall,
              f"P@1 of always {classifier.labels[0]}": classifier.majority(lines)}

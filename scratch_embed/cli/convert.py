@@ -18,22 +18,30 @@ def add_commands(commands):
     convert.add_argument("file", metavar="IN", help="word vectors of any format, a fastText model "
                          "(.bin), or a model's folder")
     convert.add_argument("output", metavar="OUT", help="the file or folder to write")
+    convert.add_argument("--errors", choices=["keep", "strict", "replace", "ignore"],
+                         default="keep",
+                         help="what to do with bytes that are not UTF-8, in the words: keep them, "
+                              "stop with an error, write U+FFFD in their place, or leave them out "
+                              "(default: %(default)s)")
 
 
 def run_convert(arguments):
     """Check the names, read, write, say what was written."""
-    (convert_folder if os.path.isdir(arguments.file) else convert_vectors)(arguments.file,
-                                                                           arguments.output)
+    if os.path.isdir(arguments.file):
+        convert_folder(arguments.file, arguments.output)
+    else:
+        convert_vectors(arguments.file, arguments.output, arguments.errors)
 
 
-def convert_vectors(path, output):
+def convert_vectors(path, output, errors="keep"):
     """Read word vectors of any format, and write them in that of the ending of `output`."""
     from scratch_embed.loading import load
+    from scratch_embed.words.any_format import load_words
     from scratch_embed.words.fasttext_vectors import FastTextVectors
     from scratch_embed.words.vectors import WordVectors, writer_for
     writer_for(output)                                 # ValueError for an unknown ending
     require_writable(output, path)
-    vectors = load(path)
+    vectors = load(path) if errors == "keep" else load_words(path, errors)[0]
     if isinstance(vectors, FastTextVectors):
         say(f"{path}: its n-grams are left out: words that are not among the {len(vectors):,} have "
             f"no vector in {output}")
@@ -45,8 +53,6 @@ def convert_vectors(path, output):
         say(f"{output} has no place for the tokenizer ({vectors.tokenizer}): commands will deduce "
             "it from the vocabulary")
     vectors.save(output)
-    if vectors.tokenizer is not None and not output.lower().endswith(".safetensors"):
-        say(f"{output} has no place for the tokenizer: it will be deduced from the vocabulary")
     say(f"{len(vectors):,} words x {vectors.vectors.shape[1]} dimensions; wrote {output}")
 
 

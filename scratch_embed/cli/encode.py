@@ -13,6 +13,7 @@ from scratch_embed.cli.parsing import (
     whole,
 )
 from scratch_embed.cli.printing import print_json
+from scratch_embed.cli.prompts import say_default
 from scratch_embed.cli.tokenizing import chosen_tokenizer, refuse_for_a_transformer, say_known
 from scratch_embed.cli.training import say
 
@@ -47,9 +48,9 @@ def add_commands(commands):
     prompts = command.add_mutually_exclusive_group()
     prompts.add_argument("--prompt-name", metavar="NAME",
                          help="put the model's prompt of this name before every line "
-                              "(default: no prompt)")
-    prompts.add_argument("--prompt", metavar="STRING", help="put this text before every line "
-                         "(default: none)")
+                              "(default: its default prompt, if it has one)")
+    prompts.add_argument("--prompt", metavar="STRING", help="put this text before every line; "
+                         '"": no prompt (default: as for --prompt-name)')
     option("--batch-size", type=whole(1), metavar="N", help="encode at most this many lines "
            "together (default: chosen for speed)")
     option("--workers", type=whole(1), metavar="N", help="largest number of threads of a "
@@ -72,6 +73,8 @@ def run_encode(arguments):
     encoder = load_encoder(arguments.model, chosen_sif(arguments, arguments.model), tokenizer)
     # an unknown prompt or a wrong dimension is an error before the text is read
     chosen_encode(encoder, arguments)([], precision="float32", show_progress_bar=False)
+    if arguments.prompt_name is None and arguments.prompt is None:
+        say_default(encoder, arguments.model)
     with blas_threads_at_most(arguments.workers):
         (write_array if arguments.output else print_rows)(arguments, encoder)
 

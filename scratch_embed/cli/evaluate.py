@@ -3,7 +3,7 @@ import os
 
 from scratch_embed.cli import classifier, mteb, retrieval, runs, sts
 from scratch_embed.cli.loading import add_vectors, load_vectors, with_words
-from scratch_embed.cli.parsing import add_command, add_json
+from scratch_embed.cli.parsing import add_command, add_errors, add_json
 from scratch_embed.cli.printing import measured, print_json
 
 
@@ -28,6 +28,7 @@ def add_commands(commands):
                             "analogies)")
     words.add_argument("--keep-case", action="store_true",
                        help="do not lower-case the words of the files")
+    add_errors(words)
     add_json(words, '{"pairs": {file: score}, "analogies": {section: score}}, each score {"value", '
                     '"low", "high", "covered", "total"}')
     for kind in (classifier, sts, runs, retrieval, mteb):
@@ -51,8 +52,9 @@ def run_words(arguments):
         score_pairs,
     )
     lower = not arguments.keep_case
-    pairs = read_pairs(arguments.pairs, lower) if arguments.pairs else None
-    sections = read_analogies(arguments.analogies, lower) if arguments.analogies else None
+    pairs = read_pairs(arguments.pairs, lower, arguments.errors) if arguments.pairs else None
+    sections = (read_analogies(arguments.analogies, lower, arguments.errors)
+                if arguments.analogies else None)
     vectors = load_vectors(arguments.file)
     words, report, found = with_words(vectors, ()), [], {}
     if pairs is not None:

@@ -1,4 +1,6 @@
 """info: what a file or folder is, its sizes and settings, and whether it loads."""
+import os
+
 from scratch_embed.cli.parsing import add_command, add_json
 from scratch_embed.cli.printing import print_json
 
@@ -21,6 +23,8 @@ def run_info(arguments):
     from scratch_embed.cli.facts import facts_of, from_header, size_of, text_facts
     from scratch_embed.loading import hint, is_text, kind_of
     path = arguments.file
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise ValueError(f"{path}: expected a file or folder, got a pipe or a device")
     kind, found = kind_of(path)
     facts, why, damage = size_of(path), None, None
     if kind is None:

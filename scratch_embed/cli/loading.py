@@ -107,13 +107,12 @@ def load_encoder(path, sif=None, tokenizer=None):
 def transformer_of(folder):
     """The SentenceEncoder of a folder; a folder without modules.json gets mean pooling."""
     from scratch_embed.cli.models import require_model
-    from scratch_embed.loading import mean_of_tokens
     from scratch_embed.sentences.encoder import SentenceEncoder
-    if os.path.exists(os.path.join(folder, "modules.json")):
-        return SentenceEncoder.load(folder)
+    from scratch_embed.sentences.folder import has_modules
     require_model(folder)
-    encoder = mean_of_tokens(folder)
-    say(f"{folder} has no modules.json: a text's vector is the mean of its tokens' vectors")
+    encoder = SentenceEncoder.load(folder)
+    if not has_modules(folder):
+        say(f"{folder} has no modules.json: a text's vector is the mean of its tokens' vectors")
     return encoder
 
 
@@ -130,15 +129,35 @@ def mean_of_words(path, sif, tokenizer):
 
 
 def digest_of(path):
-    """A hash of a model's file or of all files of its folder: 16 hexadecimal digits.
+    """A hash of a model's file, or of the files of its folder that are read: 16 hex digits.
 
     The vocabulary file of a .safetensors is left out, because the .safetensors stores its digest.
+    Raises ValueError for a device or a pipe, which may have no end.
     """
-    path = Path(path)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    from scratch_embed.sentences.folder import model_files
+    return _digest(path, model_files(path) if os.path.isdir(path) else [""])
+
+
+def is_model(path, digest):
+    """Whether `digest` is that of the model, or that of all files of its folder.
+
+    Indexes of earlier versions store the latter.
+    """
+    if digest_of(path) == digest or not os.path.isdir(path):
+        return digest_of(path) == digest
+    names = sorted(p for p in Path(path).rglob("*") if p.is_file())
+    return _digest(path, [str(p.relative_to(path)) for p in names]) == digest
+
+
+def _digest(path, names):
+    """A hash of files, by their names below `path`; the name "" is `path` itself."""
     digest = hashlib.blake2b(digest_size=8)
-    for file in files:
-        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+    for name in names:
+        file = os.path.join(path, name) if name else path
+        if os.path.exists(file) and not os.path.isfile(file):
+            raise ValueError(f"{file}: expected a regular file of a model, found a device or a "
+                             "pipe; give the model's file or folder with --model")
+        digest.update(f"{name or '.'}\0{os.path.getsize(file)}\0".encode())
         with open(file, "rb") as contents:
             while block := contents.read(1 << 20):
                 digest.update(block)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 from scratch_embed.cli.loading import MODELS, load_encoder
 from scratch_embed.cli.parsing import add_command, add_json, add_top
 from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.prompts import say_prompts
 from scratch_embed.cli.tokenizing import say_known
 
 
@@ -61,8 +62,8 @@ def run_neighbours(arguments):
         vectors = read_rows(arguments.vector_file, index.dim)
         queries += [Query(number, vector) for number, vector in enumerate(vectors, 1)]
     if arguments.texts:
-        encoder = encoder_for(loaded, arguments)
-        vectors = encoder.encode(arguments.texts)
+        encoder, prompt = encoder_for(loaded, arguments)
+        vectors = encoder.encode(arguments.texts, prompt=prompt)
         say_known(encoder, "the model", "queries", strict=not queries)
         queries += map(Query, arguments.texts, vectors)
     show = print_objects if arguments.json else print_lines
@@ -132,11 +133,14 @@ def numbers_of(line, place, name, dim):
 
 
 def encoder_for(loaded, arguments):
-    """The encoder of texts: the one that made the index, or that of --model."""
-    from scratch_embed.cli.search import encoder_of, load_index
+    """(the encoder that made the index, the prompt of queries there), or (--model, its own)."""
+    from scratch_embed.cli.search import encoder_of, load_index, prompts_of
     from scratch_embed.retrieve.texts import TextIndex
     if isinstance(loaded, TextIndex):
-        return encoder_of(load_index(arguments.index), arguments.index, arguments.model)
+        index = load_index(arguments.index)
+        encoder = encoder_of(index, arguments.index, arguments.model)
+        say_prompts(arguments.index, prompts_of(index), {})
+        return encoder, prompts_of(index).query
     if not arguments.model:
         raise ValueError(f"{arguments.index} does not store its model: give --model, the model "
                          "that encoded its rows")
@@ -145,7 +149,7 @@ def encoder_for(loaded, arguments):
         raise ValueError(f"{arguments.index} has vectors of {loaded.dim} dimensions, and "
                          f"{arguments.model} has {encoder.dim}: give the model that encoded its "
                          "rows")
-    return encoder
+    return encoder, None
 
 
 def nearest_rows(index, queries, k):

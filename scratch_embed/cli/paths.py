@@ -5,7 +5,6 @@ command, also a new one, is checked in the same way, before it reads anything.
 Read next loading.py (the kinds of files and folders, recognised by their content)
 """
 import os
-import re
 from typing import NamedTuple
 
 from scratch_embed.cli.parsing import require_folder, require_writable
@@ -60,7 +59,6 @@ ROLES = {                          # the kinds of loading.py, by the beginning o
     "a training checkpoint": "checkpoint", "word vectors": "vectors", "a pickle": "pickle",
     "a run": "run", "relevance judgements": "qrels", "JSON": "json", "a labelled text": "text",
     "a text": "text", "a corpus": "corpus", "a sentence-transformers folder": "encoder"}
-MODEL_NAME = re.compile(r"([^\W_][\w.-]*/)?[^\W_][\w-]*(\.\d+)?")     # BAAI/bge-small-en-v1.5
 
 
 # ---- what an argument is for ---------------------------------------------------------------------
@@ -108,14 +106,10 @@ def check_paths(arguments):
 
 def missing(path, expected):
     """The message about a path that does not exist; for the name of a model, how to get it."""
-    if expected not in ("encoder", "transformer") or not MODEL_NAME.fullmatch(path):
-        return f"{path}: there is no such file or folder"
-    name = path if "/" in path else f"sentence-transformers/{path}"
-    folder = os.path.basename(path)
-    return (f"{path}: there is no such file or folder; give a local folder, nothing is downloaded."
-            f"  Two ways to get one:  hf download {name} --local-dir {folder}  (of the package "
-            f'huggingface_hub), or in Python  SentenceTransformer("{path}").save("{folder}")  (of '
-            "sentence-transformers)")
+    from scratch_embed.transformer.local_folder import missing_model
+    if expected in ("encoder", "transformer"):
+        return missing_model(path)
+    return f"{path}: there is no such file or folder"
 
 
 # ---- after an error ------------------------------------------------------------------------------
@@ -135,9 +129,7 @@ def wrong_kind(path, expected):
         return None
     from scratch_embed import loading
     try:
-        kinds, found = ((loading.FOLDERS, loading.look_into(path)) if os.path.isdir(path) else
-                        (loading.FILES, loading.look_at(path)))
-        kind = next((kind for kind in kinds if kind.fits(found)), None)
+        kind, found = loading.kind_of(path)
     except (ValueError, OSError):                      # damaged: its reader says how
         return None
     if kind is None and not os.path.isdir(path):
@@ -146,8 +138,7 @@ def wrong_kind(path, expected):
     if role in EXPECTED[expected].roles or kind is None and found.model_type is not None:
         return None
     name = kind.name if kind else found.described
-    otherwise = kind.read if kind and isinstance(kind.read, str) else ""
-    advice = TAKES.get(role, otherwise)
+    advice = TAKES.get(role) or (loading.hint(kind, path) if kind else "")
     return f"{path}: expected {EXPECTED[expected].words}, found {name}" + (advice and f"; {advice}")
 
 

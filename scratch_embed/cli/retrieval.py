@@ -19,6 +19,7 @@ from scratch_embed.cli.parsing import (
     whole,
 )
 from scratch_embed.cli.printing import print_json, with_interval
+from scratch_embed.cli.prompts import add_document_prompt, add_query_prompts, chosen_prompts
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
 from scratch_embed.cli.worlds import HELP, WORLDS, add_seed, world
@@ -38,6 +39,8 @@ def add_evaluation(kinds):
                 "sum.")
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command, bm25=True)
+    add_query_prompts(command)
+    add_document_prompt(command)
     option = command.add_argument
     option("--corpus", metavar="FILE", help='documents: JSON lines {"_id", "title", "text"}, as '
                                             "in BEIR, or lines of id <tab> text; plain or gzip "
@@ -81,7 +84,10 @@ def run_evaluation(arguments):
         require_run_names(collection.queries, collection.documents)
     encoders = {name: load_encoder(path, sif_of(arguments, path), tokenizer)
                 for path, name in names.items()}
-    lists, found = searches(encoders, collection, tokenizer, arguments), {}
+    prompts = {name: chosen_prompts(encoder, name, arguments.query_prompt,
+                                    arguments.document_prompt, arguments.prompt_name)
+               for name, encoder in encoders.items()}
+    lists, found = searches(encoders, prompts, collection, tokenizer, arguments), {}
     for system in lists:                                   # one run in memory at a time
         run = as_run(*lists[system], list(collection.queries), list(collection.documents))
         found[system] = evaluate(collection.qrels, run, measures())
@@ -146,7 +152,7 @@ def systems_of(names, no_bm25):
                       if not no_bm25)]
 
 
-def searches(encoders, collection, tokenizer, arguments):
+def searches(encoders, prompts, collection, tokenizer, arguments):
     """{system: (ids (N, depth), scores (N, depth))} of N queries; ids are document numbers."""
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
@@ -154,7 +160,7 @@ def searches(encoders, collection, tokenizer, arguments):
     documents, queries = (list(part.values()) for part in collection[:2])
     depth, found = min(arguments.depth, len(documents)), {}
     for name, encoder in encoders.items():
-        found[name] = dense(name, encoder, documents, queries, depth)
+        found[name] = dense(name, encoder, prompts[name], documents, queries, depth)
     if arguments.no_bm25:
         return found
     split, joined = tokenizer or WORDS, {}
@@ -167,13 +173,14 @@ def searches(encoders, collection, tokenizer, arguments):
     return {**found, BM25_NAME: words, **joined}
 
 
-def dense(name, encoder, documents, queries, depth):
+def dense(name, encoder, prompts, documents, queries, depth):
     """(ids, scores) of the nearest documents.  Prints the shares of known words."""
     from scratch_embed.retrieve.index import Index
     from scratch_embed.retrieve.texts import nearest_or_none
     vectors = []
-    for texts, what in (documents, "documents"), (queries, "queries"):
-        vectors.append(encoder.encode(texts, show_progress_bar=True))
+    for texts, prompt, what in ((documents, prompts.document, "documents"),
+                                (queries, prompts.query, "queries")):
+        vectors.append(encoder.encode(texts, prompt=prompt, show_progress_bar=True))
         say_known(encoder, name, what)
     index = Index(vectors[0].shape[1])
     index.add(range(len(documents)), vectors[0])

@@ -9,6 +9,7 @@ from scratch_embed.cli.loading import (
     add_encoder_options,
     chosen_sif,
     digest_of,
+    is_model,
     load_encoder,
 )
 from scratch_embed.cli.parsing import (
@@ -20,6 +21,14 @@ from scratch_embed.cli.parsing import (
     whole,
 )
 from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.prompts import (
+    Prompts,
+    add_document_prompts,
+    add_query_prompt,
+    add_query_prompts,
+    chosen_prompts,
+    say_prompts,
+)
 from scratch_embed.cli.snippets import snippet
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
 from scratch_embed.cli.training import say
@@ -46,6 +55,8 @@ def add_commands(commands):
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
                        "model and options; line numbers continue")
     add_encoder_options(index, bm25=True)
+    add_document_prompts(index)
+    add_query_prompt(index)
     add_errors(index)
     add_search(commands)
 
@@ -62,7 +73,7 @@ def run_index(arguments):
         by_ending(arguments.output, ENDINGS, "an index")
     index, encoder = (open_index if arguments.add else new_index)(arguments)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
-    added = index.add(lines, encoder.encode)
+    added = index.add(lines, partial(encoder.encode, prompt=prompts_of(index).document))
     if not len(index):
         raise ValueError(f"{arguments.texts}: expected one text per line, found only blank lines")
     name = os.path.basename(index.made_by["model"])
@@ -75,9 +86,11 @@ def run_index(arguments):
 
 def check_index_usage(arguments):
     """Exit with code 2 if options contradict each other."""
-    if arguments.add and (arguments.sif is not None or chosen_tokenizer(arguments) is not None):
+    prompts = arguments.prompt_name, arguments.query_prompt, arguments.document_prompt
+    if arguments.add and (arguments.sif is not None or chosen_tokenizer(arguments) is not None
+                          or prompts != (None, None, None)):
         arguments.usage_error("--add uses the options of the index: leave out --sif, --tokenizer, "
-                              "--keep-case and --apostrophes")
+                              "--keep-case, --apostrophes and the prompts")
     if not (arguments.add or arguments.model):
         arguments.usage_error("give --model, the word vectors or the folder that encode the lines")
 
@@ -105,6 +118,10 @@ def new_index(arguments):
     made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,
                "tokenizer": split and split._asdict(),
                "bm25_tokenizer": (tokenizer or WORDS)._asdict()}
+    prompts = chosen_prompts(encoder, os.path.basename(arguments.model), arguments.query_prompt,
+                             arguments.document_prompt, document_name=arguments.prompt_name)
+    made_by |= {f"{kind}_prompt": text for kind, text in prompts._asdict().items()
+                if text is not None}
     return TextIndex(encoder.encode([]).shape[1], made_by), encoder
 
 
@@ -124,7 +141,14 @@ def load_index(path):
     if index.made_by.get("sif") is not None:
         fields.positive("sif")
     splits_of(index, path)
+    for name in "query_prompt", "document_prompt":
+        fields.text(name, None)
     return index
+
+
+def prompts_of(index):
+    """The Prompts of an index; earlier versions stored none, and used the default prompt."""
+    return Prompts(index.made_by.get("query_prompt"), index.made_by.get("document_prompt"))
 
 
 def made_by_of(index, path):
@@ -156,11 +180,10 @@ def encoder_of(index, path, model=None):
     if not os.path.exists(model):
         raise FileNotFoundError(f"{path} was made with {model}, which does not exist; if it has "
                                 "moved, give its new path with --model")
-    found = digest_of(model)
-    if found != made_by["digest"]:
+    if not is_model(model, made_by["digest"]):
         raise ValueError(f"{path} was made with another model than {model} (digest "
-                         f"{made_by['digest']}, found {found}): their vectors cannot be compared; "
-                         "index the texts again, or give the old model with --model")
+                         f"{made_by['digest']}, found {digest_of(model)}): their vectors cannot "
+                         "be compared; index the texts again, or give the old model with --model")
     encoder = load_encoder(model, made_by.get("sif"), splits_of(index, path)[0])
     dim = encoder.encode([]).shape[1]
     if dim != index.index.dim:
@@ -193,6 +216,7 @@ def add_search(commands):
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
                         "moved (default: the path in the index)")
+    add_query_prompts(search)
     add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
                      "query")
 
@@ -200,8 +224,11 @@ def add_search(commands):
 def run_search(arguments):
     """Print the results of each query."""
     index = load_index(arguments.index)
-    encoder = None if arguments.bm25 else encoder_of(index, arguments.index, arguments.model)
-    search = chosen_search(index, encoder, arguments)
+    encoder, encode = None, None
+    if not arguments.bm25:
+        encoder = encoder_of(index, arguments.index, arguments.model)
+        encode = partial(encoder.encode, prompt=query_prompt(index, encoder, arguments))
+    search = chosen_search(index, encode, arguments)
     queries, interactive = texts_of(arguments.queries)
     show = shower(arguments, interactive)
     k = min(arguments.top, len(index))                       # search returns k columns
@@ -222,6 +249,16 @@ def run_search(arguments):
         say_known(encoder, os.path.basename(index.made_by["model"]), "queries", strict=False)
 
 
+def query_prompt(index, encoder, arguments):
+    """The text before each query: of the options, or of the index.  It is printed."""
+    stored, name = prompts_of(index), os.path.basename(index.made_by["model"])
+    if arguments.prompt_name is None and arguments.query_prompt is None:
+        say_prompts(name, stored, {})
+        return stored.query
+    return chosen_prompts(encoder, name, arguments.query_prompt, stored.document or "",
+                          arguments.prompt_name).query
+
+
 def texts_of(given):
     """(iterator over the texts, or over stdin's lines for ["-"]; whether stdin is a terminal)."""
     from scratch_embed.text.corpus import read_lines
@@ -231,7 +268,7 @@ def texts_of(given):
     return lines, sys.stdin is not None and sys.stdin.isatty()
 
 
-def chosen_search(index, encoder, arguments):
+def chosen_search(index, encode, arguments):
     """The function (queries, k) -> (line numbers (N, k), scores (N, k)) of N queries."""
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion
     if arguments.bm25 or arguments.hybrid:
@@ -239,11 +276,11 @@ def chosen_search(index, encoder, arguments):
     if arguments.bm25:
         return words
     if not arguments.hybrid:
-        return lambda queries, k: index.search(encoder.encode(queries), k)
+        return lambda queries, k: index.search(encode(queries), k)
 
     def both(queries, k):
         depth = max(k, HYBRID_DEPTH)
-        return reciprocal_rank_fusion([index.search(encoder.encode(queries), depth),
+        return reciprocal_rank_fusion([index.search(encode(queries), depth),
                                        words(queries, depth)], k)
     return both
 

@@ -5,12 +5,12 @@ from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
     check_memory,
-    read_model,
     require_other_folder,
     require_savable,
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
+from scratch_embed.cli.simcse_start import read_start, tokenize
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 
 POOLINGS = "cls", "mean"
@@ -31,11 +31,11 @@ def add_training(methods):
                 "hard negative (default: TEXT)")
     add_output_options(command, "the folder to write; sentence-transformers loads it")
     model = option("--model", required=True, metavar="MODEL",
-                   help="the BERT to start from, of `train bert` or of transformers")
+                   help="the BERT or the sentence encoder to start from")
     model.read_as = "transformer"
-    option("--pooling", choices=POOLINGS, default="cls",
+    option("--pooling", choices=POOLINGS,
            help="a text's vector: the vector of [CLS], or the mean of its tokens' vectors "
-                "(default: %(default)s)")
+                "(default: that of the sentence encoder in --model; cls for a BERT)")
     option("--tau", type=positive, default=0.05, metavar="T",
            help="temperature; the smaller it is, the more the nearest negatives count "
                 "(default: %(default)s)")
@@ -59,9 +59,7 @@ def run_simcse(arguments):
     """Read, train, save; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
-    from scratch_embed.sentences.recipe import Recipe
-    from scratch_embed.sentences.simcse import geometry, remove_head, train
-    from scratch_embed.transformer import pooling
+    from scratch_embed.sentences.simcse import geometry, remove_head, train, width
     require_other_folder(arguments.output, arguments.model, sentences=True)
     optim = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0)
     steps = {} if arguments.epochs else {"steps": arguments.steps}
@@ -69,13 +67,14 @@ def run_simcse(arguments):
         arguments, arguments.corpus or arguments.pairs, tau=arguments.tau,
         dropout=arguments.dropout, batch_size=arguments.batch_size, workers=arguments.workers,
         headless=arguments.no_head, **optim._asdict(), **steps)
-    model, tokenizer = read_model(arguments.model)
-    require_savable(tokenizer)
-    length = chosen_length(arguments, model)
-    views = tokenize(texts_of(arguments), tokenizer, length)
-    held_out = pairs_held_out(arguments, tokenizer, length)
-    check_memory(model.p.flat.size + model.dim * (model.dim + 1), arguments.workers)
-    pool = getattr(pooling, arguments.pooling)
+    start = read_start(arguments)
+    model, pool = start.model, start.pool
+    require_savable(start.encoder.tokenizer)
+    texts = texts_of(arguments)
+    views = tokenize(texts, start)
+    held_out = pairs_held_out(arguments, start)
+    W = width(pool, model)
+    check_memory(model.p.flat.size + W * (W + 1), arguments.workers)
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))
@@ -83,9 +82,10 @@ def run_simcse(arguments):
     trained = train(views, model, pool, arguments.tau, steps, arguments.batch_size,
                     optim, arguments.dropout, not arguments.no_head, held_out,
                     run_options(arguments, checkpoint))
-    recipe = Recipe((pool,), dense=head_of(trained.model.p) if arguments.keep_head else (),
-                    normalize=False, max_seq_length=length)
-    SentenceEncoder(tokenizer, remove_head(trained.model), recipe).save(arguments.output)
+    recipe = start.encoder.recipe._replace(
+        dense=head_of(trained.model.p) if start.keep_head else ())
+    SentenceEncoder(start.encoder.tokenizer, remove_head(trained.model),
+                    recipe).save(arguments.output)
     if held_out and steps % arguments.eval_steps:            # the last step has not printed it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))
@@ -94,10 +94,10 @@ def run_simcse(arguments):
     chance = math.log(N * max(1, len(views) - 1))
     say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps (chance: "
         f"{chance:.4f}); wrote {arguments.output}")
-    report_search(arguments, trained.model, model, pool, views, held_out)
+    report_search(arguments, trained.model, start, texts, views, held_out)
 
 
-def report_search(arguments, model, start, pool, views, held_out):
+def report_search(arguments, model, start, texts, views, held_out):
     """Report how well texts are found: partners of pairs, or the other halves of single texts."""
     from scratch_embed.sentences.verdict import FEW, halves, of_encoder
     if held_out:
@@ -105,8 +105,10 @@ def report_search(arguments, model, start, pool, views, held_out):
     elif len(views) > 1:
         what, pairs = "the positives of the training pairs", views[:2]
     else:
-        what, pairs = "the second half of a training text by its first half", halves(views[0])
-    verdict = of_encoder(model, start, pool, *pairs, arguments.seed, arguments.keep_head)
+        what = "the second half of a training text by its first half"
+        pairs = halves(start.encoder.tokenize(texts[0]) if start.prompt else views[0])
+    pool = start.pool if held_out or len(views) > 1 else start.pool_of_all
+    verdict = of_encoder(model, start.model, pool, *pairs, arguments.seed, start.keep_head)
     if verdict is None:
         say(f"no verdict: fewer than {FEW} texts to find")
         return
@@ -143,36 +145,14 @@ def texts_of(arguments):
     return views
 
 
-def chosen_length(arguments, model):
-    """The number of tokens to which texts are truncated."""
-    if arguments.max_length and arguments.max_length > model.max_length:
-        raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, got "
-                         f"{arguments.max_length}")
-    return arguments.max_length or model.max_length
-
-
-def tokenize(views, tokenizer, length):
-    """A Packed for each list of texts.  Prints how many texts were truncated."""
-    import numpy as np
-    packed = [tokenizer.encode_batch(view, max_length=length) for view in views]
-    truncated = 0
-    for view, batch in zip(views, packed):
-        full = [view[i] for i in np.flatnonzero(np.diff(batch.offsets) == length)]
-        truncated += int((np.diff(tokenizer.encode_batch(full).offsets) > length).sum())
-    if truncated:
-        say(f"{truncated:,} of {sum(map(len, views)):,} texts have more than --max-length {length} "
-            "tokens and were truncated")
-    return packed
-
-
-def pairs_held_out(arguments, tokenizer, length):
+def pairs_held_out(arguments, start):
     """The HeldOut pairs of --held-out, or None."""
     from scratch_embed.sentences.simcse import HeldOut
     from scratch_embed.text.columns import read_columns
     if not arguments.held_out:
         return None
-    return HeldOut(*tokenize(read_columns(arguments.held_out, errors=arguments.errors), tokenizer,
-                             length), arguments.eval_steps)
+    pairs = read_columns(arguments.held_out, errors=arguments.errors)
+    return HeldOut(*tokenize(pairs, start), arguments.eval_steps)
 
 
 # ---- numbers to files ---------------------------------------------------------------------------

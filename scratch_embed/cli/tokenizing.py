@@ -9,6 +9,7 @@ import re
 
 from scratch_embed.cli.messages import say
 from scratch_embed.cli.parsing import refuse_old_names
+from scratch_embed.cli.prompts import say_truncated
 
 KINDS, APOSTROPHES = ("words", "spaces"), ("keep", "split")     # those of text/word_tokenizer.py
 DEDUCED = "deduced from the vocabulary; --tokenizer chooses"
@@ -95,11 +96,14 @@ def count_words(encoder):
 def say_known(encoder, name, what, strict=True):
     """Print how many words of the texts encoded since the last call are known, and start anew.
 
+    Of a transformer, print how many texts were truncated.
+
     name: of the model; what: the texts are ("queries").  -> number of texts without a known word,
     whose vectors are zero; 0 for a transformer, which has no unknown words: nothing is printed.
     Raises ValueError if strict and no word at all is known: all vectors are zero.
     """
     from scratch_embed.words.fasttext_vectors import FastTextVectors
+    say_truncated(encoder, name, what)
     counts = getattr(encoder, "counts", None)
     if counts is None:
         return 0

@@ -11,11 +11,11 @@ Why check types?  A value of the wrong type rarely fails where it is read: "12" 
 far from there, true in place of 1 never.  So each field is read by its name and expected type.
 """
 import json
-import math
 import os
 import re
 import reprlib
 import stat
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -23,7 +23,9 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
 
 LONGEST = 1 << 28                  # bytes of a JSON file; the largest tokenizers have 30 MB
+MOST_FLOAT = sys.float_info.max    # 1.8e308; an integer in JSON may exceed it
 LARGEST = 2**31 - 1                # the largest int32, the type of most indices
+MOST_LISTED = 16                   # names that a message lists
 REQUIRED = object()                # in place of a default: the field must be present
 NULL = type(None)
 KINDS = {bool: "true or false", str: "a string of Unicode text", list: "a list",
@@ -174,12 +176,12 @@ class Fields:
     def number(self, name: str, default: Any = REQUIRED) -> Any:
         """A finite number; 1e999, which Python reads as infinity, is not accepted."""
         return self.get(name, default, "a finite number",
-                        lambda v: type(v) in (int, float) and -math.inf < v < math.inf)
+                        lambda v: type(v) in (int, float) and -MOST_FLOAT <= v <= MOST_FLOAT)
 
     def positive(self, name: str, default: Any = REQUIRED) -> Any:
         """A finite number above 0."""
         return self.get(name, default, "a number above 0",
-                        lambda v: type(v) in (int, float) and 0 < v < math.inf)
+                        lambda v: type(v) in (int, float) and 0 < v <= MOST_FLOAT)
 
     def flag(self, name: str, default: Any = REQUIRED) -> Any:
         """true or false."""
@@ -235,5 +237,7 @@ class Fields:
         """Raise FormatError for an unknown field: it may change the meaning of the others."""
         for name in self.values:
             if name not in known:
-                raise FormatError(self.path, self._at(name), f"expected only {', '.join(known)}; "
-                                  "this field is unknown")
+                expected = (f"only {', '.join(known)}" if len(known) <= MOST_LISTED else
+                            f"only {len(known)} fields that are known")
+                raise FormatError(self.path, self._at(name), f"expected {expected}; this field is "
+                                  "unknown: remove it if it does not change the result")

@@ -30,11 +30,12 @@ def lock(path: str) -> int | None:
 
 
 def is_still_there(path: str, handle: int | None) -> bool:
-    """Whether `path` exists, and is what was locked."""
+    """Whether `path` exists, and is what was locked, if it could be locked."""
     try:
-        return handle is None or os.path.samestat(os.stat(path), os.fstat(handle))
+        found = os.stat(path)
     except FileNotFoundError:
         return False
+    return handle is None or os.path.samestat(found, os.fstat(handle))
 
 
 def unlock(handle: int | None) -> None:

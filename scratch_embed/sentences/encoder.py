@@ -50,6 +50,7 @@ from scratch_embed.sentences.interface import (
 from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vectors
 from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
 from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
+from scratch_embed.transformer.local_folder import require_local_folder
 
 BLOCK = 4096                       # texts that are tokenized and sorted together
 TOKENS = 512                       # tokens per batch, about
@@ -64,13 +65,18 @@ class Tokenizer(Protocol):
         """Tokenize a text and add the special tokens; `.ids` of the result is (T,)."""
 
     def encode_batch(self, texts: list[str], max_length: int) -> Packed:
-        """Tokenize N texts and add the special tokens; at most max_length tokens per text."""
+        """Tokenize N texts and add the special tokens; at most max_length tokens per text.
+
+        If there is also encode_with_lengths(texts, max_length=...) -> (Packed, lengths without
+        max_length), as in WordPiece, then truncated texts are counted.
+        """
 
 
 class SentenceEncoder:
     """Sentence vectors from a transformer: encode(texts) -> (N, d).
 
-        SentenceEncoder.load(folder)                a folder that sentence-transformers wrote
+        SentenceEncoder.load(folder)                a folder of sentence-transformers, or one with
+                                                    a transformer alone: the mean of its tokens
         SentenceEncoder(tokenizer, model)           the mean of the tokens, scaled to norm 1
         SentenceEncoder(tokenizer, model, Recipe((cls,), prompts={"query": "query: "}))
 
@@ -97,6 +103,7 @@ class SentenceEncoder:
         self.recipe = Recipe(max_seq_length=model.max_length) if recipe is None else recipe
         check_recipe(self.recipe, model.dim, model.max_length)
         self.dim = self.recipe.dim(model.dim)
+        self.truncated = 0                 # the texts that encode() has truncated so far
 
     def __repr__(self) -> str:
         poolings = [pooling.__name__ for pooling in self.recipe.poolings]
@@ -108,8 +115,10 @@ class SentenceEncoder:
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "SentenceEncoder":
         """Load a folder of sentence-transformers: the model, the tokenizer and the recipe.
 
+        A folder without modules.json, such as a BERT's, gets the mean of its tokens' vectors.
         Raises FormatError that names the file and the field that is missing, damaged or unknown.
         """
+        require_local_folder(folder)
         model, recipe = read_sentence_folder(folder, dtype)
         return cls(read_tokenizer(encoder_folder(folder), model), model, recipe)
 
@@ -147,6 +156,8 @@ class SentenceEncoder:
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
         normalize_embeddings  scale to norm 1, after truncation; zero stays zero
         truncate_dim          d, the number of dimensions to keep; by default all
+        Texts of more than recipe.max_seq_length tokens are truncated; the attribute `truncated`
+        counts them.
         Raises                ValueError for an invalid argument, and for a text without tokens;
                               TypeError for an input that is not a str
         """
@@ -154,7 +165,7 @@ class SentenceEncoder:
                                  truncate_dim)
         prompt = choose_prompt(self.recipe.prompts, prompt_name, prompt,
                                self.recipe.default_prompt_name)
-        skip = self._prompt_tokens(prompt)
+        skip = self.prompt_tokens(prompt)
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts):
             require_text(number, text)
@@ -188,8 +199,8 @@ class SentenceEncoder:
         """The similarity of each vector of a with its partner in b.  (N, d), (N, d) -> (N,)."""
         return MEASURES[self.recipe.similarity_fn_name][1](a, b)
 
-    def _prompt_tokens(self, prompt):
-        """The number of tokens up to the end of the prompt, [CLS] included."""
+    def prompt_tokens(self, prompt: str) -> int:
+        """The number of tokens up to the end of the prompt, [CLS] included; 0 without a prompt."""
         if not prompt:
             return 0
         prompt, most = self._cased(prompt), self.recipe.max_seq_length
@@ -202,9 +213,7 @@ class SentenceEncoder:
     def _batches(self, texts, prompt, batch_size, workers):
         """Yield (indices of texts, their packed ids), in each block the longest texts first."""
         for start in range(0, len(texts), BLOCK):
-            block = self.tokenizer.encode_batch(
-                [self._cased(prompt + text) for text in texts[start:start + BLOCK]],
-                max_length=self.recipe.max_seq_length)
+            block = self.tokenize([prompt + text for text in texts[start:start + BLOCK]])
             order = by_length(block)[::-1]
             lengths = np.diff(block.offsets)[order]
             if lengths[-1] == 0:
@@ -217,6 +226,15 @@ class SentenceEncoder:
                 for i in range(0, len(part), batch_size or len(part)):
                     indices = order[part[i:i + (batch_size or len(part))]]
                     yield start + indices, take(block, indices)
+
+    def tokenize(self, texts: list[str]) -> Packed:
+        """The token ids of texts as the recipe asks: lower-cased if so, at most max_seq_length."""
+        texts, most = [self._cased(text) for text in texts], self.recipe.max_seq_length
+        if not hasattr(self.tokenizer, "encode_with_lengths"):
+            return self.tokenizer.encode_batch(texts, max_length=most)
+        batch, lengths = self.tokenizer.encode_with_lengths(texts, max_length=most)
+        self.truncated += int((lengths > most).sum())
+        return batch
 
     def _cased(self, text):
         return text.lower() if self.recipe.lower_case else text

@@ -7,14 +7,16 @@ Bytes     config.json, model.safetensors            the model, see transformer/f
           3_Normalize/                              if vectors are scaled to norm 1; optional
           sentence_bert_config.json                 the maximum number of tokens of a text
           config_sentence_transformers.json         prompts and the similarity function
-          vocab.txt, tokenizer_config.json ...      the tokenizer, see text/wordpiece.py
+          vocab.txt, tokenizer_config.json ...      the tokenizer, see text/wordpiece_files.py
+          A folder without modules.json is a transformer alone: the mean of its token vectors
 Differs   Two layouts are read.  The old one is that of releases up to 5.  In the new one,
           pooling_mode is a name or a list of names, and the maximum length is in
           tokenizer_config.json.  The old layout is written, because all releases read it; but the
           old flags cannot express repeated poolings and some orders, and then pooling_mode is
-          written.  Unknown fields, and options that would change the result, are errors;
-          sentence-transformers ignores many of them.  A maximum length above the model's number of
-          positions is reduced to it; sentence-transformers fails later, on a long text.
+          written.  Unknown fields, and options that would change the result, are errors, and so
+          is an adapter (adapter_config.json); sentence-transformers ignores many such fields.  A
+          maximum length above the model's number of positions is reduced to it;
+          sentence-transformers fails later, on a long text.
 Read next sentences/recipe.py (the contents of a folder), sentences/encoder.py (texts -> vectors)
 """
 import os
@@ -30,7 +32,14 @@ from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, write_json
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.sentences.recipe import SIMILARITIES, Dense, Recipe, check_recipe
-from scratch_embed.transformer.checkpoint import FLOATS, weights_file
+from scratch_embed.text.wordpiece_files import FILES as TOKENIZER_FILES
+from scratch_embed.transformer.checkpoint import (
+    FLOATS,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    open_weights,
+    weights_file,
+)
 from scratch_embed.transformer.families import Model, family_of
 from scratch_embed.transformer.pooling import (
     cls,
@@ -50,6 +59,13 @@ POOLINGS: dict[str, tuple[str, Callable]] = {
     "pooling_mode_lasttoken": ("lasttoken", last_token)}
 BY_NAME = dict(POOLINGS.values())
 ACTIVATIONS = {"torch.nn.modules.activation.Tanh": tanh, "torch.nn.modules.linear.Identity": None}
+FILES = (WEIGHTS, WEIGHTS_INDEX, "modules.json", "config.json", "sentence_bert_config.json",
+         "config_sentence_transformers.json", *TOKENIZER_FILES)       # all that may be read
+IGNORED = {                        # fields that do not change the vectors, each with the reason
+    "modules.json": {"idx": "the modules are in the order of the list",
+                     "name": "modules have no names here"},
+    "sentence_bert_config.json": {"unpad_inputs": "nothing is padded"},
+    "config_sentence_transformers.json": {"__version__": "says which programs wrote the folder"}}
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 VECTOR = "sentence_embedding"      # name of the input and output of Dense and Normalize
 
@@ -60,11 +76,20 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
                          ) -> tuple[Model, Recipe]:
     """Read the model and the recipe of a folder, without the tokenizer.
 
+    A folder without modules.json gets the mean of its tokens, not normalised.
     Raises FormatError that names the file and the field that is missing, damaged, unknown, or
     inconsistent with the others.
     """
+    if not has_modules(folder):
+        _refuse_adapter(folder)
+        family = family_of(folder)
+        length, lower_case = _length(folder, family.read_config(
+            os.path.join(folder, "config.json")).max_length)
+        return family.model.load(folder, dtype), Recipe(
+            (mean,), normalize=False, max_seq_length=length, lower_case=lower_case)
     modules = _modules(folder)
     (_, base), (_, pooling), *rest = modules
+    _refuse_adapter(base)
     family = family_of(base)
     config = family.read_config(os.path.join(base, "config.json"))
     poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
@@ -84,7 +109,44 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
 
 def encoder_folder(folder: str | os.PathLike) -> str:
     """The folder with the files of the transformer and the tokenizer: `folder` or a subfolder."""
-    return _modules(folder)[0][1]
+    return _modules(folder)[0][1] if has_modules(folder) else os.fspath(folder)
+
+
+def has_modules(folder: str | os.PathLike) -> bool:
+    """Whether the folder has a modules.json: a transformer alone has none.
+
+    Raises FormatError if other files say that it had one: its poolings would not be known.
+    """
+    path = os.path.join(folder, "modules.json")
+    for name in ("config_sentence_transformers.json", "1_Pooling"):
+        if not os.path.lexists(path) and os.path.exists(os.path.join(folder, name)):
+            raise FormatError(path, "the file", f"expected JSON, since {name} is there, found no "
+                              "such file")
+    return os.path.lexists(path)
+
+
+def model_files(folder: str | os.PathLike) -> list[str]:
+    """The paths, below the folder, of the files from which the encoder is read, sorted.
+
+    Others, such as a README.md or what a killed process left, are not among them.
+    """
+    folders = {os.fspath(folder), encoder_folder(folder)}
+    if has_modules(folder):
+        folders |= {path for _, path in _modules(folder)}
+    files = {os.path.join(at, name) for at in folders for name in FILES}
+    for at in folders:
+        if os.path.exists(os.path.join(at, WEIGHTS_INDEX)):
+            files |= set(open_weights(at).files.values())
+    names = [os.path.relpath(path, folder) for path in files if os.path.exists(path)]
+    return sorted(names, key=lambda name: name.split(os.sep))
+
+
+def _refuse_adapter(folder):
+    """Raise FormatError for a folder with LoRA weights, which transformers would add."""
+    path = os.path.join(folder, "adapter_config.json")
+    if os.path.exists(path):
+        raise FormatError(path, "the file", "expected a model without an adapter, found one; merge "
+                          "it into the weights with peft's merge_and_unload(), or delete it")
 
 
 def _modules(folder):
@@ -173,6 +235,7 @@ def _check_normalize(path):
     """Check the config of Normalize: absent in the old layout, default values in the new one."""
     if os.path.exists(path):
         fields = Fields.read(path)
+        fields.no_others(("module_input_name", "module_output_name"))
         fields.one_of("module_input_name", [VECTOR], VECTOR)
         fields.one_of("module_output_name", [VECTOR, None], VECTOR)
 
@@ -211,6 +274,8 @@ def _prompts(folder):
     if not os.path.exists(path):
         return {}, None, "cosine"
     fields = Fields.read(path)
+    fields.no_others(("__version__", "model_type", "prompts", "default_prompt_name",
+                      "similarity_fn_name"))
     fields.one_of("model_type", ["SentenceTransformer"], None)
     prompts = fields.get("prompts", {}, "an object of strings",
                          lambda v: isinstance(v, dict) and all(map(is_text, v.values())))

@@ -161,7 +161,7 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                          f"at least 2, got {[len(v.offsets) - 1 for v in views]} and {batch_size}")
     views = views * 2 if len(views) == 1 else views
     workers, seed, checkpoint, _ = options
-    model = add_head(model, seed) if with_head else remove_head(model)
+    model = add_head(model, seed, width(pool, model)) if with_head else remove_head(model)
     p, masks = model.p, Dropout(dropout, int(stream(seed)))
     optimizer, grads = AdamW(p, weight_decay=optim.weight_decay), [p.like() for _ in range(workers)]
     settings = dict(pool=pool, tau=tau, steps=steps, batch_size=batch_size, **optim._asdict(),
@@ -189,14 +189,21 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                    [(int(step), align, uniform) for step, align, uniform in run.rows])
 
 
-def add_head(model: Model, seed: int) -> Model:
+def width(pool: Pool, model: Model) -> int:
+    """The dimension of pooled vectors: D, or more if several poolings are concatenated."""
+    t = model.max_length                                 # enough tokens, if some are not pooled
+    return pool(np.zeros((t, model.dim), model.p.flat.dtype), np.array([0, t]))[0].shape[1]
+
+
+def add_head(model: Model, seed: int, width: int | None = None) -> Model:
     """A copy of the model with its SimCSE head, or with a new head if it has none.
 
-    The copy has no heads of pre-training.
+    The copy has no heads of pre-training.  width: of a new head; by default model.dim.
     """
     p = model.without_heads().p
     names = [name for name in p if name.startswith("head.")]
-    head = p.only(names) if names else init_params(head_tensors(model.dim), seed, p.flat.dtype)
+    head = p.only(names) if names else init_params(
+        head_tensors(width or model.dim), seed, p.flat.dtype)
     return model.with_params(join(p.only(set(p) - set(names)), head))
 
 
@@ -211,7 +218,7 @@ def remove_head(model: Model) -> Model:
 def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = False) -> np.ndarray:
     """The texts' vectors, without dropout and, by default, without the head.  -> (N, D)"""
     order, lengths = by_length(texts), np.diff(texts.offsets)
-    y = np.empty((len(order), model.dim), model.p.flat.dtype)
+    y = np.empty((len(order), width(pool, model)), model.p.flat.dtype)
     for part in token_batches(lengths[order], 1024):
         batch = take(texts, order[part])
         y[order[part]], _ = pool(model.infer(batch), batch.offsets)

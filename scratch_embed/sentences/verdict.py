@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.numerics.l2_normalize import l2_normalize
-from scratch_embed.sentences.simcse import vectors
+from scratch_embed.sentences.simcse import HEAD, vectors
 from scratch_embed.text.packed import Packed, pack, take
 from scratch_embed.training.verdict import ERRORS
 from scratch_embed.transformer.families import Model
@@ -84,7 +84,7 @@ def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Pa
     N = len(chosen)
     trained, before = (
         reciprocal_ranks(*(vectors(side, m, pool, head) for side in (queries, keys)))
-        for m, head in ((model, keep_head), (start, False)))
+        for m, head in ((model, keep_head), (start, keep_head and HEAD in start.p)))
     gain = trained - before
     return SearchVerdict(float(trained.mean()), float(before.mean()),
                          float(reciprocal_ranks(*token_weights(queries, keys)).mean()),

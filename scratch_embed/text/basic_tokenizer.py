@@ -25,6 +25,10 @@ Read next text/wordpiece.py, which splits the words into pieces
 
 The steps clean, space, strip and split look at one character at a time, so each is a table for
 str.translate.  ASCII text has no accents and skips NFD and strip.
+
+Why not unicodedata.normalize("NFD")?  NFD also sorts each run of marks, and Python's takes O(m²)
+for a run of m.  Nearly all of these marks are accents, which are dropped anyway, so strip_accents()
+decomposes and drops character by character, and sorts only the few marks that are not Mn.
 """
 import functools
 import re
@@ -72,7 +76,7 @@ def normalise(text: str, normalizer: Normalizer = UNCASED) -> str:
         text = text.translate(_clean_table(normalizer.clean_text, normalizer.handle_chinese_chars))
     strip = normalizer.lower_case if normalizer.strip_accents is None else normalizer.strip_accents
     if strip and not text.isascii():
-        text = unicodedata.normalize("NFD", text).translate(_accent_table())
+        text = strip_accents(text)
     if normalizer.lower_case:
         text = text.replace("Σ", "σ").lower()
     return text
@@ -91,9 +95,35 @@ def _clean_table(clean, space):
     return Table(rule)
 
 
+def strip_accents(text: str) -> str:
+    """The canonical decomposition (NFD) of a text without its nonspacing marks, in O(n log n)."""
+    table, marks = _accent_table(blocked=False)
+    stripped = text.translate(table)
+    if not any(mark in stripped for mark in marks):
+        return stripped
+    text = text.translate(_accent_table(blocked=True)[0])
+    return re.sub(f"[{''.join(marks)}]{{2,}}", _sorted_run, text).translate(table)
+
+
+def _sorted_run(run):
+    return "".join(sorted(run[0], key=unicodedata.combining))
+
+
 @functools.cache
-def _accent_table():
-    return Table(lambda c: None if unicodedata.category(c) == "Mn" else c)
+def _accent_table(blocked):
+    """(a table that decomposes a character and drops its accents, the marks that it has kept).
+
+    blocked: it also keeps the few accents that NFD does not sort: a run of marks ends at them.
+    """
+    marks = []                     # kept so far, and sorted by NFD
+
+    def rule(c):
+        kept = [part for part in unicodedata.normalize("NFD", c)
+                if unicodedata.category(part) != "Mn"
+                or blocked and not unicodedata.combining(part)]
+        marks.extend(part for part in kept if unicodedata.combining(part) and part not in marks)
+        return "".join(kept)
+    return Table(rule), marks
 
 
 def is_ideograph(c: str) -> bool:

@@ -10,7 +10,7 @@ Equation  p₁ = the longest prefix of the word that is in the vocabulary; p₂ 
           a pair      [CLS] a [SEP] b [SEP]     types 0 up to the first [SEP], then 1
 Shapes    ids, types (T,) int32; offsets (N+1,): text i of a batch is ids[offsets[i]:offsets[i+1]]
 Cost      at most n·m look-ups for a word of n letters, with m letters in the longest piece; the
-          pieces of up to MOST_KNOWN words are cached
+          pieces of recent words are cached, in at most KNOWN_BYTES
 Differs   A word of more than max_word characters is [UNK].  max_word is 200 in Google's code, 100
           in the tokenizers library and here; a tokenizer.json sets its own.
           A pair that is too long is truncated as in the library: the shorter text is kept whole if
@@ -29,6 +29,7 @@ Greedy is not optimal: with the pieces un, una, ##ff, ##aff the word "unaff" bec
 without "##ff" it becomes [UNK], although un ##aff would be possible.  BERT was trained on greedy
 splits, so they are part of the model.
 """
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -39,7 +40,9 @@ from scratch_embed.text.basic_tokenizer import UNCASED, Normalizer, normalise, s
 from scratch_embed.text.packed import Packed
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-MOST_KNOWN = 1 << 17               # words whose pieces are cached
+KNOWN_BYTES = 1 << 25               # of the cache of words and their pieces
+ENTRY = 100                         # bytes of a dict's entry, about
+SIDES = "right", "left"            # from which a text is truncated
 # What the library's decoder replaces, piece by piece.  A piece has at most the space before it, so
 # the two entries with two spaces can match in added tokens only.
 CLEANUP = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"),
@@ -131,6 +134,7 @@ class WordPiece:
     unk, prefix "[UNK]" and "##" in the equation
     max_word    longer words, in characters, become unk
     cleanup     decode() removes the space before "." and similar
+    truncation_side    "right": the end of a text that is too long is cut off; "left": its beginning
 
     >>> tokenizer = WordPiece(["[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "and", "rest"])
     >>> tokenizer
@@ -144,7 +148,10 @@ class WordPiece:
     def __init__(self, pieces: Iterable[str], normalizer: Normalizer = UNCASED,
                  added: Sequence[AddedToken] | None = None, template: Template | None = None, *,
                  unk: str = "[UNK]", prefix: str = "##", max_word: int = 100,
-                 cleanup: bool = True) -> None:
+                 cleanup: bool = True, truncation_side: str = "right") -> None:
+        if truncation_side not in SIDES:
+            raise ValueError(f"truncation_side={truncation_side!r}: expected 'right' or 'left'")
+        self.truncation_side = truncation_side
         self.pieces = list(pieces)
         self.index = {piece: number for number, piece in enumerate(self.pieces)}
         if len(self.index) != len(self.pieces):
@@ -168,7 +175,7 @@ class WordPiece:
         self._raw = make_finder((t for t in self.added if not t.normalized), str)
         self._normalized = make_finder((t for t in self.added if t.normalized), self._clean)
         self._longest = max(map(len, self.pieces))
-        self._known = {}                           # a cache, {word: the ids of its pieces}
+        self._known, self._known_bytes = {}, 0     # a cache, {word: the ids of its pieces}
 
     def _check_ids(self):
         """Raise ValueError if ids of added tokens or of the template do not fit the vocabulary."""
@@ -233,14 +240,17 @@ class WordPiece:
             ids += self._pieces_of(word) if pieces is None else pieces
 
     def _pieces_of(self, word):
-        pieces = None
-        if len(word) <= self.max_word:
-            pieces = longest_match(word, self.index, self.prefix, self._longest)
+        if len(word) > self.max_word:              # not cached: there is nothing to compute
+            return [self.index[self.unk]]
+        pieces = longest_match(word, self.index, self.prefix, self._longest)
         if pieces is None:
             pieces = [self.index[self.unk]]
-        if len(self._known) >= MOST_KNOWN:
+        self._known_bytes += sys.getsizeof(word) + sys.getsizeof(pieces) + ENTRY
+        if self._known_bytes > KNOWN_BYTES:
             self._known.clear()
-        self._known[word] = pieces
+            self._known_bytes = 0
+        else:
+            self._known[word] = pieces
         return pieces
 
     def tokenize(self, text: str) -> list[str]:
@@ -248,32 +258,44 @@ class WordPiece:
         return [self._spelled[number] for number in self.token_ids(text)]
 
     def _with_template(self, text, pair, max_length):
-        """The lists (ids, types) of a text or pair with its special tokens."""
+        """The lists (ids, types) of a text or pair with its special tokens, and how many tokens
+        there were before truncation.
+        """
         parts = self.template.single if pair is None else self.template.pair
         texts = [self.token_ids(text), [] if pair is None else self.token_ids(pair)]
+        special = sum(len(part.ids) for part in parts)
+        before = special + len(texts[0]) + len(texts[1])
         if max_length is not None:
-            room = max_length - sum(len(part.ids) for part in parts)
+            room = max_length - special
             if room < 0:
-                raise ValueError(f"max_length={max_length}: expected at least "
-                                 f"{max_length - room}, the special tokens alone")
-            kept = share_room(len(texts[0]), len(texts[1]), room)
-            texts = [ids[:length] for ids, length in zip(texts, kept)]
+                raise ValueError(f"max_length={max_length}: expected at least {special}, the "
+                                 "special tokens alone")
+            texts = [self._truncated(ids, length) for ids, length in
+                     zip(texts, share_room(len(texts[0]), len(texts[1]), room))]
         ids, types = [], []
         for part in parts:
             new = part.ids if part.text is None else texts[part.text]
             ids += new
             types += [part.type] * len(new)
-        return ids, types
+        return ids, types, before
+
+    def _truncated(self, ids, length):
+        return ids[:length] if self.truncation_side == "right" else ids[len(ids) - length:]
 
     def encode(self, text: str, pair: str | None = None,
                max_length: int | None = None) -> Encoded:
         """The ids and types (T,) of a text or a pair with its special tokens, T ≤ max_length."""
-        ids, types = self._with_template(text, pair, max_length)
+        ids, types, _ = self._with_template(text, pair, max_length)
         return Encoded(np.array(ids, np.int32), np.array(types, np.int32))
 
     def encode_batch(self, texts: Iterable[str], pairs: Iterable[str] | None = None,
                      max_length: int | None = None) -> Packed:
         """Encode and pack N texts, or N pairs.  Each is as encode() returns it."""
+        return self.encode_with_lengths(texts, pairs, max_length)[0]
+
+    def encode_with_lengths(self, texts: Iterable[str], pairs: Iterable[str] | None = None,
+                            max_length: int | None = None) -> tuple[Packed, np.ndarray]:
+        """encode_batch(), and how many tokens each text would have without max_length: (N,)."""
         if isinstance(texts, str) or isinstance(pairs, str):
             raise TypeError("texts: expected a list of strings, got one string; put it into a list")
         texts = list(texts)
@@ -281,14 +303,15 @@ class WordPiece:
         if len(pairs) != len(texts):
             raise ValueError(f"pairs: expected one for each of {len(texts)} texts, got "
                              f"{len(pairs)}")
-        ids, types, offsets = [], [], [0]
+        ids, types, offsets, lengths = [], [], [0], []
         for text, pair in zip(texts, pairs):
-            new, new_types = self._with_template(text, pair, max_length)
+            new, new_types, before = self._with_template(text, pair, max_length)
             ids += new
             types += new_types
             offsets.append(len(ids))
-        return Packed(np.array(ids, np.int32), np.array(offsets, np.int64),
-                      np.array(types, np.int32))
+            lengths.append(before)
+        return (Packed(np.array(ids, np.int32), np.array(offsets, np.int64),
+                       np.array(types, np.int32)), np.array(lengths, np.int64))
 
     # ---- numbers to text
 

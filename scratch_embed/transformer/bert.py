@@ -50,6 +50,7 @@ from scratch_embed.transformer.checkpoint import (
     streams,
     write_model,
 )
+from scratch_embed.transformer.config_fields import check_fields
 
 TABLE, DECODER = "embed.tokens.weight", "mlm.decoder.weight"
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
@@ -256,6 +257,7 @@ def read_config(path: str | os.PathLike) -> Config:
     fields = Fields.read(path)
     for name, value in ONLY.items():
         fields.one_of(name, [value], value)
+    check_fields(fields, (*FIELDS.values(), *ONLY, "hidden_act", "layer_norm_eps"))
     sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
     if sizes["dim"] % sizes["heads"]:
         raise fields.fault("num_attention_heads", f"a divisor of hidden_size, {sizes['dim']}",

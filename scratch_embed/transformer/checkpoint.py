@@ -35,7 +35,7 @@ from scratch_embed.numerics.safetensors import (
     write_safetensors,
 )
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a number between two dots, or before the first
 FLOATS = ("F64", "F32", "F16", "BF16")
 CONVERT = ("reading it can run code, so it is not read; if you trust it, convert it with torch "
@@ -150,7 +150,7 @@ def open_weights(folder: str | os.PathLike, layers: int = 0) -> Weights:
     here, before its tensors are declared.
     Raises FormatError for a file that is missing, damaged, or disagrees with the index.
     """
-    index = os.path.join(folder, WEIGHTS + ".index.json")
+    index = os.path.join(folder, WEIGHTS_INDEX)
     path = os.path.join(folder, WEIGHTS)
     if os.path.exists(path) or not os.path.exists(index):
         path = weights_file(folder)
@@ -165,11 +165,14 @@ def open_weights(folder: str | os.PathLike, layers: int = 0) -> Weights:
 
 
 def weights_file(folder: str | os.PathLike) -> str:
-    """The path of model.safetensors.  Raises FormatError if there is none, or only a pickle."""
+    """The path of model.safetensors.
+
+    Raises FormatError if there is none, or only a pickle, or if it is not a regular file.
+    """
     path = os.path.join(folder, WEIGHTS)
-    if os.path.exists(path):
+    if os.path.isfile(path):
         return path
-    found = "no such file"
+    found = "a folder, a pipe or a device" if os.path.exists(path) else "no such file"
     if os.path.exists(os.path.join(folder, "pytorch_model.bin")):
         found = f"pytorch_model.bin, a pickle: {CONVERT}"
     raise FormatError(path, "the file", f"expected the weights, found {found}")

@@ -93,9 +93,14 @@ def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Mod
 def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:
     """Load the tokenizer of a model's folder.
 
-    Raises FormatError if the tokenizer has more tokens than the model has embeddings.
+    Raises FormatError if the tokenizer has more tokens, or types of tokens, than the model has
+    embeddings.
     """
     tokenizer = family_of(folder).read_tokenizer(folder)
+    most = max(part.type for part in tokenizer.template.single)
+    if most >= model.config.types:
+        raise FormatError(folder, "its tokenizer", f"expected types of tokens below "
+                          f"{model.config.types}, the type_vocab_size of config.json, found {most}")
     if len(tokenizer) > model.config.vocab:
         raise FormatError(folder, "its tokenizer", f"expected at most {model.config.vocab} tokens, "
                           f"the vocab_size of config.json, found {len(tokenizer)}")

@@ -58,6 +58,7 @@ from scratch_embed.transformer.checkpoint import (
     streams,
     write_model,
 )
+from scratch_embed.transformer.config_fields import check_fields
 
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
     "embed.tokens": "wte",
@@ -215,6 +216,8 @@ def read_config(path: str | os.PathLike) -> Config:
     fields = Fields.read(path)
     for name, value in ONLY.items():
         fields.one_of(name, [value], value)
+    check_fields(fields, (*FIELDS.values(), *ONLY, "n_inner", "activation_function",
+                          "layer_norm_epsilon"))
     sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
     if sizes["dim"] % sizes["heads"]:
         raise fields.fault("n_head", f"a divisor of n_embd, {sizes['dim']}", show(sizes["heads"]))

@@ -60,6 +60,7 @@ from scratch_embed.transformer.checkpoint import (
     streams,
     write_model,
 )
+from scratch_embed.transformer.config_fields import check_fields
 
 TABLE, HEAD = "embed.tokens.weight", "lm_head.weight"
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
@@ -233,6 +234,8 @@ def read_config(path: str | os.PathLike) -> Config:
     fields = Fields.read(path)
     for name, value in ONLY.items():
         fields.one_of(name, [value], value)
+    check_fields(fields, (*FIELDS.values(), *ONLY, "rope_parameters", "rope_theta",
+                          "rms_norm_eps", "tie_word_embeddings"))
 
     def whole(name, default):                      # the default if it is missing or null
         return default if fields.values.get(name) is None else fields.whole(name)

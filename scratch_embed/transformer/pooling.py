@@ -111,6 +111,7 @@ def max_(x: np.ndarray, offsets: np.ndarray, skip: int = 0) -> tuple[np.ndarray,
 
 def concat_poolings(*pools: Pool) -> Pool:
     """The pooling that concatenates the vectors of P poolings: (N, P D)."""
+    @saved_as("+".join(getattr(pool, "saved_as", pool.__name__) for pool in pools))
     def concatenated(x, offsets, skip=0):
         ys, backs = zip(*(pool(x, offsets, skip) for pool in pools))
 

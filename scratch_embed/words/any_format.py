@@ -13,21 +13,24 @@ from scratch_embed.text.vocab import Vocab
 from scratch_embed.words.fasttext_files import read_bin
 from scratch_embed.words.fasttext_header import HEADER, begins_like_fasttext
 from scratch_embed.words.fasttext_vectors import FastTextVectors
+from scratch_embed.words.tables import KEEP
 from scratch_embed.words.vectors import WordVectors
 
 
-def load_words(path: str | os.PathLike) -> tuple[WordVectors | FastTextVectors, Vocab | None]:
+def load_words(path: str | os.PathLike, errors: str = KEEP
+               ) -> tuple[WordVectors | FastTextVectors, Vocab | None]:
     """(the vectors, the words with their counts).
 
     A fastText .bin becomes FastTextVectors, which also have vectors for unknown words; any other
     format becomes WordVectors, and has no counts: None.
+    errors: for words that are not UTF-8; see words/tables.py
     Raises FormatError if the file is damaged or of another kind.
     """
     with open_binary(path) as (file, _):
         start = file.read(HEADER.size)
     if not begins_like_fasttext(start):
-        return WordVectors.load(path), None
-    model = read_bin(path)
+        return WordVectors.load(path, errors), None
+    model = read_bin(path, errors)
     settings = model.settings
     return (FastTextVectors(model.words, model.input, settings.min_n, settings.max_n),
             Vocab(model.words, model.counts))

@@ -39,6 +39,7 @@ import numpy as np
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import GZIP_MAGIC, atomic_write, open_binary, rewind
 from scratch_embed.numerics.safetensors import begins_like_safetensors
+from scratch_embed.text.corpus import BYTE_ORDER_MARK
 from scratch_embed.words.fasttext_header import begins_like_fasttext
 from scratch_embed.words.tables import (
     KEEP,
@@ -48,8 +49,6 @@ from scratch_embed.words.tables import (
     refuse_spaces,
     word_bytes,
 )
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_vectors(path: str | os.PathLike, errors: str = KEEP) -> tuple[list[str], np.ndarray]:

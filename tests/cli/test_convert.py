@@ -8,7 +8,9 @@ import pytest
 
 from scratch_embed.loading import load
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.text.vocab import Vocab
 from scratch_embed.text.word_tokenizer import WordTokenizer
+from scratch_embed.words.fasttext_files import Settings, word_model, write_bin
 from scratch_embed.words.vectors import WRITERS, WordVectors
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -120,3 +122,25 @@ def test_a_pickle_of_gensim_is_refused_with_a_command_that_converts_it(tmp_path,
         run_python(command_of(err, tmp_path / name))
     assert load(tmp_path / "w.kv.vec").index_to_key == WORDS
     assert load(tmp_path / "w.model.vec").vectors.shape == (2, 4)
+
+
+@pytest.mark.parametrize("errors, written, said", [
+    ("keep", b"ab\xe3", "their bytes are kept"),
+    ("replace", "ab\ufffd".encode(), "their wrong bytes are replaced by U+FFFD"),
+    ("ignore", b"ab", "their wrong bytes are dropped"),
+    ("strict", None, "expected a word in UTF-8")])
+@pytest.mark.parametrize("name", ["w.vec", "w.bin", "m.bin"])
+def test_words_that_are_not_utf8_are_kept_replaced_dropped_or_refused(tmp_path, run, name, errors,
+                                                                      written, said):
+    """One rule for word2vec's text and binary formats and for fastText's models."""
+    words = ["ok", b"ab\xe3".decode("utf-8", "surrogateescape")]
+    if name == "m.bin":
+        write_bin(tmp_path / name, word_model(Vocab(words, [2, 1]), np.ones((3, 2)),
+                                              np.ones((2, 2)), Settings()))
+    else:
+        WordVectors(words, np.eye(2)).save(tmp_path / name)
+    code, _, err = run("convert", tmp_path / name, tmp_path / "out.vec", "--errors", errors)
+    assert said in err and code == (written is None)
+    if written is not None:
+        lines = (tmp_path / "out.vec").read_bytes().splitlines()
+        assert [line.split()[0] for line in lines[1:]] == [b"ok", written]

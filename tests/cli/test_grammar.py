@@ -9,6 +9,7 @@ import pytest
 
 from scratch_embed.cli.main import GROUPS, parser
 from scratch_embed.cli.parsing import subcommands
+from scratch_embed.cli.paths import read_as
 from tests.cli.test_parsing import commands
 
 LEAVES = [(" ".join(words), command) for words, command in commands(parser())
@@ -61,6 +62,13 @@ def test_a_command_that_prints_data_can_print_json(name, command):
               or any(action.metavar == "OUT" for action in command._actions))
     assert writes != ("--json" in options)
     assert writes or isinstance(options["--json"], argparse._StoreTrueAction)
+
+
+@ALL
+def test_a_command_that_reads_a_text_says_what_it_does_with_other_bytes_than_utf_8(name, command):
+    """Runs in TREC's format are the exception: their names must be those of the collection."""
+    reads = any(read_as(action) == "text" for action in command._actions)
+    assert ("--errors" in command._option_string_actions) == reads or name == "evaluate run"
 
 
 @ALL

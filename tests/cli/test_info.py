@@ -1,5 +1,6 @@
 """info: the kind, the sizes and the settings of every kind of file; damage is found."""
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,13 @@ def test_a_damaged_file_is_described_and_is_an_error(tmp_path, run):
     (tmp_path / "f.bin").write_bytes(data[:-5])
     code, out, err = run("info", tmp_path / "f.bin")
     assert code == 1 and facts(out)["kind"] == "a fastText model" and "truncated" in err
+
+
+def test_a_pipe_or_a_device_is_not_read(tmp_path, run):
+    os.mkfifo(tmp_path / "pipe")
+    for path in tmp_path / "pipe", "/dev/zero":
+        code, out, err = run("info", path)
+        assert (code, out) == (1, "") and "a pipe or a device" in err
 
 
 def test_an_unknown_kind_and_no_file(tmp_path, run):

@@ -1,8 +1,11 @@
 """Load an encoder from a path: every format of word vectors; SIF by counts or by rank; folders."""
+import hashlib
+import shutil
+
 import numpy as np
 import pytest
 
-from scratch_embed.cli.loading import column_names, digest_of, load_encoder
+from scratch_embed.cli.loading import column_names, digest_of, is_model, load_encoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.vocab import index_sentences
 from scratch_embed.text.wordpiece_files import load as read_tokenizer
@@ -70,19 +73,46 @@ def test_sif_is_refused_for_a_folder(models):
 
 # ---- digests and names ---------------------------------------------------------------------------
 
-def test_a_digest_depends_on_bytes_and_file_names_but_not_on_the_models_path(tmp_path):
-    for name in "one", "two":
-        (tmp_path / name / "inner").mkdir(parents=True)
-        (tmp_path / name / "a").write_bytes(b"xy")
-        (tmp_path / name / "inner" / "b").write_bytes(b"z" * 3_000_000)
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert digest_of(one) == digest_of(two) and digest_of(one / "a") == digest_of(two / "a")
-    assert len({digest_of(one), digest_of(one / "a"), digest_of(one / "inner" / "b")}) == 3
-    before = digest_of(two)
-    (two / "inner" / "b").write_bytes(b"z" * 2_999_999 + b"y")
-    changed = digest_of(two)
-    (two / "a").rename(two / "c")
-    assert len({before, changed, digest_of(two)}) == 3
+def test_a_digest_depends_on_the_models_files_but_not_on_its_path(models, tmp_path):
+    one, two = (shutil.copytree(models.encoder, tmp_path / name) for name in ("one", "two"))
+    assert digest_of(one) == digest_of(two)
+    found = [digest_of(two)]
+    for name in ("model.safetensors", "tokenizer.json", "1_Pooling/config.json", "modules.json"):
+        found.append(digest_of(two / name))                # a file alone
+        (two / name).write_bytes((two / name).read_bytes() + b" ")
+        found += [digest_of(two / name), digest_of(two)]
+    (two / "special_tokens_map.json").unlink()
+    assert len({*found, digest_of(two)}) == 14
+
+
+def test_a_digest_ignores_files_that_are_not_the_models(models, tmp_path):
+    """A README, the leftovers of a killed save; before, they were part of the digest."""
+    folder = shutil.copytree(models.encoder, tmp_path / "encoder")
+    before = digest_of(folder)
+    (folder / "README.md").write_text("a model")
+    (folder / ".saving-x").mkdir()
+    (folder / ".saving-x" / "model.safetensors").write_bytes(b"half")
+    assert digest_of(folder) == before and is_model(folder, before)
+
+
+def test_the_digest_of_an_earlier_version_is_known(models, tmp_path):
+    """It was that of all files, in the order of their paths."""
+    folder = shutil.copytree(models.encoder, tmp_path / "encoder")
+    for more in False, True:
+        if more:
+            (folder / "README.md").write_text("a model")
+        earlier = hashlib.blake2b(digest_size=8)
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            data = path.read_bytes()
+            earlier.update(f"{path.relative_to(folder)}\0{len(data)}\0".encode() + data)
+        assert is_model(folder, earlier.hexdigest())
+        assert (digest_of(folder) == earlier.hexdigest()) is not more
+    assert not is_model(folder, "0" * 16)
+
+
+def test_a_device_has_no_digest():
+    with pytest.raises(ValueError, match="/dev/zero: expected a regular file of a model, found a"):
+        digest_of("/dev/zero")
 
 
 def test_columns_have_short_names_unless_two_would_have_the_same():

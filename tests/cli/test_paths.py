@@ -194,7 +194,5 @@ def test_the_name_of_a_model_is_answered_with_two_ways_to_get_its_folder(name, r
         assert f"hf download {repository} --local-dir" in err and ".save(" in err
 
 
-@pytest.mark.parametrize("path", ["words.vec", "models/encoder/", "./encoder", "/a/b/c", "x.bin"])
-def test_a_path_that_is_no_name_of_a_model_is_only_missing(path):
-    assert missing(path, "encoder") == f"{path}: there is no such file or folder"
+def test_only_the_place_of_a_model_is_answered_so():
     assert missing("encoder", "vectors") == "encoder: there is no such file or folder"

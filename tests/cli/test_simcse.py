@@ -134,7 +134,7 @@ def test_the_defaults_are_those_of_simcse_train():
                 in inspect.signature(train).parameters.items()}
     for name in "tau", "steps", "dropout":
         assert arguments[name] == defaults[name], name
-    assert arguments["batch_size"] == defaults["batch_size"] and arguments["pooling"] == "cls"
+    assert arguments["batch_size"] == defaults["batch_size"] and arguments["pooling"] is None
     assert (arguments["lr"], arguments["warmup_ratio"]) == defaults["optim"][:2]
     assert (arguments["workers"], arguments["seed"]) == defaults["options"][:2]
     assert arguments["eval_steps"] == HeldOut._field_defaults["every"]

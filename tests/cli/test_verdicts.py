@@ -147,24 +147,24 @@ def test_buckets_without_n_grams_are_said_to_have_no_effect(files, run):
 # ---- before the work ----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("method, options, message", [
-    ("glove", ["--lr", "1e-30"], "lr[= ]1e-30"),
-    ("glove", ["--x-max", "1e30"], r"x.max[= ]1e\+?30"),
-    ("glove", ["--dim", "3000000000"], "dim.*3000000000"),
-    ("glove", ["--window", "3000000000"], "window.*3000000000"),
-    ("word2vec", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
-    ("fasttext", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
-    ("classifier", ["--negatives", "2000000000"], "negatives[= ]2000000000"),
-    ("word2vec", ["--window", "3000000000"], "window.*3000000000"),
-    ("fasttext", ["--epochs", "3000000000"], "epochs.*3000000000"),
+    ("glove", ["--lr", "1e-30"], "--lr 1e-30: expected"),
+    ("glove", ["--x-max", "1e30"], "--x-max 1e+30: expected"),
+    ("glove", ["--dim", "3000000000"], "--dim: expected"),
+    ("glove", ["--window", "3000000000"], "--window: expected"),
+    ("word2vec", ["--negatives", "2000000000"], "--negatives 2000000000: expected"),
+    ("fasttext", ["--negatives", "2000000000"], "--negatives 2000000000: expected"),
+    ("classifier", ["--negatives", "2000000000"], "--negatives 2000000000: expected"),
+    ("word2vec", ["--window", "3000000000"], "--window: expected"),
+    ("fasttext", ["--epochs", "3000000000"], "--epochs: expected"),
     ("word2vec", ["--held-out", "missing"], "missing: there is no such file"),
     ("glove", ["--held-out", "missing"], "missing: there is no such file"),
     ("bert", ["--held-out", "missing"], "missing: there is no such file"),
     ("bert", ["--layers", "2147483647"], "GiB of memory"),
-    ("bert", ["--max-length", "2147483647"], "GiB of memory")])
+    ("bert", ["--max-length", "99999999999999999999"], "--max-length: expected")])
 def test_settings_are_checked_before_the_text_is_read(method, options, message, files, run):
     (files / "text").write_bytes(b"\xff")                          # an error if it is read
     code, _, err = run("train", method, files / "text", "-o", files / "out.bin", *options)
-    assert code in (1, 2) and len(err.splitlines()) == 1 and re.search(message, err), err
+    assert code in (1, 2) and len(err.splitlines()) == 1 and message in err, err
 
 
 SMALL = {"word2vec": ["--dim", 4, "--sample", 0], "glove": ["--dim", 4],
@@ -216,8 +216,8 @@ def test_a_learning_rate_of_0_is_refused_since_nothing_would_be_learned(method, 
 
 @pytest.mark.parametrize("method", ["word2vec", "bert"])
 def test_more_threads_than_processors_are_said(method, files, run):
+    (files / "latin").write_bytes(b"\xff")                          # an error after it is said
     for workers, said in (5000, True), (1, False):
-        (files / "latin").write_bytes(b"\xff")                    # the work stops at once
         err = run("train", method, files / "latin", "-o", files / "v", "--workers", workers)[2]
         assert ("--workers 5,000: this machine has" in err) == said
     assert parser().parse_args(["train", method, "x", "-o", "y"]).workers == 1

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from scratch_embed.numerics.files import atomic_write
+from scratch_embed.numerics.leftovers import is_still_there, lock, unlock
 from scratch_embed.numerics.npy import write_npy
 from tests.processes import full_disk
 
@@ -182,3 +183,16 @@ def test_the_longest_name_that_the_system_allows_is_written(tmp_path, name):
         with atomic_write(tmp_path / name) as file:
             file.write(data)
     assert (tmp_path / name).read_bytes() == b"new" and os.listdir(tmp_path) == [name]
+
+
+def test_a_temporary_path_that_another_process_took_for_a_leftover_is_noticed(tmp_path):
+    """Between its creation and its lock: the lock then fails, or is that of a removed file."""
+    path = tmp_path / "x"
+    path.touch()
+    handle = lock(path)
+    assert is_still_there(path, handle)
+    path.unlink()
+    assert not is_still_there(path, handle) and not is_still_there(path, lock(path))
+    path.touch()                                       # another file of this name
+    assert not is_still_there(path, handle)
+    unlock(handle)

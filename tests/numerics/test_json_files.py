@@ -145,6 +145,8 @@ def test_no_others_names_an_unknown_field():
     FIELDS.no_others(FIELDS.values)
     with pytest.raises(FormatError, match="field 'null': expected only one, true, half, text;"):
         FIELDS.no_others(("one", "true", "half", "text"))
+    with pytest.raises(FormatError, match="field 'null': expected only 40 fields that are known;"):
+        FIELDS.no_others((*"true one half text list object".split(), *map(str, range(34))))
 
 
 def test_show_abbreviates_long_values():

@@ -17,6 +17,7 @@ from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.space.hamming import sign_bits
 from scratch_embed.space.quantise import calibrate, quantise, shift
 from scratch_embed.text.packed import Packed, pack
+from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.transformer.bert import Bert, Config, tensors
 from scratch_embed.transformer.pooling import (
     cls,
@@ -113,6 +114,18 @@ def test_a_mean_worked_by_hand():
     np.testing.assert_allclose(x[:, 1], [-1, -1 / 5, -1, 0], atol=4 * u32)
     scaled = SentenceEncoder(Digits(), Bert(config, p)).encode("345")         # scaled to norm 1
     np.testing.assert_allclose(scaled, [0.5**0.5, -(0.5**0.5)], rtol=4 * u32)
+
+
+def test_truncated_texts_are_counted():
+    """Of texts with 3, 8 and 9 tokens and max_seq_length 8, one is truncated, at each call."""
+    tokenizer = WordPiece([*SPECIAL, "a"])
+    encoder = SentenceEncoder(tokenizer, model(config=SMALL), Recipe(max_seq_length=8))
+    texts = ["a", "a a a a a a", "a a a a a a a"]
+    whole = encoder.encode(texts)
+    assert encoder.truncated == 1
+    encoder.encode(texts[2], prompt="a ")
+    assert encoder.truncated == 2
+    np.testing.assert_allclose(whole[2], whole[1], atol=1e-6)
 
 
 # ---- independence of batch and order ------------------------------------------------------------

@@ -12,6 +12,7 @@ from scratch_embed.nn.gradcheck import check_backward
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import write_safetensors
+from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.folder import read_sentence_folder, write_sentence_folder
 from scratch_embed.sentences.recipe import POOLINGS, Dense, Recipe, sentence_vectors
 from scratch_embed.text.packed import pack
@@ -339,6 +340,46 @@ def test_a_missing_file_is_named(folder, file):
     with pytest.raises(FormatError) as error:
         read_sentence_folder(folder)
     assert str(error.value).startswith(f"{folder / file}: the file: expected ")
+
+
+# ---- a transformer alone -------------------------------------------------------------------------
+
+@old
+@pytest.mark.parametrize("most, length", [(None, 16), (9, 9), (10**30, 16)])
+def test_a_folder_without_modules_is_the_mean_of_the_tokens(folder, most, length):
+    """With the length of tokenizer_config.json, as in sentence-transformers."""
+    for name in ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
+                 "1_Pooling", "2_Dense"):
+        shutil.rmtree(folder / name) if "_" in name[:2] else (folder / name).unlink()
+    change(folder, "tokenizer_config.json", model_max_length=most)
+    encoder = SentenceEncoder.load(folder)
+    assert encoder.recipe == Recipe((mean,), normalize=False, max_seq_length=length)
+    x = encoder.model.infer(encoder.tokenizer.encode_batch(["a cat", "the dog"]))
+    np.testing.assert_allclose(encoder.encode("a cat"), x[:4].mean(0), rtol=0, atol=1e-6)
+
+
+@both
+def test_a_lost_modules_json_is_an_error_and_not_the_mean_of_the_tokens(folder):
+    (folder / "modules.json").unlink()
+    with pytest.raises(FormatError, match="modules.json: the file: expected JSON, since config_se"):
+        SentenceEncoder.load(folder)
+
+
+@both
+def test_an_adapter_is_refused(folder):
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(FormatError, match="adapter_config.json: .* expected a model without"):
+        SentenceEncoder.load(folder)
+
+
+@old
+def test_a_type_of_token_beyond_the_models_is_refused(folder):
+    value = json.loads((folder / "tokenizer.json").read_text())
+    for number, message in (2, "types of tokens below 2"), (2**31, "'type_id': expected a whole"):
+        value["post_processor"]["single"][1]["Sequence"]["type_id"] = number
+        (folder / "tokenizer.json").write_text(json.dumps(value))
+        with pytest.raises(FormatError, match=message):
+            SentenceEncoder.load(folder)
 
 
 @old

@@ -1,6 +1,7 @@
 """Normalising and splitting equal BERT's; the differences between Unicode versions are listed."""
 import json
 import runpy
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from scratch_embed.text.basic_tokenizer import (
     Normalizer,
     normalise,
     split_words,
+    strip_accents,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -44,6 +46,36 @@ def test_each_step_can_be_left_out():
     assert normalise(text, CASED) == "É  日 "
     assert normalise(text, CASED._replace(strip_accents=True)) == "E  日 "
     assert normalise("a\x00\x1c\u3000", Normalizer(clean_text=False)) == "a\x00\x1c\u3000"
+
+
+# marks of all kinds: nonspacing or not, sorted by NFD or not, which end a run to be sorted
+MARKS = ["\u0301", "\u0316", "\u302e", "\U0001d16d", "\U0001d165", "\u1715", "\u034f", "\ufe00",
+         "\u093e", "é", "가", "ᾈ", "a"]
+
+
+@given(st.lists(st.sampled_from(MARKS), max_size=9).map("".join) | texts)
+def test_accents_are_stripped_as_after_nfd(text):
+    nfd = unicodedata.normalize("NFD", text)
+    assert strip_accents(text) == "".join(c for c in nfd if unicodedata.category(c) != "Mn")
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "\u302e\U0001d16d"])
+def test_a_long_run_of_marks_takes_linear_time(marks):
+    """NFD sorts a run: of 200,000 marks in minutes, if it compares neighbours as Python's does."""
+    text = "a" + marks * 100_000
+    assert len(normalise(text)) in (1, len(text))
+
+
+def test_lower_casing_first_or_last_is_the_same_for_every_character():
+    """So a Lowercase before or after BertNormalizer is the flag lower_case."""
+    for code in range(sys.maxunicode + 1):
+        for strip in True, False:
+            kept = CASED._replace(strip_accents=strip)
+            both = kept._replace(lower_case=True)
+            lower = Normalizer(False, False, False, True)
+            c = chr(code)
+            assert normalise(c, both) == normalise(normalise(c, lower), kept), hex(code)
+            assert normalise(c, both) == normalise(normalise(c, kept), lower), hex(code)
 
 
 @pytest.mark.parametrize("text, words", [

@@ -1,5 +1,6 @@
 """Pieces are the longest from the left; ids, types and text are those of the tokenizers library."""
 import json
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -191,11 +192,39 @@ def test_encoding_does_not_depend_on_texts_encoded_before(text):
     bert = WordPiece(PIECES)
     first = bert.token_ids(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MOST_KNOWN", 2)
+        patch.setattr(module, "KNOWN_BYTES", 600)
         small_cache = WordPiece(PIECES)
         assert small_cache.token_ids(text) == small_cache.token_ids(text) == first
         assert bert.token_ids(text) == first
-        assert len(small_cache._known) <= 2
+        assert len(small_cache._known) <= 2              # an entry has more than 200 bytes
+
+
+@pytest.mark.parametrize("max_word", [100, 10**6])
+def test_the_cache_of_words_is_bounded_in_bytes(max_word):
+    """Words of 200,000 characters; those beyond max_word are not stored at all."""
+    bert = WordPiece(PIECES, max_word=max_word)
+    for number in range(200):
+        bert.token_ids(f"{number:03}" + "a" * 200_000)
+    assert sum(map(sys.getsizeof, bert._known)) <= (module.KNOWN_BYTES if max_word > 100 else 0)
+
+
+def test_a_text_may_be_truncated_from_the_left():
+    """The library's rule for pairs, with the beginnings cut off."""
+    bert = WordPiece([*SPECIAL, *"abcdefgh"], truncation_side="left")
+    words = " ".join
+    assert bert.encode(words("abcd"), max_length=4).ids.tolist() == [2, 7, 8, 3]
+    assert bert.encode(words("abcd"), words("efgh"), 8).ids.tolist() == [2, 7, 8, 3, 10, 11, 12, 3]
+    assert bert.encode(words("abcd"), max_length=2).ids.tolist() == [2, 3]
+    with pytest.raises(ValueError, match="truncation_side='middle': expected 'right' or 'left'"):
+        WordPiece(SPECIAL, truncation_side="middle")
+
+
+def test_the_lengths_before_truncation_are_returned():
+    bert = WordPiece([*SPECIAL, *"abcd"])
+    batch, lengths = bert.encode_with_lengths(["a b c d", "a", ""], max_length=4)
+    assert np.diff(batch.offsets).tolist() == [4, 3, 2] and lengths.tolist() == [6, 3, 2]
+    batch, lengths = bert.encode_with_lengths(["a b"], ["c d"], max_length=6)
+    assert np.diff(batch.offsets).tolist() == [6] and lengths.tolist() == [7]
 
 
 @given(st.text("abcx ", max_size=20))

@@ -269,6 +269,8 @@ def test_missing_fields_get_their_defaults(folder):
     ("add_cross_attention", True, "expected false, found True"),
     ("tie_word_embeddings", False, "expected true, found False"),
     ("activation_function", "relu", 'expected one of "gelu_new", "gelu_pytorch_tanh", "gelu", fou'),
+    ("quantization_config", {"bits": 4}, "expected null, found {'bits': 4}"),
+    ("alibi", True, "expected only "),
     ("n_head", 3, "expected a divisor of n_embd, 4, found 3"),
     ("n_inner", 0, "expected a whole number of at least 1, found 0"),
     ("n_positions", None, "expected a whole number of at least 1, found None")])

@@ -287,6 +287,7 @@ def test_missing_or_null_fields_get_transformers_defaults(folder, fields, expect
 
 @pytest.mark.parametrize("fields, message", [
     ({"model_type": "llama"}, "field 'model_type': expected \"mistral\", found 'llama'"),
+    ({"num_local_experts": 8}, "field 'num_local_experts': expected only"),
     ({"hidden_act": "gelu"}, "field 'hidden_act': expected \"silu\", found 'gelu'"),
     ({"rope_scaling": {"type": "linear"}}, "field 'rope_scaling': expected null, found {'type'"),
     ({"rope_parameters": {"rope_type": "yarn"}},

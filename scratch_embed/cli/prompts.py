@@ -1,0 +1,100 @@
+"""A model's prompts: the texts that `index`, `search` and `evaluate retrieval` put before others.
+
+Many models are trained with "query: " before each query and "passage: " before each document; such
+texts are stored in the model's folder, by name.
+"""
+from typing import NamedTuple
+
+from scratch_embed.cli.messages import say
+
+QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")    # names that models use
+
+
+class Prompts(NamedTuple):
+    """The text before each query and before each document; None: what encode() does by itself."""
+
+    query: str | None = None
+    document: str | None = None
+
+
+def add_query_prompts(command):
+    """Add --prompt-name and --query-prompt, of which at most one may be given."""
+    _add(command, "--query-prompt", "every query", name_too=True)
+
+
+def add_document_prompts(command):
+    """Add --prompt-name and --document-prompt, of which at most one may be given."""
+    _add(command, "--document-prompt", "every line", name_too=True)
+
+
+def add_query_prompt(command):
+    """Add --query-prompt, for later searches."""
+    _add(command, "--query-prompt", "every query, in later searches")
+
+
+def add_document_prompt(command):
+    """Add --document-prompt."""
+    _add(command, "--document-prompt", "every document")
+
+
+def _add(command, option, what, name_too=False):
+    group = command.add_mutually_exclusive_group()
+    default = "(default: the model's prompt for them, if it has one)"
+    if name_too:
+        group.add_argument("--prompt-name", metavar="NAME",
+                           help=f"put the model's prompt of this name before {what} {default}")
+    group.add_argument(option, metavar="TEXT", help=f'put this text before {what}; "": no prompt '
+                       f"{default}")
+
+
+def chosen_prompts(encoder, name, query=None, document=None, query_name=None, document_name=None):
+    """The Prompts of an encoder, which are printed.  name: of the model, for messages.
+
+    query, document: these texts; query_name, document_name: the model's prompts of these names.
+    Without them: the model's prompt "query"; its prompt "document", "passage" or "corpus"; or else
+    its default prompt.  Raises ValueError for a name that the model does not have.
+    """
+    recipe = getattr(encoder, "recipe", None)
+    known = {} if recipe is None else recipe.prompts
+    default = None if recipe is None else recipe.default_prompt_name
+    found = Prompts(_choose(name, known, default, QUERY, query, query_name),
+                    _choose(name, known, default, DOCUMENT, document, document_name))
+    say_prompts(name, found, known)
+    return found
+
+
+def _choose(model, known, default, names, text, name):
+    """The prompt of one kind of texts."""
+    if text is not None:
+        return text
+    if name is None:
+        return next((known[kind] for kind in names if kind in known), known.get(default))
+    if name not in known:
+        listed = f"one of {', '.join(map(repr, known))}" if known else "none, it has no prompts"
+        raise ValueError(f"--prompt-name: expected a prompt of {model}, {listed}; got {name!r}")
+    return known[name]
+
+
+def say_prompts(name, prompts, known):
+    """Print what is put before texts, if a prompt is used or if the model has one."""
+    if any(prompts) or any(known.values()):
+        said = [f"{what} {text!r}" if text else f"{what} none" for what, text in
+                zip(("of queries", "of documents"), prompts)]
+        say(f"{name}: prompt {', prompt '.join(said)}")
+
+
+def say_default(encoder, name):
+    """Print the default prompt of an encoder, if it has one: encode() puts it before each text."""
+    recipe = getattr(encoder, "recipe", None)
+    text = recipe and recipe.prompts.get(recipe.default_prompt_name)
+    if text:
+        say(f"{name}: default prompt {text!r}")
+
+
+def say_truncated(encoder, name, what):
+    """Print how many texts were truncated since the last call, if any.  what: the texts are."""
+    truncated = getattr(encoder, "truncated", 0)
+    if truncated:
+        say(f"{name}: truncated {truncated:,} of the {what} to {encoder.recipe.max_seq_length} "
+            "tokens, the most that the model takes")
+        encoder.truncated = 0

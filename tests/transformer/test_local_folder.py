@@ -1,0 +1,28 @@
+"""A model's name in place of a folder: the message says how to get one."""
+import pytest
+
+from scratch_embed.loading import load
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.transformer.local_folder import missing_model
+
+
+@pytest.mark.parametrize("read", [load, SentenceEncoder.load])
+@pytest.mark.parametrize("name, repository", [
+    ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+    ("BAAI/bge-small-en-v1.5", "BAAI/bge-small-en-v1.5")])
+def test_the_name_of_a_model_is_answered_with_two_ways_to_get_its_folder(read, name, repository):
+    with pytest.raises(FileNotFoundError, match="give a local folder, nothing is down") as error:
+        read(name)
+    assert f"hf download {repository} --local-dir" in str(error.value)
+    assert f'SentenceTransformer("{name}").save(' in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["words.vec", "models/encoder/", "./encoder", "/a/b/c", "x.bin"])
+def test_another_path_is_only_missing(path):
+    assert missing_model(path) == f"{path}: there is no such file or folder"
+
+
+def test_a_file_is_not_a_models_folder(tmp_path):
+    (tmp_path / "x.vec").write_text("a 1 2\n")
+    with pytest.raises(NotADirectoryError, match="expected a model's folder, got a file; load()"):
+        SentenceEncoder.load(tmp_path / "x.vec")
