@@ -20,9 +20,8 @@ measure as well as train: with lr = 0 and the trained tables, with (1, s) for fr
 that all three see the same pairs and the same negatives.
 
 GloVe's biases take up the frequencies of both words, so its baseline is the best fit of the biases
-alone.  The vectors of a small text can fit any counts, even those of shuffled words: only the
-counts of another text show whether they mean anything.  (Pairs do not have this problem in a few
-epochs, but they have it in many.)
+alone.  The vectors of a small text can fit any counts, even those of shuffled words; only counts of
+another text show whether they mean anything.  (For pairs this happens after many epochs.)
 """
 from collections.abc import Callable
 

@@ -338,7 +338,7 @@ REVERSED = corpus(0)._replace(ids=corpus(0).ids[::-1].copy())
 
 
 @pytest.mark.parametrize("name, change", [
-    ("steps", dict(steps=3)), ("batch_size", dict(batch_size=3)), ("lr", dict(optim=Optim(0.1))),
+    ("steps", dict(steps=1)), ("batch_size", dict(batch_size=3)), ("lr", dict(optim=Optim(0.1))),
     ("warmup_ratio", dict(optim=Optim(1e-3, 0.2))), ("dropout", dict(dropout=0.2)),
     ("weight_decay", dict(optim=Optim(1e-3, weight_decay=0.5))),
     ("max_grad_norm", dict(optim=Optim(1e-3, max_grad_norm=2.0))),
