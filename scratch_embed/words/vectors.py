@@ -158,6 +158,9 @@ class WordVectors:
         If the name ends in .safetensors or .npy, read that file and the .vocab.txt beside it.
         errors: for words that are not UTF-8; see words/tables.py.  By default their bytes are kept.
         """
+        if os.path.isdir(path):
+            raise IsADirectoryError(f"{path}: expected a file of word vectors, found a folder; "
+                                    "scratch_embed.load() reads the folder of a model")
         if ending_of(path) == ".safetensors":
             return cls(*read_vectors_safetensors(path, errors=errors), read_tokenizer(path))
         return cls(*(read_vectors_npy if ending_of(path) == ".npy" else read_vectors)(path,

@@ -298,3 +298,8 @@ def test_the_further_methods_agree_with_gensims(seed, topn, restrict):
         np.testing.assert_allclose([x for _, x in mine], [x for _, x in other], atol=1e-5)
     np.testing.assert_allclose(ours.get_vector("c", norm=True), theirs.get_vector("c", norm=True),
                                rtol=1e-5, atol=1e-7)
+
+
+def test_a_folder_is_not_a_file_of_word_vectors(tmp_path):
+    with pytest.raises(IsADirectoryError, match="expected a file of word vectors, found a folder"):
+        WordVectors.load(tmp_path)
