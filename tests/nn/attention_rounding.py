@@ -15,25 +15,25 @@ from scratch_embed.nn.dropout import NO_DROPOUT, factors
 from tests.rounding import u32
 
 
-def error_bounds(q, k, v, dy, H, sees, dropout=NO_DROPOUT, u=u32, B=0.0):
+def error_bounds(q, k, v, dy, H, visible, dropout=NO_DROPOUT, u=u32, B=0.0):
     """[bounds on the errors of y, dq, dk, dv and dB] of one sequence, as derived above.
 
     q, dy: (t, H·d), k, v: (s, G·d), B: (H, t, s)
-    sees: (t, s) bool, whether a query attends to a key
+    visible: (t, s) bool, whether a query attends to a key
     """
     t, s, d = len(q), len(k), q.shape[1] // H
     shared = H * d // k.shape[1]                             # heads of q per head of k
     q, k, v, dy = (split_heads(x, H, d) for x in (q, k, v, dy))
     scale, B = d**-0.5, np.broadcast_to(B, (H, t, s))
-    S = np.where(sees, scale * q @ k.swapaxes(1, 2) + B, -np.inf)
+    S = np.where(visible, scale * q @ k.swapaxes(1, 2) + B, -np.inf)
     x = np.maximum(S - S.max(-1, keepdims=True), -100)
-    P = np.exp(x) * sees
+    P = np.exp(x) * visible
     P /= P.sum(-1, keepdims=True)
     m = factors((1, H, t, s), dropout.at(0))[0]
     aq, ak, av, ady = (abs(a) for a in (q, k, v, dy))
-    scores = scale * aq @ ak.swapaxes(1, 2) * sees
-    R = np.expm1(4 * (d + 1) * u * scores.max() + 8 * u * abs(B * sees).max()
-                 + 4 * u * abs(x * sees).max() + (s + 8) * u)
+    scores = scale * aq @ ak.swapaxes(1, 2) * visible
+    R = np.expm1(4 * (d + 1) * u * scores.max() + 8 * u * abs(B * visible).max()
+                 + 4 * u * abs(x * visible).max() + (s + 8) * u)
     A, dP = P * m, (ady @ av.swapaxes(1, 2)) * m
     dS = P * (dP + (P * dP).sum(-1, keepdims=True))
     y_bound = (R + (s + 4) * u) * (A @ av)
