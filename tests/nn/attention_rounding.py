@@ -3,8 +3,8 @@
 Let u be the unit roundoff (2⁻²⁴ in float32), let |·| act on each element, and let s be the number
 of keys.
 A score has an error of γ(d) |Q| |K|ᵀ/√d, plus 2 u |B| + u |score| if a bias B is added.  The
-exponent x = score − max has an error of twice the largest of its row, plus 2 u |x|.  So P has an
-error of P R, with
+exponent x = score − max has at most twice the largest error of its row's scores, plus 2 u |x|.  So
+P has an error of P R, with
     R = 4 γ(d) max |Q| |K|ᵀ/√d + 8 u max |B| + 4 u max |x| + (s + 8) u.
 y and the gradients are sums of products with P.  A sum of n terms has an error of
 (R + γ(n)) Σ |terms|.  R can be large, so the bound uses e^R − 1 for R.
@@ -30,7 +30,7 @@ def error_bounds(q, k, v, dy, H, visible, dropout=NO_DROPOUT, u=u32, B=0.0):
     P = np.exp(x) * visible
     P /= P.sum(-1, keepdims=True)
     m = factors((1, H, t, s), dropout.at(0))[0]
-    aq, ak, av, ady = (abs(a) for a in (q, k, v, dy))
+    aq, ak, av, ady = (abs(x) for x in (q, k, v, dy))            # |q|, |k|, |v|, |dy|
     scores = scale * aq @ ak.swapaxes(1, 2) * visible
     R = np.expm1(4 * (d + 1) * u * scores.max() + 8 * u * abs(B * visible).max()
                  + 4 * u * abs(x * visible).max() + (s + 8) * u)
