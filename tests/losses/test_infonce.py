@@ -128,7 +128,7 @@ def test_scaling_by_a_power_of_two_does_not_change_a_bit_of_the_loss(dtype, seed
 
 @given(seeds, taus)
 def test_swapping_queries_and_keys_does_not_change_clips_loss(seed, tau):
-    """BLAS sums k qᵀ in another order than q kᵀ: a cosine has a rounding error of γ(D)."""
+    """BLAS sums k qᵀ in another order than q kᵀ: a cosine has an error of γ(D + 4)."""
     q, k = batch(seed, M=5)
     loss, backward = symmetric_infonce(q, k, tau)
     swapped, backward_swapped = symmetric_infonce(k, q, tau)

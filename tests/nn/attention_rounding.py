@@ -29,12 +29,12 @@ def error_bounds(q, k, v, dy, H, visible, dropout=NO_DROPOUT, u=u32, B=0.0):
     x = np.maximum(S - S.max(-1, keepdims=True), -100)
     P = np.exp(x) * visible
     P /= P.sum(-1, keepdims=True)
-    m = factors((1, H, t, s), dropout.at(0))[0]
+    mask = factors((1, H, t, s), dropout.at(0))[0]               # 0 or 1/(1 − p)
     aq, ak, av, ady = (abs(x) for x in (q, k, v, dy))            # |q|, |k|, |v|, |dy|
     scores = scale * aq @ ak.swapaxes(1, 2) * visible
     R = np.expm1(4 * (d + 1) * u * scores.max() + 8 * u * abs(B * visible).max()
                  + 4 * u * abs(x * visible).max() + (s + 8) * u)
-    A, dP = P * m, (ady @ av.swapaxes(1, 2)) * m
+    A, dP = P * mask, (ady @ av.swapaxes(1, 2)) * mask
     dS = P * (dP + (P * dP).sum(-1, keepdims=True))
     y_bound = (R + (s + 4) * u) * (A @ av)
     dS_bound = (2 * R + (d + 2 * max(t, s) + 10 + shared) * u) * dS

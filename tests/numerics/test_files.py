@@ -186,7 +186,7 @@ def test_the_longest_name_that_the_system_allows_is_written(tmp_path, name):
 
 
 def test_the_removal_of_a_temporary_file_by_another_process_is_noticed(tmp_path):
-    """Before it is locked, the file can be taken for a leftover; then the lock is worthless."""
+    """Another process can remove the file before it is locked; then the lock protects nothing."""
     path = tmp_path / "x"
     path.touch()
     handle = lock(path)

@@ -32,6 +32,7 @@ from scratch_embed.callee import one
 def two(x):
     return one(one(x))
 """
+# prints two(0), and how often compiled code was loaded from the cache
 SHOW = """
 from scratch_embed.caller import two
 print(two(0), sum(two.stats.cache_hits.values()) if hasattr(two, "stats") else "no JIT")

@@ -44,9 +44,10 @@ def test_chunks_worked_by_hand():
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(0, 3), st.integers(0, 99),
        st.integers(1, 40), st.booleans())
-def test_every_sentence_is_in_exactly_one_chunk_of_an_epoch(lengths, epoch, seed, words, shuffle):
+def test_every_sentence_is_in_exactly_one_chunk_of_an_epoch(lengths, epoch, seed, chunk_size,
+                                                            shuffle):
     offsets = np.cumsum([0, *lengths])
-    found = list(chunks(offsets, epoch, seed, words, shuffle))
+    found = list(chunks(offsets, epoch, seed, chunk_size, shuffle))
     order = np.concatenate([chunk.sentences for chunk in found])
     assert sorted(order) == list(range(len(lengths))) and (shuffle or (np.diff(order) == 1).all())
     assert [chunk.number for chunk in found] == list(range(len(found)))

@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 class Case:
-    """The arrays of one golden file as inputs of our functions.  family: Gpt2 or Mistral."""
+    """A model of transformers: its arrays as inputs of our functions.  family: Gpt2 or Mistral."""
 
     def __init__(self, family, arrays, config, folder):
         self.family, self.arrays, self.config, self.folder = family, arrays, config, folder

@@ -140,7 +140,7 @@ def test_without_position_embeddings_permuting_the_tokens_permutes_their_vectors
     p["embed.positions.weight"][...] = 0
     ids = rng.integers(0, 13, rng.integers(2, 10))
     order = rng.permutation(len(ids))
-    x, y = (infer(pack([some]), p, CONFIG) for some in (ids, ids[order]))
+    x, y = (infer(pack([sequence]), p, CONFIG) for sequence in (ids, ids[order]))
     np.testing.assert_allclose(y, x[order], rtol=0, atol=ATOL[dtype])
 
 
@@ -180,6 +180,7 @@ def test_layers_with_equal_weights_have_different_dropout_masks():
 
 def test_the_embeddings_and_every_layer_have_different_dropout_masks(monkeypatch):
     seen, x = [], np.zeros((len(BATCH.ids), 12))
+    # the last argument of embed and of encoder_layer is the dropout
     for name in ("embed", "encoder_layer"):
         monkeypatch.setattr(bert, name, lambda *arguments: seen.append(arguments[-1]) or (x, None))
     encode(BATCH, params(), CONFIG._replace(layers=5), Dropout(0.2, 3))

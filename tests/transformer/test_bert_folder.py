@@ -412,4 +412,4 @@ def test_the_command_in_the_error_message_converts_a_pickle(transformers, tmp_pa
         Bert.load(tmp_path)
     _, code, _ = str(error.value).split('"')
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert len(Bert.load(tmp_path)[1]) == 23     # 5 of embeddings, 16 of the layer, 2
+    assert len(Bert.load(tmp_path)[1]) == 23     # embeddings 5, layer 16, pooler 2

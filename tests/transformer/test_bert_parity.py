@@ -34,7 +34,7 @@ all_cases = pytest.mark.parametrize("name", CASES)
 
 
 class Case:
-    """The arrays of one golden file as inputs of our functions."""
+    """A model of transformers: its arrays as inputs of our functions."""
 
     def __init__(self, tensors, kind, config):
         self.arrays, self.kind = tensors, kind

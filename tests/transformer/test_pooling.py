@@ -165,7 +165,7 @@ def test_concat_poolings_keeps_the_order_of_its_arguments():
 # ---- sentence-transformers -----------------------------------------------------------------------
 
 POOLING_OF_MODE = {"cls": cls, "lasttoken": last_token, "mean": mean, "max": max_,
-          "mean_sqrt_len_tokens": mean_sqrt_len, "weightedmean": weighted_mean}
+                   "mean_sqrt_len_tokens": mean_sqrt_len, "weightedmean": weighted_mean}
 
 
 @pytest.mark.parametrize("skip", [0, 2])
