@@ -259,7 +259,7 @@ def test_a_sequence_without_tokens_is_an_error_with_its_number(offsets):
 
 @dtypes
 def test_a_dropout_probability_below_2_to_the_minus_33_drops_nothing(dtype):
-    """It is rounded to 0, a multiple of 2⁻³²."""
+    """A probability is rounded to a multiple of 2⁻³², here to 0."""
     q, k, v = draw(0, 10, 6, dtype=dtype)
     y, backward = attention(q, k, v, OFFSETS, 2, dropout=Dropout(2**-40, 5))
     plain, back = attention(q, k, v, OFFSETS, 2)

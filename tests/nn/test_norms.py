@@ -68,6 +68,7 @@ def test_rms_norm_equals_layer_norm_only_for_rows_of_mean_zero():
 
 @given(seeds, st.floats(-3, 3), dims)
 def test_rms_norm_ignores_scale_so_its_gradient_has_no_part_along_x(seed, exponent, D):
+    """At eps = 0."""
     x, dy, p = draw(seed, 3, D), draw(seed + 1, 3, D), params({"n.weight": (D,)}, seed)
     y, backward = rms_norm(x, p, "n", 0.0)
     np.testing.assert_allclose(rms_norm(x * 10.0**exponent, p, "n", 0.0)[0], y,

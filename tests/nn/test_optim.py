@@ -58,7 +58,7 @@ def test_two_steps_worked_by_hand(dtype, rtol):
 
 
 @given(seeds, st.floats(-4, 4))
-def test_the_first_step_has_the_size_of_the_learning_rate_for_any_gradient(seed, exponent):
+def test_the_first_step_is_the_learning_rate_for_any_size_of_the_gradient(seed, exponent):
     """m̂ = g and v̂ = g², so with ε = 0 each parameter moves by −lr sign(g)."""
     p = filled(seed)
     before, g = p.flat.copy(), filled(seed + 1)
@@ -138,11 +138,12 @@ def test_equals_torchs_adamw():
     assert_equal(ours(case), case["after"])
 
 
-@pytest.mark.parametrize("wrong", [{"betas": (0.85, 0.9701)}, {"eps": 2e-6}, {"decay": 0.301}])
-def test_the_golden_values_reject_other_settings(wrong):
+@pytest.mark.parametrize("wrong_setting", [{"betas": (0.85, 0.9701)}, {"eps": 2e-6},
+                                           {"decay": 0.301}])
+def test_the_golden_values_reject_other_settings(wrong_setting):
     case = json.loads((GOLDEN / "optim.json").read_text())
     with pytest.raises(AssertionError):
-        assert_equal(ours(case | wrong), case["after"])
+        assert_equal(ours(case | wrong_setting), case["after"])
 
 
 @pytest.mark.parametrize("seed", range(3))

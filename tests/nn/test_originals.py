@@ -36,7 +36,7 @@ def layer(f):
 
 
 def function(f, *names):
-    """f for a function without parameters, of the inputs with these names."""
+    """f for a function without parameters whose arguments are the inputs with these names."""
     def run(inputs, p):
         y, backward = f(*(inputs[name] for name in names))
 

@@ -510,7 +510,7 @@ def test_a_reader_of_the_old_file_still_reads_all_of_it(path):
     assert read_safetensors(path)[0]["x"].tolist() == [0, 0, 0]
 
 
-def test_reading_allocates_each_tensor_once_and_writing_allocates_none(path):
+def test_reading_allocates_each_tensor_once_and_writing_copies_none(path):
     tensors = {"x": np.zeros((1000, 250), np.float32), "y": np.zeros(10**6, np.float16)}
     size = sum(array.nbytes for array in tensors.values())
     tracemalloc.start()

@@ -157,13 +157,13 @@ def test_both_losses_and_the_next_sentence_logits_equal_transformers():
     np.testing.assert_allclose(both - loss, case.arrays["next_sentence"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("name, wrong", [
+@pytest.mark.parametrize("name, wrong_field", [
     ("model", {"activation": gelu_tanh}), ("masked", {"activation": gelu}),
     ("masked", {"eps": 1e-12}), ("pretraining", {"heads": 2}), ("tanh", {"activation": gelu})])
-def test_the_golden_files_detect_a_wrong_config(name, wrong):
+def test_the_golden_files_detect_a_wrong_config(name, wrong_field):
     case = golden_case(name)
     p = case.params(np.float64)
-    x = infer(case.batch, p, case.config._replace(**wrong))
+    x = infer(case.batch, p, case.config._replace(**wrong_field))
     assert np.abs(x - case.arrays["hidden64"]).max() > 1e-5
 
 

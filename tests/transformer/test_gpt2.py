@@ -116,13 +116,13 @@ def test_outputs_and_gradients_equal_transformers(name, tmp_path):
     assert_gradients(case)
 
 
-@pytest.mark.parametrize("name, wrong", [
+@pytest.mark.parametrize("name, wrong_field", [
     ("gpt2_model", {"activation": gelu_tanh}), ("gpt2_model", {"eps": 1e-5}),
     ("gpt2_lm", {"activation": gelu}), ("gpt2_lm", {"heads": 2})])
-def test_the_golden_files_detect_a_wrong_config(name, wrong, tmp_path):
+def test_the_golden_files_detect_a_wrong_config(name, wrong_field, tmp_path):
     case = Case.from_golden(Gpt2, name, tmp_path)
     right = case.model(np.float64)
-    x = Gpt2(right.config._replace(**wrong), right.p).infer(case.batch)
+    x = Gpt2(right.config._replace(**wrong_field), right.p).infer(case.batch)
     assert abs(x - case.arrays["hidden64"]).max() > 1e-5
 
 

@@ -115,9 +115,9 @@ def test_dropout_is_applied_to_attention_weights_only():
 
 
 def test_kv_heads_that_do_not_divide_heads_and_an_odd_head_dim_are_refused():
-    for wrong in ({"kv_heads": 3}, {"head_dim": 3}):
+    for wrong_field in ({"kv_heads": 3}, {"head_dim": 3}):
         with pytest.raises(ValueError, match="expected kv_heads that divide heads, and an even"):
-            tensors(TINY._replace(**wrong))
+            tensors(TINY._replace(**wrong_field))
 
 
 @dtypes
@@ -141,15 +141,15 @@ def test_outputs_and_gradients_equal_transformers(name, tmp_path):
     assert_gradients(case)
 
 
-@pytest.mark.parametrize("name, wrong", [
+@pytest.mark.parametrize("name, wrong_field", [
     ("mistral_window", {"sliding_window": 4}), ("mistral_window", {"sliding_window": None}),
     ("mistral_window", {"theta": 1e4}), ("mistral_window", {"eps": 1e-3}),
     ("mistral_tied", {"sliding_window": 11}), ("mistral_tied", {"theta": 1e3}),
     ("mistral_model", {"eps": 1e-5}), ("mistral_model", {"sliding_window": 3})])
-def test_the_golden_files_detect_a_wrong_config(name, wrong, tmp_path):
+def test_the_golden_files_detect_a_wrong_config(name, wrong_field, tmp_path):
     case = Case.from_golden(Mistral, name, tmp_path)
     right = case.model(np.float64)
-    x = Mistral(right.config._replace(**wrong), right.p).infer(case.batch)
+    x = Mistral(right.config._replace(**wrong_field), right.p).infer(case.batch)
     assert abs(x - case.arrays["hidden64"]).max() > 1e-5
 
 
