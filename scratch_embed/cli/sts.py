@@ -64,7 +64,7 @@ def print_table(found, as_json):
                     for name, intervals in found.items()})
         return
     width = max(map(len, found)) + 2
-    print(" " * width + f"{'Spearman':<24}Pearson")
+    print(" " * width + f"{'Spearman, 95% CI':<26}Pearson, 95% CI")
     for name, intervals in found.items():
         cells = (f"{value:6.3f} {low:6.3f} to {high:6.3f}" for value, low, high in intervals)
         print(f"{name:<{width}}{'   '.join(cells)}")

@@ -98,7 +98,7 @@ def test_bad_usage_exits_with_code_2(wrong, run):
     (["train", "word2vec", "{text}", "-o", "no/folder/x"], "no folder"),
     (["train", "word2vec", "{text}", "-o", "{folder}"], "folder"),
     (["train", "word2vec", "{text}", "-o", "{file}", "--min-count", "99"], "--min-count|min_count"),
-    (["train", "word2vec", "{text}", "-o", "{text}"], "input text itself"),
+    (["train", "word2vec", "{text}", "-o", "{text}"], "is the input itself"),
     (["train", "word2vec", "{text}", "-o", ""], "name a file"),
     (["train", "word2vec", "{text}", "-o", "{file}.gz"],
      "with the ending .vec, .txt, .bin, .safetensors, .npy or none, got the ending .gz"),

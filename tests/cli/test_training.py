@@ -74,7 +74,7 @@ def test_workers_and_seed_are_passed_as_run_options(method):
 
 @pytest.mark.parametrize("method", WORD_METHODS)
 @pytest.mark.parametrize("options, message", [
-    (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "input text itself"),
+    (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "is the input itself"),
     (["-o", "{text}.gz"], "compress"),
     (["-o", "{text}.vec", "--checkpoint", "no/folder/x"], "no folder")])
 def test_an_output_that_cannot_be_written_is_an_error_before_the_text_is_read(
