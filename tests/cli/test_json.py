@@ -1,7 +1,7 @@
 """--json prints the same shapes in every command that prints data."""
+import contextlib
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -78,13 +78,12 @@ def test_json_has_one_shape_for_numbers_and_one_for_what_was_found(name, files, 
     ("utf-8", "naïve 日本", "naïve 日本"), ("latin-1", "naïve", "naïve"),
     ("latin-1", "日本", r"\u65e5\u672c"), ("ascii", "naïve", r"na\u00efve"),
     ("utf-8", "caf\udce9", r"caf\udce9"), ("utf-8", "a\u2028b", r"a\u2028b")])
-def test_letters_are_printed_as_they_are_if_stdout_can_encode_them(encoding, text, shown,
-                                                                   monkeypatch):
+def test_letters_are_printed_as_they_are_if_stdout_can_encode_them(encoding, text, shown):
     """Bytes that are not UTF-8, and characters that end a line for some readers, are escaped."""
     written = io.BytesIO()
     stdout = io.TextIOWrapper(written, encoding, "surrogateescape", newline="\n")
-    monkeypatch.setattr(sys, "stdout", stdout)
-    print_json({"query": text})
+    with contextlib.redirect_stdout(stdout):
+        print_json({"query": text})
     stdout.flush()
     line = written.getvalue()
     assert line == f'{{"query": "{shown}"}}\n'.encode(encoding)
