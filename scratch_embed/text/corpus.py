@@ -126,7 +126,8 @@ def count_wrong(text: bytes) -> int:
 def _warn_of_wrong(name, wrong, errors):
     if wrong and errors in REPAIRED:
         are = "is not UTF-8 and was" if wrong == 1 else "are not UTF-8 and were"
-        warnings.warn(f"{name}: {counted(wrong, 'byte')} {are} {REPAIRED[errors]}", stacklevel=3)
+        # one place in the code, so that a file that is read twice is named once
+        warnings.warn(f"{name}: {counted(wrong, 'byte')} {are} {REPAIRED[errors]}", stacklevel=1)
 
 
 # ---- lines ------------------------------------------------------------------------------------
@@ -148,6 +149,22 @@ def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
                 text, wrong = line.decode("utf-8", errors), wrong + count_wrong(line)
             yield text.rstrip("\r\n")
         _warn_of_wrong(name, wrong, errors)
+
+
+def slices_at_spaces(text: str, size: int = READ_SIZE) -> Iterator[str]:
+    """Yield the parts of a text, of about `size` characters each, which end after a space.
+
+    So a text of 200 MB in one line is split into words part by part: a list of all its words would
+    take ten times its memory.  A part without a space after `size` characters is longer.
+    """
+    start = 0
+    while len(text) - start > size:
+        end = text.find(" ", start + size) + 1
+        if end == 0:
+            break
+        yield text[start:end]
+        start = end
+    yield text[start:] if start else text
 
 
 # ---- sentences --------------------------------------------------------------------------------

@@ -264,6 +264,7 @@ def test_similar_says_if_the_vectors_are_nearly_equal(noise, said, tmp_path, run
 
 @pytest.mark.parametrize("command", [
     ["train", "word2vec", "text", "-o", "v", "--min-count", 1, "--sample", 0, "--dim", 2],
+    ["train", "bert", "text", "-o", "i", "--dim", 8, "--steps", 1, "--max-length", 8],
     ["encode", "v.vec", "text"], ["index", "text", "-o", "i", "--model", "v.vec"],
     ["phrases", "text", "-o", "p"]])
 def test_every_command_counts_the_bytes_that_errors_replaced(command, file, tmp_path, run):

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text import corpus
-from scratch_embed.text.corpus import MAX_SENTENCE, read_blocks, read_lines, read_sentences
+from scratch_embed.text.corpus import (
+    MAX_SENTENCE,
+    read_blocks,
+    read_lines,
+    read_sentences,
+    slices_at_spaces,
+)
 from tests.text.short_reads import ShortReads
 
 
@@ -174,3 +180,13 @@ def test_bytes_that_are_not_utf8_are_counted(read_all, data, errors, message, tm
         list(read_all(path, errors))
     assert [str(warning.message) for warning in found] == ([] if message is None else [
         f"{path}: {message}".replace("U.", "U+")])
+
+
+# ---- slices -------------------------------------------------------------------------------------
+
+@given(st.text("ab \u00e9\u0301\n", max_size=40), st.integers(1, 9))
+def test_slices_are_the_text_and_each_but_the_last_ends_after_a_space(text, size):
+    parts = list(slices_at_spaces(text, size))
+    assert "".join(parts) == text
+    assert all(part.endswith(" ") and len(part) > size for part in parts[:-1])
+    assert " " not in parts[-1][size:-1]
