@@ -147,6 +147,7 @@ def read_rows(path, dim):
 def numbers_of(line, place, name, dim):
     """The numbers of a line, as `encode` prints them.  Raises FormatError for another count."""
     from scratch_embed.numerics.errors import FormatError
+    from scratch_embed.numerics.wording import counted
     fields = line.split()
     try:
         numbers = [float(field) for field in fields]
@@ -154,7 +155,7 @@ def numbers_of(line, place, name, dim):
         numbers = None
     if numbers is None or len(numbers) != dim:
         raise FormatError(name, place, f"expected {dim} numbers, the dimensions of the index, "
-                                       f"found {len(fields)} fields")
+                                       f"found {counted(len(fields), 'field')}")
     return numbers
 
 

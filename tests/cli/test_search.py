@@ -126,7 +126,7 @@ def test_adding_continues_the_line_numbers_and_equals_indexing_all_at_once(index
                                                                       run, stdin):
     stdin("\na dog\n")
     code, _, err = run("index", "-", "-o", index, "--add")
-    assert code == 0 and "1 lines added, 5 in all" in err
+    assert code == 0 and "1 line added, 5 in all" in err
     assert run("search", index, "dog", "-k", 1)[1] == "1\t1.0000\t7\ta dog\n"
     (tmp_path / "all").write_text(LINES + "\na dog\n")
     run("index", tmp_path / "all", "-o", tmp_path / "other", "--model", files[1])
