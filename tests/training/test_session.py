@@ -171,7 +171,7 @@ def test_the_checkpoint_of_an_unfinished_run_is_not_overwritten_without_resume(t
         train(RunOptions(checkpoint=Checkpoint(path)), at_step(4, press_ctrl_c))
     before = path.read_bytes()
     done = "4 of 7 steps" if train is by_batches else "0 of 3 epochs"
-    with pytest.raises(FileExistsError, match=f"exists already: resume it .it holds {done}"):
+    with pytest.raises(FileExistsError, match=f"resume=True continues its run .it holds {done}"):
         train(RunOptions(checkpoint=Checkpoint(path)))
     assert path.read_bytes() == before
 
