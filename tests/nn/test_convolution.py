@@ -16,6 +16,7 @@ def draw(seed, *shape, dtype=np.float64):
 
 
 def conv_params(I, O, K, seed=0, dtype=np.float64, bias=True):
+    """Random weights (O, I, K) and bias (O,): I input channels, O outputs, K frames per window."""
     p = Params({"c.weight": (O, I, K)} | ({"c.bias": (O,)} if bias else {}), dtype)
     p.flat[:] = draw(seed, p.flat.size)
     return p

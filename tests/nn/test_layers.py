@@ -23,6 +23,7 @@ dropouts = st.sampled_from([Dropout(), Dropout(0.1, 3), Dropout(0.5, 4)])
 
 
 def linear_params(I, O, seed=0, dtype=np.float64):
+    """Random weights (O, I) and bias (O,)."""
     p = Params({"l.weight": (O, I), "l.bias": (O,)}, dtype)
     p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size)
     return p

@@ -26,6 +26,7 @@ def draw(seed, *shape, dtype=np.float64):
 
 
 def params(shapes, seed=0, dtype=np.float64):
+    """Params with normally distributed numbers.  shapes: {name: shape}"""
     p = Params(shapes, dtype)
     p.flat[:] = draw(seed, p.flat.size)
     return p

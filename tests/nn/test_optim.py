@@ -34,6 +34,7 @@ def params(weight, bias, dtype=np.float64):
 
 
 def filled(seed, dtype=np.float64):
+    """Parameters, or a gradient, of normally distributed numbers."""
     p = Params(TENSORS, dtype)
     p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size)
     return p

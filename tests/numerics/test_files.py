@@ -18,6 +18,7 @@ from tests.processes import full_disk
 
 @pytest.fixture
 def old(tmp_path):
+    """The path of a file with the bytes "old", alone in its folder."""
     path = tmp_path / "file"
     path.write_bytes(b"old")
     return path

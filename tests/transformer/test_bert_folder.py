@@ -52,6 +52,7 @@ def save(folder, p, config=TINY):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
+    """The folder of the saved TINY model with all heads, for reading only."""
     folder = tmp_path_factory.mktemp("written")
     save(folder, model())
     return folder
