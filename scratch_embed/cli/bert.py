@@ -28,16 +28,18 @@ def add_training(methods):
     option = command.add_argument
     option("corpus", metavar="TEXT",
            help='text, plain or gzip, one sentence per line; "-" is stdin')
-    add_output_options(command, "the folder to write, with config.json, model.safetensors, "
-                                "vocab.txt and the tokenizer's other files; transformers loads it")
+    add_output_options(command, "the folder to write, created if it is missing, with config.json, "
+                                "model.safetensors, vocab.txt and the tokenizer's other files; "
+                                "transformers loads it")
     option("--vocab-size", type=whole(1), metavar="N",
-           help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE})")
+           help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE:,})")
     option("--cased", action="store_true", help="keep capitals and accents")
     option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
            help="use the WordPiece vocabulary of this folder (default: learn one)")
     option("--model", metavar="MODEL",
-           help="continue with the weights and the tokenizer of this model instead of new ones; "
-                "leave out the options for sizes and the tokenizer then (default: new weights)")
+           help="a folder with a BERT, of `train bert` or transformers: continue with its weights "
+                "and tokenizer instead of new ones; leave out the options for sizes and the "
+                "tokenizer then (default: new weights)")
     for name, help in (
             ("dim", "dimensions of a token's vector"), ("layers", "layers"),
             ("heads", "attention heads, a divisor of --dim"),

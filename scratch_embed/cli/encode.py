@@ -35,9 +35,9 @@ def add_commands(commands):
     option = command.add_argument
     option("input", nargs="?", default="-", metavar="TEXT",
            help='one text per line, plain or gzip; "-" is stdin (default: %(default)s)')
-    option("-o", "--output", metavar="FILE", help="file for a NumPy array (numpy.load) with one "
-           "row per line: D numbers, or D/8 bytes with --precision binary or ubinary (default: "
-           "print the numbers)")
+    option("-o", "--output", metavar="FILE", help="the file to write; its name ends in "
+           ".npy: a NumPy array (numpy.load) with one row per line: D numbers, or D/8 bytes with "
+           "--precision binary or ubinary (default: print the numbers)")
     option("--normalize", action="store_true", help="scale every vector to norm 1")
     option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions "
            "(default: all)")

@@ -48,7 +48,8 @@ def add_training(methods):
            help="exponent of the weight (count/x-max)^alpha of pairs with a smaller count "
                 "(default: %(default)s)")
     option("--lr", type=positive, default=0.05, metavar="RATE",
-           help="learning rate (default: %(default)s)")
+           help="learning rate of AdaGrad, which divides it by the size of past gradients "
+                "(default: %(default)s)")
     option("--adagrad", choices=["c", "paper"], default="c",
            help="how AdaGrad uses the learning rate: c: as in the original's C code, where it "
                 "affects only the first steps; paper: as in the paper (default: %(default)s)")

@@ -73,7 +73,8 @@ def add_encoder_options(command, bm25=False):
     """
     command.add_argument("--sif", type=non_negative, metavar="A",
                          help="weight each word by A/(A + p), where p is its share of all words, "
-                              "so that rare words count more; 0: equal weights.  p comes from the "
+                              "so that rare words count more, the more so the smaller A is; 0: "
+                              "equal weights.  p comes from the "
                               "counts in a fastText .bin, else by Zipf's law from the rank of the "
                               "word in the file, whose first word should be the most frequent "
                               f"(default: {SIF})")

@@ -49,7 +49,8 @@ def add_commands(commands):
     index.add_argument("texts", metavar="TEXT",
                        help='one text per line, plain or gzip; "-" is stdin; blank lines are left '
                             "out, but count in the line numbers")
-    index.add_argument("-o", "--output", required=True, metavar="FILE", help="the index to write")
+    index.add_argument("-o", "--output", required=True, metavar="FILE", help="the index to write; "
+                       "its name ends in .index or .safetensors, or has no ending")
     index.add_argument("--model", metavar="MODEL", help=f"{MODELS}.  The index stores its path "
                        "and digest (default: with --add, the model of the index)")
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
@@ -201,10 +202,10 @@ def add_search(commands):
                          details="A line per result, the best first: rank, score, line number, "
                                  "and the part of the line that has the most words of the query.  "
                                  "By default the model and BM25 search together: the score is "
-                                 "the weighted sum of both scores, each scaled to 0..1.  It is the "
-                                 "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
-                                 "rank) over both rankings with --hybrid.  With several queries, "
-                                 "each is printed above its results.")
+                                 "the weighted sum of both scores, each scaled to 0 to 1.  It is "
+                                 "the cosine with --dense, BM25's with --bm25, and the sum of "
+                                 "1/(60 + rank) over both rankings with --hybrid.  With several "
+                                 "queries, each is printed above its results.")
     search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
@@ -221,7 +222,7 @@ def add_search(commands):
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
                         "moved (default: the path in the index)")
-    add_query_prompts(search)
+    add_query_prompts(search, default="the prompt that the index stores")
     add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
                      "query")
 
