@@ -80,8 +80,8 @@ def add_pair_options(command, sample):
 def add_ngram_options(command, min_n, max_n, default=True):
     """Add --min-n and --max-n, with the defaults min_n and max_n; None if `default` is False."""
     for option, value, help in (
-            ("--min-n", min_n, "characters of the shortest n-gram, < and > included; without "
-                               "effect if --max-n is 0"),
+            ("--min-n", min_n, "characters of the shortest n-gram, < and > included; 0 is as 1; "
+                               "without effect if --max-n is 0"),
             ("--max-n", max_n, "characters of the longest n-gram; 0: no n-grams")):
         command.add_argument(option, type=whole(0), default=value if default else None,
                              metavar="N", help=f"{help} (default: {value})")

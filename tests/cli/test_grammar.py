@@ -84,6 +84,24 @@ def test_an_example_does_not_repeat_a_default(name, command):
         assert action is None or str(action.default) != value, option
 
 
+def test_a_limit_of_0_is_explained_and_the_result_is_always_measured():
+    found = {(name, option): " ".join(action.help.split()) for name, _, action in SHOWN
+             for option in action.option_strings}
+    for (name, option), help in found.items():
+        assert option not in ("--min-n", "--max-n") or "0" in help.split("(default")[0], name
+        assert option != "--held-out" or ("measure the result on these" in help
+                                          and "no measurement" not in help), name
+    assert "text <tab> positive" in found["train simcse", "--held-out"]
+
+
+def test_a_group_that_goes_together_is_named_where_each_of_it_is():
+    """TEXT or --pairs; QUERY, --rows or --vector-file; --corpus, --queries and --qrels."""
+    texts = {name: " ".join(command.format_help().split()) for name, command in LEAVES}
+    assert texts["train simcse"].count("TEXT or --pairs is required") == 2
+    assert "QUERY, --rows or --vector-file is required" in texts["neighbours"]
+    assert "Give --corpus, --queries and --qrels together" in texts["evaluate retrieval"]
+
+
 def test_the_form_of_every_output_is_stated():
     """A file by the ending of its name, a folder by whether it is created."""
     for name, _, action in SHOWN:
