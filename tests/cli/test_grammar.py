@@ -102,6 +102,14 @@ def test_a_group_that_goes_together_is_named_where_each_of_it_is():
     assert "Give --corpus, --queries and --qrels together" in texts["evaluate retrieval"]
 
 
+def test_what_a_number_or_a_model_is_can_be_read_from_its_help():
+    for name, _, action in SHOWN:
+        if "--sif" in action.option_strings:
+            assert "so that rare words count more, the more so the smaller A is" in action.help
+        if name == "train bert" and "--model" in action.option_strings:
+            assert action.help.startswith("a folder with a BERT, ")
+
+
 def test_the_form_of_every_output_is_stated():
     """A file by the ending of its name, a folder by whether it is created."""
     for name, _, action in SHOWN:
