@@ -103,6 +103,9 @@ def test_a_long_line_is_shown_around_the_words_of_the_query(tmp_path, run):
 def test_a_query_without_a_known_word_finds_nothing_with_a_message(index, how, run):
     code, out, err = run("search", index, "xyzzy", *how)
     assert (code, out) == (1, "") and "nothing found for 'xyzzy': it has no known word" in err
+    assert err.count("nothing found") == 1
+    code, out, err = run("search", index, "xyzzy", "plugh", *how)
+    assert (code, out) == (1, "query: xyzzy\n\nquery: plugh\n\n")
     assert err.endswith("scratch-embed: nothing found: no query has a known word\n")
     code, out, _ = run("search", index, "cat", "xyzzy", *how, "--json")
     out = out.splitlines()[1]
@@ -242,7 +245,7 @@ def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, 
     (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),
     (["index", "{texts}", "-o", "{folder}/no/index", "--model", "{model}"], "there is no folder"),
     (["index", "{texts}", "-o", "{index}", "--add"], "index: No such file"),
-    (["index", "{blank}", "-o", "{index}", "--model", "{model}"], "found only blank lines"),
+    (["index", "{blank}", "-o", "{index}", "--model", "{model}"], "blank: expected a text with"),
     (["index", "{latin}", "-o", "{index}", "--model", "{model}"], "line 1, byte 0")])
 def test_a_users_error_is_one_line_and_leaves_no_index(command, message, files, tmp_path, run):
     (tmp_path / "blank").write_text("\n \n")
