@@ -11,7 +11,8 @@ from scratch_embed.cli.parsing import require_folder, require_writable
 from scratch_embed.cli.texts import require_words
 
 STDIO = "-"                        # standard input, or for `phrases` standard output
-SENTENCES = {"held_out", "corpus", "queries"}         # options that name a text of sentences
+# arguments that name a text of sentences; `predict` also reads blank lines, as fastText does
+SENTENCES = {"corpus", "texts", "input", "labelled", "held_out", "queries"}
 WRITTEN = {"-o", "--checkpoint", "--on-disk", "--run-out", "--results-folder"}
 READ = {"TEXT": "text", "LABELLED": "text", "QRELS": "text", "RUN": "text", "VECTORS": "vectors",
         "MODEL": "encoder", "INDEX": "index",          # metavar of an argument: what it must be
@@ -77,8 +78,7 @@ def read_as(action):
 
 def has_sentences(action):
     """Whether an argument of a parser names a text of sentences, not of pairs or judgements."""
-    return read_as(action) == "text" and (action.metavar in ("TEXT", "LABELLED")
-                                          or action.dest in SENTENCES)
+    return read_as(action) == "text" and action.dest in SENTENCES
 
 
 def writes(action):

@@ -36,8 +36,8 @@ def missing_model(path: str | os.PathLike) -> str:
         return missing
     folder = os.path.basename(name)
     repository = name if "/" in name else f"ORGANISATION/{name}"
-    return (f"{missing}, and nothing is downloaded.  To get a model's folder: "
-            f"hf download {repository} --local-dir {folder}, or in Python "
+    return (f"{missing}, and nothing is downloaded; get it by "
+            f"hf download {repository} --local-dir {folder}, or by Python's "
             f'SentenceTransformer("{name}").save("{folder}")')
 
 

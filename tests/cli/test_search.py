@@ -233,6 +233,31 @@ def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, 
     assert code == 1 and message in err
 
 
+# ---- what was not found ------------------------------------------------------------------------
+
+def test_the_unknown_words_of_the_queries_are_named(index, run):
+    code, _, err = run("search", index, "cat xyzzy", "the plugh xyzzy", "--dense")
+    assert code == 0 and err.endswith("unknown: xyzzy, plugh\n")
+    assert "unknown: q0, q1, q2, q3, q4, ...\n" in run(
+        "search", index, "cat " + " ".join(f"q{i}" for i in range(9)))[2]
+    assert "unknown" not in run("search", index, "cat")[2]
+
+
+def test_a_query_without_results_has_one_line_which_says_why(index, run):
+    for query, reason in (("", "'': it is blank"), (" ", "' ': it is blank"),
+                          ("xyzzy", "'xyzzy': it has no known word"),
+                          ("cät", "'cät': it has no known word; the index has cat")):
+        code, out, err = run("search", index, query, "--bm25")
+        assert (code, out, err) == (1, "", f"scratch-embed: nothing found for {reason}\n")
+
+
+def test_the_pooling_of_a_bert_is_said_when_it_is_indexed_and_not_at_each_search(
+        models, tmp_path, run):
+    _, _, err = run("index", models.text, "-o", tmp_path / "i", "--model", models.bert)
+    assert "has no modules.json" in err
+    assert "modules.json" not in run("search", tmp_path / "i", "a", "-k", 1)[2]
+
+
 # ---- errors -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("command, message", [
