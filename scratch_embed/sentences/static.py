@@ -48,8 +48,9 @@ from scratch_embed.sentences.interface import (
     similarity,
     similarity_pairwise,
 )
+from scratch_embed.text.corpus import slices_at_spaces
 from scratch_embed.text.vocab import Corpus, Vocab
-from scratch_embed.text.word_tokenizer import SPACES, deduced
+from scratch_embed.text.word_tokenizer import SPACES, WordTokenizer, deduced
 from scratch_embed.words.any_format import load_words
 
 FIT_BATCH = 1024                   # texts per batch, while the common direction is computed
@@ -315,9 +316,10 @@ class StaticEncoder:
         seen, ids, lengths = {}, array.array("i"), array.array("q", [0])
         for number, text in enumerate(texts):
             require_text(number, text)
-            found = self.tokenize(prompt + text)
-            ids.extend([seen.setdefault(word, len(seen)) for word in found])
-            lengths.append(len(found))
+            before = len(ids)
+            for part in self._parts(prompt + text):
+                ids.extend([seen.setdefault(word, len(seen)) for word in self.tokenize(part)])
+            lengths.append(len(ids) - before)
         vectors = {word: vector for word in seen if (vector := self._vector(word)) is not None}
         known = np.array([word in vectors for word in seen], np.bool_)
         row = (np.cumsum(known) - 1).astype(np.int32)          # of a known word in the Table
@@ -328,6 +330,10 @@ class StaticEncoder:
         if self.counts is not None:
             self.counts.add(len(ids), corpus)
         return corpus, self._table(vectors)
+
+    def _parts(self, text):
+        """The text in parts that have its words: a function of the user's may need it whole."""
+        return slices_at_spaces(text) if isinstance(self.tokenize, WordTokenizer) else [text]
 
     def _vector(self, word):
         try:

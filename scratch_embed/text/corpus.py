@@ -133,6 +133,22 @@ def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
                                   NOT_UTF_8) from None
 
 
+def slices_at_spaces(text: str, size: int = READ_SIZE) -> Iterator[str]:
+    """Yield the parts of a text, of about `size` characters each, which end after a space.
+
+    So a text of 200 MB in one line is split into words part by part: a list of all its words would
+    take ten times its memory.  A part without a space after `size` characters is longer.
+    """
+    start = 0
+    while len(text) - start > size:
+        end = text.find(" ", start + size) + 1
+        if end == 0:
+            break
+        yield text[start:end]
+        start = end
+    yield text[start:] if start else text
+
+
 # ---- sentences --------------------------------------------------------------------------------
 
 def read_sentences(source: Source, errors: str = "strict") -> Iterator[list[str]]:

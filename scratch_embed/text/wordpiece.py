@@ -37,6 +37,7 @@ import numpy as np
 
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
 from scratch_embed.text.basic_tokenizer import UNCASED, Normalizer, normalise, split_words
+from scratch_embed.text.corpus import slices_at_spaces
 from scratch_embed.text.packed import Packed
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -174,6 +175,7 @@ class WordPiece:
             for token in self.added}
         self._raw = make_finder((t for t in self.added if not t.normalized), str)
         self._normalized = make_finder((t for t in self.added if t.normalized), self._clean)
+        self._one_word_tokens = not any(" " in token.content for token in self.added)
         self._longest = max(map(len, self.pieces))
         self._known, self._known_bytes = {}, 0     # a cache, {word: the ids of its pieces}
 
@@ -222,6 +224,11 @@ class WordPiece:
         if not isinstance(text, str):
             raise TypeError(f"a text: expected a str, got {type(text).__name__} {text!r:.60}")
         ids = []
+        for slice_of_text in slices_at_spaces(text) if self._one_word_tokens else [text]:
+            self._add_ids(slice_of_text, ids)
+        return ids
+
+    def _add_ids(self, text, ids):
         for part in split_at_tokens(text, self._raw):
             if isinstance(part, AddedToken):
                 ids.append(part.id)
@@ -231,7 +238,6 @@ class WordPiece:
                     ids.append(inner.id)
                 else:
                     self._add_words(split_words(inner), ids)
-        return ids
 
     def _add_words(self, words, ids):
         known = self._known

@@ -34,6 +34,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from scratch_embed.text.basic_tokenizer import UNCASED, Normalizer, normalise, split_words
+from scratch_embed.text.corpus import slices_at_spaces
 from scratch_embed.text.wordpiece import SPECIAL
 
 Pair = tuple[int, int]
@@ -67,7 +68,8 @@ def count_words(sentences: Iterable[str], normalizer: Normalizer = UNCASED) -> C
                         "a list")
     words = Counter()
     for sentence in sentences:
-        words.update(split_words(normalise(sentence, normalizer)))
+        for part in slices_at_spaces(sentence):
+            words.update(split_words(normalise(part, normalizer)))
     return words
 
 

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text import corpus
-from scratch_embed.text.corpus import MAX_SENTENCE, read_lines, read_sentences
+from scratch_embed.text.corpus import (
+    MAX_SENTENCE,
+    read_lines,
+    read_sentences,
+    slices_at_spaces,
+)
 from tests.text.short_reads import ShortReads
 
 
@@ -160,3 +165,13 @@ def test_a_line_that_is_not_utf8_is_named_replaced_or_ignored(tmp_path):
         list(read_lines(path))
     assert list(read_lines(path, "replace")) == ["a", "bc\ufffdd"]
     assert list(read_lines(path, "ignore")) == ["a", "bcd"]
+
+
+# ---- slices -------------------------------------------------------------------------------------
+
+@given(st.text("ab \u00e9\u0301\n", max_size=40), st.integers(1, 9))
+def test_slices_are_the_text_and_each_but_the_last_ends_after_a_space(text, size):
+    parts = list(slices_at_spaces(text, size))
+    assert "".join(parts) == text
+    assert all(part.endswith(" ") and len(part) > size for part in parts[:-1])
+    assert " " not in parts[-1][size:-1]

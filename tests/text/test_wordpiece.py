@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scratch_embed.text import wordpiece as module
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
 from scratch_embed.text.basic_tokenizer import CASED, Normalizer, split_words
+from scratch_embed.text.corpus import READ_SIZE
 from scratch_embed.text.wordpiece import (
     NO_TEMPLATE,
     SPECIAL,
@@ -321,3 +322,11 @@ def test_added_tokens_are_found_as_by_the_library(text, names, flags, normalizer
     ours = WordPiece(PIECES, normalizer, added, NO_TEMPLATE)
     assume(not any(token.special and token.normalized for token in added))     # see Differs
     assert_alike(ours, library(ours), text, text[::-1])
+
+
+def test_a_long_text_in_one_line_is_split_part_by_part_with_the_same_ids():
+    """token_ids() works on about a million characters at a time; a token may lie at a cut."""
+    tokenizer = WordPiece([*SPECIAL, "ab", "##c", "d"])
+    unit = "abc [MASK] d "
+    text = unit * (3 * READ_SIZE // len(unit))
+    assert tokenizer.token_ids(text) == tokenizer.token_ids(unit) * (len(text) // len(unit))
