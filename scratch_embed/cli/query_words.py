@@ -52,7 +52,8 @@ def why_nothing(query, texts, split):
 def other_accents(words, texts, split):
     """The words of the texts that differ from `words` only in accents or case, in order."""
     wanted = {plain(word) for word in words}
-    return dict.fromkeys(word for text in texts for word in split(text) if plain(word) in wanted)
+    return dict.fromkeys(word for text in texts for word in split(text)
+                         if plain(word) in wanted and word not in words)
 
 
 def plain(word):

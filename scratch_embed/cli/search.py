@@ -260,7 +260,7 @@ def run_search(arguments):
     if encoder is not None:
         say_known(encoder, os.path.basename(index.made_by["model"]), "queries", strict=False)
         if unknown.words:
-            say(f"unknown: {unknown}")
+            say(f"{os.path.basename(index.made_by['model'])}: unknown words: {unknown}")
 
 
 def query_prompt(index, encoder, arguments):

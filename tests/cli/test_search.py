@@ -237,8 +237,9 @@ def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, 
 
 def test_the_unknown_words_of_the_queries_are_named(index, run):
     code, _, err = run("search", index, "cat xyzzy", "the plugh xyzzy", "--dense")
-    assert code == 0 and err.endswith("unknown: xyzzy, plugh\n")
-    assert "unknown: q0, q1, q2, q3, q4, ...\n" in run(
+    assert "nothing found for 'the plugh xyzzy': it has no known word\n" in err
+    assert code == 0 and err.endswith("w.vec: unknown words: xyzzy, the, plugh\n")
+    assert "unknown words: q0, q1, q2, q3, q4, ...\n" in run(
         "search", index, "cat " + " ".join(f"q{i}" for i in range(9)))[2]
     assert "unknown" not in run("search", index, "cat")[2]
 
