@@ -203,7 +203,7 @@ def add_search(commands):
                          details="A line per result, the best first: rank, score, line number, "
                                  "and the part of the line that has the most words of the query.  "
                                  "By default the model and BM25 search together: the score is "
-                                 "the weighted sum of both scores, each scaled to 0..1.  It is the "
+                                 "the weighted sum of both scores, each scaled to 0 to 1.  It is the "
                                  "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
                                  "rank) over both rankings with --hybrid.  With several queries, "
                                  "each is printed above its results.")
