@@ -35,6 +35,7 @@ from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.endings import by_ending
+from scratch_embed.numerics.wording import counted
 
 ENDINGS = {".index": None, ".safetensors": None, "": None}       # of an index; one format
 BATCH_SIZE = 1000                  # queries searched together
@@ -82,8 +83,8 @@ def run_index(arguments):
     if say_known(encoder, name, "lines", strict=not arguments.add):
         say("`search --bm25` and --hybrid can find lines without a known word")
     index.save(arguments.output)
-    say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
-        f"{arguments.output}")
+    say(f"{counted(added, 'line')} added, {len(index):,} in all, {index.index.dim} dimensions; "
+        f"wrote {arguments.output}")
 
 
 def check_index_usage(arguments):
@@ -203,7 +204,7 @@ def add_search(commands):
                          details="A line per result, the best first: rank, score, line number, "
                                  "and the part of the line that has the most words of the query.  "
                                  "By default the model and BM25 search together: the score is "
-                                 "the weighted sum of both scores, each scaled to 0 to 1.  It is the "
+                                 "the weighted sum of both, each scaled to 0 to 1.  It is the "
                                  "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
                                  "rank) over both rankings with --hybrid.  With several queries, "
                                  "each is printed above its results.")

@@ -18,11 +18,13 @@ import contextlib
 import io
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 
 from scratch_embed.numerics.binary_kinds import HEAD, binary_kind
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
+from scratch_embed.numerics.wording import counted
 
 MAX_SENTENCE = 1000                # tokens; word2vec.c's MAX_SENTENCE_LENGTH
 READ_SIZE = 1 << 20                # bytes that are read at a time
@@ -33,6 +35,7 @@ START = 64                         # bytes from which UTF-16 is recognised
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NOT_UTF_8 = ('this is not UTF-8 text; convert it, if it is Latin-1 with '
              '`iconv -f latin1 -t utf-8`, or choose errors="replace" or errors="ignore"')
+REPAIRED = {"replace": "replaced by U+FFFD", "ignore": "left out"}       # what errors= did
 
 File = str | os.PathLike | io.IOBase
 FILE_TYPES = str, os.PathLike, io.IOBase     # a path or an open file
@@ -61,17 +64,21 @@ def read_blocks(source: File, errors: str = "strict") -> Iterator[bytes]:
     source    a path, plain or gzip (recognised by its first bytes); "-" for standard input; or an
               open binary file.  A byte order mark at its beginning is dropped, and NUL becomes a
               space.
-    errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
+    errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"; a warning
+              at the end of the file says how many there were
     Raises    FormatError if the text is not UTF-8, with the line and the byte of that line, counted
               from 0; if it is a picture, an archive ...; or if a gzip file is truncated
     """
     with _open_text(source) as (file, name):
-        line = before = 0                          # before: bytes of the line in earlier blocks
+        line = before = wrong = 0                  # before: bytes of the line in earlier blocks
         for block in _split_after_white_space(file):
-            yield _checked_text(block, errors, name, line, before).replace(b"\0", b" ")
+            text = _checked_text(block, errors, name, line, before)
+            wrong += 0 if text is block else count_wrong(block)
+            yield text.replace(b"\0", b" ")
             last = block.rfind(b"\n") + 1
             line += block.count(b"\n")
             before = len(block) - last if last else before + len(block)
+        _warn_of_wrong(name, wrong, errors)
 
 
 @contextlib.contextmanager
@@ -117,6 +124,22 @@ def _checked_text(block, errors, name, line, before):
     raise FormatError(name, f"line {line}, byte {bad} of it", NOT_UTF_8)
 
 
+def count_wrong(text: bytes) -> int:
+    """How many bytes of the text are not UTF-8.
+
+    >>> count_wrong(b"caf\\xe9 \\xff")
+    2
+    """
+    return len(text) - len(text.decode("utf-8", "ignore").encode("utf-8"))
+
+
+def _warn_of_wrong(name, wrong, errors):
+    if wrong and errors in REPAIRED:
+        are = "is not UTF-8 and was" if wrong == 1 else "are not UTF-8 and were"
+        # one place in the code, so that a file that is read twice is named once
+        warnings.warn(f"{name}: {counted(wrong, 'byte')} {are} {REPAIRED[errors]}", stacklevel=1)
+
+
 # ---- lines ------------------------------------------------------------------------------------
 
 def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
@@ -125,12 +148,17 @@ def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
     source, errors, Raises: as for read_blocks.
     """
     with _open_text(source) as (file, name):
+        wrong = 0
         for number, line in enumerate(file, 1):
             try:
-                yield line.decode("utf-8", errors).rstrip("\r\n")
+                text = line.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise FormatError(name, f"line {number}, byte {error.start} of it",
-                                  NOT_UTF_8) from None
+                if errors == "strict":
+                    raise FormatError(name, f"line {number}, byte {error.start} of it",
+                                      NOT_UTF_8) from None
+                text, wrong = line.decode("utf-8", errors), wrong + count_wrong(line)
+            yield text.rstrip("\r\n")
+        _warn_of_wrong(name, wrong, errors)
 
 
 def slices_at_spaces(text: str, size: int = READ_SIZE) -> Iterator[str]:

@@ -129,7 +129,7 @@ def test_adding_continues_the_line_numbers_and_equals_indexing_all_at_once(index
                                                                       run, stdin):
     stdin("\na dog\n")
     code, _, err = run("index", "-", "-o", index, "--add")
-    assert code == 0 and "1 lines added, 5 in all" in err
+    assert code == 0 and "1 line added, 5 in all" in err
     assert run("search", index, "dog", "-k", 1)[1] == "1\t1.0000\t7\ta dog\n"
     (tmp_path / "all").write_text(LINES + "\na dog\n")
     run("index", tmp_path / "all", "-o", tmp_path / "other", "--model", files[1])
@@ -266,7 +266,7 @@ def test_the_pooling_of_a_bert_is_said_when_it_is_indexed_and_not_at_each_search
     (["search", "{texts}", "cat"], "texts: "),
     (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: there is no such"),
     (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "expected a folder with"),
-    (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "input text itself"),
+    (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "is the input itself"),
     (["index", "{texts}", "-o", "{model}", "--model", "{model}"], "the model itself"),
     (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),
     (["index", "{texts}", "-o", "{folder}/no/index", "--model", "{model}"], "there is no folder"),
