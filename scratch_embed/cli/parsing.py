@@ -303,12 +303,15 @@ def require_folder(path):
     if path in ("", "-"):
         raise ValueError(f"the output: expected the name of a folder, got {path!r}")
     above = os.path.realpath(path)
-    while not os.path.exists(above):                   # makedirs makes all that are missing
+    while not os.path.exists(above):
         above = os.path.dirname(above)
     if not os.path.isdir(above):
         where = f"{path}: " if os.path.realpath(path) == above else f"{path}: {above}: "
         raise NotADirectoryError(f"{where}expected the name of a folder, got a file; choose "
                                  "another")
+    if above not in (os.path.realpath(path), os.path.dirname(os.path.realpath(path))):
+        raise FileNotFoundError(f"cannot write {path}: there is no folder "
+                                f"{os.path.dirname(os.path.realpath(path))}")
     if not os.access(above, os.W_OK):
         raise PermissionError(f"cannot write {path}: the folder {above} is write-protected")
 
