@@ -123,7 +123,7 @@ def test_an_error_names_the_malformed_judgement_in_trecs_format(tmp_path, line):
 # ---- a whole collection -------------------------------------------------------------------------
 
 def saved_collection(tmp_path, documents="d1\tx\nd2\ty\n", queries="q1\tx\nq2\ty\nq3\tz\n",
-          qrels="q2\td1\t1\nq1\td2\t0\n"):
+                     qrels="q2\td1\t1\nq1\td2\t0\n"):
     return [saved(tmp_path / name, text)
             for name, text in (("docs", documents), ("queries", queries), ("qrels", qrels))]
 

@@ -1,4 +1,4 @@
-"""The strategies draw every scale, ties and every script, and their examples shrink."""
+"""The strategies draw numbers of every scale, ties and texts of many scripts; examples shrink."""
 import unicodedata
 
 import numpy as np
@@ -54,7 +54,7 @@ def test_sequences_are_non_empty_lists_of_ids(sequences):
 
 
 @pytest.mark.parametrize("script", ["LATIN", "GREEK", "CJK", "ARABIC", "THAI", "DEVANAGARI"])
-def test_texts_have_every_script_and_are_valid_utf_8(script):
+def test_texts_have_many_scripts_and_are_valid_utf_8(script):
     text = find(s.texts(), lambda x: any(script in unicodedata.name(c, "") for c in x),
                 settings=MANY)
     assert text.encode().decode() == text
