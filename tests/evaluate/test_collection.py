@@ -23,6 +23,7 @@ texts = st.dictionaries(names, st.text(st.characters(codec="utf-8")).map(str.str
 
 
 def saved(path, text):
+    """Write the text or bytes to the path.  -> the path"""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 

@@ -42,6 +42,7 @@ def path(tmp_path_factory):
 
 
 def saved(path, data):
+    """Write the text or bytes to the path.  -> the path"""
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     return path
 
