@@ -29,7 +29,7 @@ def folder(layout, tmp_path):
 
 
 @layouts
-def test_the_files_of_a_model_are_those_that_its_loading_reads(folder, layout):
+def test_model_files_leaves_out_no_file_that_loading_reads(folder, layout):
     """A file that model_files() leaves out has no name that loading would read."""
     names = model_files(folder)
     assert {"config.json", "model.safetensors", "modules.json", "tokenizer.json"} <= set(names)

@@ -1,4 +1,4 @@
-"""Ablations of word2vec: equal costs, paired effects, parallel runs, and the closed form."""
+"""Ablations of word2vec: variants of equal cost, paired effects, workers, the closed form."""
 import numpy as np
 import pytest
 
