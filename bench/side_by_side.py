@@ -1,9 +1,9 @@
-"""Shared by all benchmarks: separate processes, timing in turn, peak memory, reports, options.
+"""Shared by the benchmarks: separate processes, timing in turn, peak memory, reports, options.
 
-A script in a folder of bench/ puts this folder on its path and calls `script(main, worker)`; its
+A script in a folder below bench/ puts bench/ on its path and calls `script(main, worker)`; its
 main() calls `choose(parser, sections)`.  `in_a_process` starts the script again with --worker and a
-job, and returns the worker's result, passed as JSON.  So every run has its own memory, caches and
-threads.
+job, and returns the worker's result, passed as JSON.  So each of these runs has its own memory,
+caches and threads.
 """
 import gzip
 import json

@@ -8,7 +8,7 @@ In Python:
     mteb.evaluate(MtebModel(encoder), [local_task(task) for task in tasks])
 
 MtebModel wraps any object with encode(texts) -> (N, D); local_task converts a task of
-worlds/task_shapes.py to a task of mteb whose data are loaded.  Neither computes scores: both
+worlds/task_shapes.py to a task of mteb whose data are loaded.  These two compute no scores: both
 runners get the same texts and the same vectors, and their scores are compared.
 Needs the extra: python -m pip install -e '.[bench]'
 """
@@ -189,8 +189,8 @@ def standard_error(ours: Mapping, theirs: Mapping, measure: str) -> float:
 def compare(name: str, encoder: Encoder, tasks: list) -> None:
     """Print a line per task: both main scores, their difference and its standard error.
 
-    The columns "numbers" and "farthest apart" are how many scores are compared, and the largest
-    difference of one, with its name.
+    The column "numbers" is how many scores are compared; "farthest apart" is the largest difference
+    of a score, with the name of the score if the difference is above 1e-6.
     """
     print(f"\n{name}\n{'task':17}{'type':26}{'ours':>10}{'mteb':>10}{'apart':>9}{'error':>9}"
           f"{'numbers':>9}{'farthest apart':>16}")

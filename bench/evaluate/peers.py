@@ -86,7 +86,7 @@ def mini_batch(side):
 
 
 def logistic_job(side, N, D, K, tol, draws=1):
-    """`draws` fits to N items of K labels each, to the tolerance max|gradient| / N ≤ tol."""
+    """`draws` fits, each to N items with K labels, to the tolerance max|gradient| / N ≤ tol."""
     import numpy as np
     X, y = points(N * draws, D, K, "float64", apart=0.2)
     parts = [(X[i::draws], y[i::draws]) for i in range(draws)]
@@ -124,7 +124,7 @@ def logistic_tight(side):
 
 
 def logistic_draws(side):
-    """10 draws of 8 items of each of 10 labels, 384 dimensions: MTEB's classification, to 1e-7"""
+    """10 samples of 80 x 384 with 10 labels, the size of MTEB's classification, both to 1e-7"""
     return logistic_job(side, 80, 384, 10, 1e-7, draws=10)
 
 

@@ -5,10 +5,10 @@
 
 The text has one sentence per line, lower-cased and without punctuation (.gz or not), and at least
 190,000 lines; it becomes a raw text with capitals and punctuation.  300 documents, like short news,
-are made of templates with names and places that have accents, and of three lines of the text that
-are not trained on.  The query of a document has three words of more than five letters, and a place,
-a name or another word for what happened; case and punctuation differ.  Only that document is
-relevant.
+are made of templates with names and places, many with accents, and of up to three lines from the
+rest of the text.  The query of a document has up to three words of these lines, of more than five
+letters, and a place, a name, or a paraphrase of who acted or of what happened; case and punctuation
+differ.  Only that document is relevant.
 
 word2vec is trained on the first 70,000 lines (--lines) and the documents, once for each tokenizer.
 The table has the mean nDCG@10, over the seeds, of the vectors, of BM25 and of two hybrids: split at

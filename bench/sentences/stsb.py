@@ -6,10 +6,10 @@
 The text has one sentence per line, words separated by spaces (.gz or not).  The pairs are CSV rows
 of sentence, sentence, score 0 to 5.  All models are trained on the text alone: WordPiece, a BERT by
 masked LM, unsupervised SimCSE (with the mean and with [CLS]), and word2vec.  The pairs are
-normalised to lower-case letters and digits without punctuation; the text should be like that, too.
+normalised to lower-case words without punctuation; the text should have this form, too.
 
 The table has Spearman's rho x 100 of the cosines with the scores, and, for the first sentences of
-the pairs, uniformity (less is better) and the mean cosine.  With the defaults it takes about
+the pairs, uniformity (lower is better) and the mean cosine.  With the defaults it takes about
 ten minutes on two cores.
 """
 import argparse
@@ -128,12 +128,13 @@ def main():
     parser.add_argument("--max-length", type=int, default=48,
                         help="most tokens of a sentence")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=3000, help="of masked LM")
+    parser.add_argument("--steps", type=int, default=3000, help="training steps of masked LM")
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--simcse-steps", type=int, default=500)
+    parser.add_argument("--simcse-steps", type=int, default=500,
+                        help="training steps of each SimCSE model")
     parser.add_argument("--simcse-lr", type=float, default=3e-4)
     parser.add_argument("--tau", type=float, default=0.05)
-    parser.add_argument("--epochs", type=int, default=3, help="of word2vec")
+    parser.add_argument("--epochs", type=int, default=3, help="training epochs of word2vec")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()

@@ -1,13 +1,13 @@
 """Check functions of other libraries: which invariants of scratch_embed.testing do they satisfy?
 
-    python bench/testing/peers.py                                        all tables, in some minutes
+    python bench/testing/peers.py                                        all tables (some minutes)
     python bench/testing/peers.py check_similarity check_top_k
     python bench/testing/peers.py check_similarity --show "SciPy"        the counterexamples
     python bench/testing/peers.py --examples 1000 --seed 7
 
 A row is an invariant, a column a function.  "keeps": no example broke the invariant.  "–": the
 invariant does not apply to the function (for example, it does not accept a single text).  A broken
-invariant is not always a fault: some are choices that a library documents.  Libraries that are not
+invariant is not always a fault: some libraries document another choice.  Libraries that are not
 installed are skipped:  python -m pip install -e '.[bench,test]'
 """
 import argparse

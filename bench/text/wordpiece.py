@@ -1,15 +1,15 @@
-"""WordPiece against the tokenizers library: seconds to learn pieces, tokens encoded per second.
+"""WordPiece compared with the tokenizers library: seconds to learn, tokens encoded per second.
 
     python bench/text/wordpiece.py english.txt
     python bench/text/wordpiece.py english.txt --size 8000 --runs 5
 
 Each line of the file is a text.  First each side learns `size` pieces.  Then each side encodes all
-lines with the pieces that ours learnt; the library loads them from the tokenizer.json that ours
-writes.  The library is timed with one text per call and with all texts in one call, for which it
-uses several threads (one with TOKENIZERS_PARALLELISM=false); "fast" computes no offsets.  Ours
-begins each run with an empty cache of words.  The runs of all sides take turns, A B A B ..., and
-medians are printed.  The ids of both sides are compared before encoding is timed.  Needs:  python
--m pip install tokenizers
+lines with the pieces that our side learned; the library loads them from our tokenizer.json.  The
+library is timed with one text per call and with all texts in one call, for which it uses several
+threads (one with TOKENIZERS_PARALLELISM=false); "fast" computes no offsets.  Each of our runs
+begins with an empty cache of words.  The runs of all sides take turns, A B A B ..., and medians are
+printed.  The ids of both sides are compared before encoding is timed.
+Needs: python -m pip install tokenizers
 """
 import argparse
 import os

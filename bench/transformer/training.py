@@ -37,10 +37,10 @@ from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer import masked_lm
 from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
 
-V, THREADS, MASK = 8000, 2, 4
+V, THREADS, MASK = 8000, 2, 4                      # MASK: the id of [MASK]
 SHAPES = {"128 wide, 2 layers, 32 x 32 tokens": (Config(V, 128, 2, 2, 512, 128), 32, 32),
           "256 wide, 4 layers, 16 x 64 tokens": (Config(V, 256, 4, 4, 1024, 128), 16, 64)}
-STEPS = 30                                         # in a round
+STEPS = 30                                         # steps in a round
 
 
 def corpus(size, length, seed=0):

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
 from side_by_side import choose, in_a_process, read_bytes, script
 
-# the 97.5% quantile of Student's t for each number of degrees of freedom: a two-sided 95% interval
+# {degrees of freedom: the 97.5% quantile of Student's t}, for two-sided 95% intervals
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262,
         10: 2.228, 12: 2.179, 14: 2.145, 16: 2.120, 18: 2.101}
 

@@ -22,14 +22,15 @@ def test_a_hub_has_a_low_f1_worked_by_hand():
     assert scores.precision == pytest.approx((1 + 1 / 3) / 4, rel=1e-15)
     assert scores.recall == scores.accuracy == 1 / 2
     assert bitext_scores([0, 1, 1, 1], [0, 1, 1, 1]).f1 == 1            # gold ids may repeat
-    assert bitext_scores([0, 9]).f1 == 1 / 2                 # 9 is no gold id: weight 0
+    assert bitext_scores([0, 9]).f1 == 1 / 2                 # 9 is not a gold id: weight 0
 
 
 def test_the_margin_corrects_a_hub():
-    # B[3] is a hub, nearer to every x than the translation of x.  The cosines of an x are .985 with
-    # the hub, .875 with its translation, .711 and .711.  Mean of the 3 largest cosines: .857 for x,
-    # .985 for the hub, .766 for the other y.  Margins: .985 / ((.857 + .985)/2) = 1.069 for the
-    # hub, .875 / ((.857 + .766)/2) = 1.079 for the translation.
+    # B[3] is a hub: it is nearer to every row x of A than the translation of x.  The cosines of x
+    # are .985 with the hub, .875 with its translation, and .711 with the other two rows of B.  The
+    # mean of the 3 largest cosines is .857 for x, .985 for the hub, .766 for B[0], B[1] and B[2].
+    # Margins: .985 / ((.857 + .985)/2) = 1.069 with the hub,
+    # .875 / ((.857 + .766)/2) = 1.079 with the translation.
     A = np.array([[1, .7, .7], [.7, 1, .7], [.7, .7, 1]])
     B = np.array([[1, .2, .2], [.2, 1, .2], [.2, .2, 1], [1, 1, 1]])
     assert mine(A, B)[0].tolist() == [3, 3, 3]
@@ -43,9 +44,9 @@ def test_the_margin_equals_the_papers_ratio(seed, k):
     A, B = A + 3, B + 3                                      # an anisotropic space: cosines > 0
     u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (A, B))
     cos = u @ v.T
-    near_x = np.sort(cos, axis=1)[:, -k:].sum(axis=1)
-    near_y = np.sort(cos, axis=0)[-k:].sum(axis=0)
-    margin = cos / (near_x[:, None] / (2 * k) + near_y / (2 * k))
+    sum_x = np.sort(cos, axis=1)[:, -k:].sum(axis=1)         # of the k largest cosines
+    sum_y = np.sort(cos, axis=0)[-k:].sum(axis=0)
+    margin = cos / (sum_x[:, None] / (2 * k) + sum_y / (2 * k))
     ids, margins = mine_by_margin(A, B, k)
     assert margins == pytest.approx(margin[np.arange(12), ids], abs=1e-12)
     candidates = np.argsort(-cos, axis=1)[:, :k]

@@ -34,8 +34,9 @@ def test_several_labels_worked_by_hand():
     assert scores.accuracy == pytest.approx(1 / 3, rel=1e-15)
     assert scores.f1 == pytest.approx((2 / 3 + 2 / 3 + 0) / 3, rel=1e-15)
     assert scores.hamming == pytest.approx((1 / 2 + 1 + 1 / 2) / 3, rel=1e-15)
-    # item 0: label 0 alone is predicted, 1/1; label 1 is not, so 2 true of all 3; item 1 has no
-    # true label, 1; item 2: its label is one of two predicted, 1/2
+    # Item 0: its label 0 is the only predicted label, 1/1; its label 1 is not predicted and ranks
+    # with all 3 labels, 2 of which are true, 2/3.  Item 1 has no true label: 1.  Item 2: its label
+    # is one of two predicted labels, 1/2.
     assert scores.lrap == pytest.approx(((1 + 2 / 3) / 2 + 1 + 1 / 2) / 3, rel=1e-15)
 
 

@@ -37,12 +37,12 @@ def blobs(seed, N=120, K=4, D=3, apart=4.0, dtype=np.float64):
             + rng.standard_normal((N, D))).astype(dtype), truth
 
 
-POWERS = st.integers(-500, 500) | st.sampled_from([-1030, 1000])
+EXPONENTS = st.integers(-500, 500) | st.sampled_from([-1030, 1000])
 
 
-def at_scale(X, power):
-    """X · 2^power, exactly, for integers X; in float32 the power is limited to float32's range."""
-    return np.ldexp(X, np.clip(power, -120, 120) if X.dtype == np.float32 else power)
+def limited(exponent, dtype):
+    """The exponent, for float32 limited to -120..120."""
+    return np.clip(exponent, -120, 120) if dtype == np.float32 else exponent
 
 
 # ---- V-measure --------------------------------------------------------------
@@ -68,9 +68,10 @@ def test_one_cluster_one_cluster_per_point_and_a_perfect_clustering():
 @given(label_cluster_pairs)
 def test_exchanging_labels_and_clusters_exchanges_homogeneity_and_completeness(pairs):
     a, b = np.array(pairs).T
-    one, other = v_measure(a, b), v_measure(b, a)
-    assert (other.v, other.completeness, other.homogeneity) == pytest.approx(one, abs=1e-14)
-    assert all(0 <= x <= 1 for x in one)
+    found, exchanged = v_measure(a, b), v_measure(b, a)
+    assert (exchanged.v, exchanged.completeness, exchanged.homogeneity) == pytest.approx(
+        found, abs=1e-14)
+    assert all(0 <= x <= 1 for x in found)
 
 
 @given(label_cluster_pairs, st.permutations(range(6)))
@@ -219,8 +220,9 @@ def test_the_points_are_not_changed():
 def test_initial_centres_are_drawn_in_proportion_to_the_squared_distance():
     """Points 0, 1 and 3: from 0, the squared distances are 1 and 9, so P(1) = 0.1, P(3) = 0.9.
 
-    Of 2 candidates the one with the smaller J is kept, 3 (J = 1) before 1 (J = 4): point 1 is
-    chosen only if both candidates are 1, with probability 0.1² = 0.01.
+    Two candidates are drawn, and the candidate with the smaller inertia is kept.  Point 3 leaves an
+    inertia of 1, point 1 an inertia of 4.  So point 1 is chosen only if both candidates are 1,
+    with probability 0.1² = 0.01.
     """
     X, _, _ = centred(np.array([[0.0], [1], [3]]), 2)
     rng, count = np.random.default_rng(0), np.zeros(3)
@@ -271,7 +273,7 @@ def test_a_single_centre_is_the_mean_of_all_points_drawn():
 
 
 def test_the_inertia_of_mini_batches_is_within_5_percent_of_lloyds():
-    for seed in range(5):                                    # best of 3: J has local minima
+    for seed in range(5):                                    # best of 3: there are local minima
         X, truth = blobs(seed, N=2000, K=5, D=8, apart=6.0)
         lloyd = min(kmeans(X, 5, seed=s).inertia for s in range(3))
         found = min((mini_batch_kmeans(X, 5, 100, s) for s in range(3)), key=lambda c: c.inertia)
@@ -280,14 +282,15 @@ def test_the_inertia_of_mini_batches_is_within_5_percent_of_lloyds():
 
 @settings(max_examples=20)
 @given(seeds, st.integers(1, 6), st.integers(1, 70))
-def test_labels_are_nearest_centres_and_a_seed_repeats_the_result(seed, K, batch):
+def test_labels_are_nearest_centres_and_a_seed_repeats_the_result(seed, K, batch_size):
     X, _ = blobs(seed, N=60)
-    found = mini_batch_kmeans(X, K, batch, seed)
+    found = mini_batch_kmeans(X, K, batch_size, seed)
     distance = ((X[:, None] - found.centres) ** 2).sum(axis=2)
     np.testing.assert_allclose(distance[np.arange(60), found.labels], distance.min(axis=1),
                                rtol=1e-12)
-    assert 12 <= found.steps <= 100 * 60 // min(batch, 60)   # 2, then 10 without a new minimum
-    again = mini_batch_kmeans(X, K, batch, seed)
+    # at least 2 steps, then 10 without a new minimum; at most 100 epochs of 60 points
+    assert 12 <= found.steps <= 100 * 60 // min(batch_size, 60)
+    again = mini_batch_kmeans(X, K, batch_size, seed)
     np.testing.assert_array_equal(again.centres, found.centres)
 
 
@@ -303,7 +306,7 @@ def test_samples_are_drawn_with_replacement_from_the_generator_passed_in():
     for score, ids in zip(scores, rows):
         found = mini_batch_kmeans(X[ids], 4, 50, seed=42)
         assert score == v_measure(truth[ids], found.labels).v
-    assert rng.random() == same.random()                     # the next level goes on from here
+    assert rng.random() == same.random()                     # the next level draws from here on
 
 
 def test_the_older_protocol_scores_1_for_one_label_and_little_for_noise():
@@ -316,18 +319,16 @@ def test_the_older_protocol_scores_1_for_one_label_and_little_for_noise():
 
 # ---- scale --------------------------------------------------------------------------------------
 
-@given(seeds, POWERS, st.sampled_from([np.float32, np.float64]),
+@given(seeds, EXPONENTS, st.sampled_from([np.float32, np.float64]),
        st.sampled_from([kmeans, mini_batch_kmeans]))
-def test_a_power_of_two_changes_no_label(seed, power, dtype, cluster):
-    """All numbers are multiplied by 2^power, exactly: the same labels, and the centres as well."""
-    X = np.round(blobs(seed, N=40)[0]).astype(dtype)
-    scaled = at_scale(X, power)
-    ours, large = cluster(X, 4, seed=seed), cluster(scaled, 4, seed=seed)
-    np.testing.assert_array_equal(ours.labels, large.labels)
-    power = np.clip(power, -120, 120) if dtype == np.float32 else power
-    np.testing.assert_array_equal(np.ldexp(ours.centres, power), large.centres)
+def test_a_power_of_two_changes_no_label(seed, exponent, dtype, cluster):
+    """X · 2^exponent is exact, because X has integers: equal labels, centres · 2^exponent."""
+    X, exponent = np.round(blobs(seed, N=40)[0]).astype(dtype), limited(exponent, dtype)
+    found, scaled = cluster(X, 4, seed=seed), cluster(np.ldexp(X, exponent), 4, seed=seed)
+    np.testing.assert_array_equal(found.labels, scaled.labels)
+    np.testing.assert_array_equal(np.ldexp(found.centres, exponent), scaled.centres)
     with np.errstate(over="ignore"):
-        assert large.inertia == np.ldexp(ours.inertia, 2 * power)
+        assert scaled.inertia == np.ldexp(found.inertia, 2 * exponent)
 
 
 @pytest.mark.parametrize("scale", [1e20, 1e-30, 1e38, 1e-38])

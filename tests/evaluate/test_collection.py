@@ -23,6 +23,7 @@ texts = st.dictionaries(names, st.text(st.characters(codec="utf-8")).map(str.str
 
 
 def saved(path, text):
+    """Write the text or bytes to the path.  -> the path"""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
@@ -130,7 +131,7 @@ def test_an_error_names_the_malformed_judgement_in_trecs_format(tmp_path, line):
 # ---- a whole collection -------------------------------------------------------------------------
 
 def saved_collection(tmp_path, documents="d1\tx\nd2\ty\n", queries="q1\tx\nq2\ty\nq3\tz\n",
-          qrels="q2\td1\t1\nq1\td2\t0\n"):
+                     qrels="q2\td1\t1\nq1\td2\t0\n"):
     return [saved(tmp_path / name, text)
             for name, text in (("docs", documents), ("queries", queries), ("qrels", qrels))]
 

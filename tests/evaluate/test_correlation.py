@@ -34,7 +34,7 @@ def varies(x):
 # ---- values worked by hand -------------------------------------------------
 
 def test_pearson_worked_by_hand():
-    # means 2 and 7/3; Σ xy = 3, Σ x² = 2, Σ y² = (16 + 1 + 25)/9
+    # means 2 and 7/3; after centring Σ xy = 3, Σ x² = 2, Σ y² = (16 + 1 + 25)/9
     assert pearson([1, 2, 3], [1, 2, 4]) == pytest.approx(math.sqrt(27 / 28), rel=error_bound(3))
 
 
@@ -46,7 +46,7 @@ def test_ties_get_their_mean_rank():
 
 
 def test_spearman_with_a_tie_worked_by_hand():
-    # ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: Σ xy = 4.5, Σ x² = 4.5, Σ y² = 5
+    # ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4; after centring Σ xy = 4.5, Σ x² = 4.5, Σ y² = 5
     assert spearman([1, 2, 2, 9], [1, 2, 3, 4]) == pytest.approx(math.sqrt(0.9), rel=error_bound(4))
 
 
@@ -62,7 +62,7 @@ def test_a_rank_counts_the_smaller_numbers_and_half_of_the_equal_ones(pairs):
     assert ranks(x).tolist() == [sum(b < a for b in x) + (1 + x.count(a)) / 2 for a in x]
 
 
-# ---- what it must not see --------------------------------------------------
+# ---- invariances -----------------------------------------------------------
 
 @given(number_pairs)
 def test_both_correlations_are_symmetric_and_in_minus_1_to_1(pairs):
@@ -75,11 +75,11 @@ def test_both_correlations_are_symmetric_and_in_minus_1_to_1(pairs):
 
 
 @given(seeds, st.integers(-1060, 1020))
-def test_a_power_of_two_changes_no_bit(seed, power):
-    """The numbers are integers, here below 2¹³, so their products with a power of 2 are exact."""
+def test_a_power_of_two_changes_no_bit(seed, exponent):
+    """x has integers, here below 2¹³, so x · 2^exponent is exact."""
     x, y = related_lists(seed)
     x, y = np.round(1000 * x), np.round(10 * y)
-    scaled = np.ldexp(x, power - 13 * (power > 0))
+    scaled = np.ldexp(x, exponent - 13 * (exponent > 0))
     assert pearson(scaled, y) == pearson(x, y)
     assert pearson(-scaled, y) == -pearson(x, y)
     assert pearson(scaled, scaled) == pytest.approx(1, abs=error_bound(30))

@@ -19,9 +19,9 @@ def test_ranks_of_a_draw_worked_by_hand():
 
 
 @given(st.integers(2, 30), st.integers(1, 5), st.integers(0, 9999))
-def test_counts_and_drawn_pairs_have_the_same_ranks_and_correlations(N, different, seed):
+def test_counts_and_drawn_pairs_have_the_same_ranks_and_correlations(N, largest, seed):
     rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, different + 1, N) * 1.0, rng.standard_normal(N)
+    x, y = rng.integers(0, largest + 1, N) * 1.0, rng.standard_normal(N)
     drawn = rng.integers(0, N, N)
     counts = np.bincount(drawn, minlength=N)[None].astype(float)
     np.testing.assert_allclose(drawn_ranks(x, counts)[0, drawn], ranks(x[drawn]))
@@ -33,8 +33,8 @@ def test_counts_and_drawn_pairs_have_the_same_ranks_and_correlations(N, differen
         assert by_value == pytest.approx(pearson(x[drawn], y[drawn]), abs=1e-9)
 
 
-def test_an_interval_covers_the_true_correlation_about_as_often_as_it_says():
-    """200 samples of 100 pairs whose correlation is 0.6."""
+def test_about_95_percent_of_the_intervals_contain_the_true_correlation():
+    """200 samples of 100 pairs whose true correlation is 0.6: 175 to 198 intervals contain it."""
     rng, covered = np.random.default_rng(1), 0
     for seed in range(200):
         x, noise = rng.standard_normal((2, 100))
@@ -43,7 +43,7 @@ def test_an_interval_covers_the_true_correlation_about_as_often_as_it_says():
     assert 175 <= covered <= 198
 
 
-def test_the_values_are_those_of_the_functions_and_the_seed_decides_the_bounds():
+def test_the_values_equal_pearson_and_spearman_and_the_seed_determines_the_bounds():
     x, y = np.random.default_rng(0).standard_normal((2, 40))
     found = correlation_intervals(x, y)
     assert found.spearman.value == spearman(x, y) and found.pearson.value == pearson(x, y)
@@ -60,16 +60,16 @@ def test_a_constant_side_has_no_correlation_and_wrong_input_is_an_error():
 
 
 @given(st.integers(-500, 500), st.integers(0, 99))
-def test_the_interval_does_not_depend_on_the_scale(exponent, seed):
-    """All numbers times a power of two: each square would overflow at 2⁵⁰⁰."""
+def test_the_interval_does_not_depend_on_the_scale_of_x(exponent, seed):
+    """x has integers, so x · 2^exponent is exact."""
     x, y = np.random.default_rng(seed).integers(-9, 10, (2, 12)).astype(float)
     x[:2] = 0, 1
     assert (correlation_intervals(np.ldexp(x, exponent), y, draws=20, seed=seed)
             == correlation_intervals(x, y, draws=20, seed=seed)) or len(set(y)) == 1
 
 
-def test_draws_with_a_constant_side_are_left_out():
-    """Of two pairs half of the draws have only one; the others have r = 1."""
+def test_a_draw_with_a_constant_side_has_the_correlation_nan():
+    """Draws 0 and 2 have no pair but (0.1, 0.7); draws 1 and 3 have (0.3, 0.9), too."""
     weights = np.array([[1.0, 1, 0], [2, 0, 1], [3, 0, 0], [0, 2, 1]])
     x, y = np.array([[0.1, 0.1, 0.3]]), np.array([[0.7, 0.7, 0.9]])
     np.testing.assert_array_equal(np.isnan(weighted_pearson(x, y, weights)), [1, 0, 1, 0])

@@ -24,7 +24,7 @@ from scratch_embed.worlds import task_shapes as shapes
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "mteb.json").read_text())
-# scores that equal mteb's; the draws of MultilabelClassification are random, but the same
+# types whose scores equal mteb's; MultilabelClassification draws the same random samples
 EXACT_TYPES = [task_type.__name__ for task_type in EXACT] + ["MultilabelClassification"]
 
 
@@ -126,13 +126,14 @@ PLANE = Lookup({"east": [1, 0], "north": [0, 1], "up north": [0, 2], "north east
                 "west": [-1, 0], "find east": [1, 0.1]})
 
 
-def retrieval_task(corpus, gains, **more):
+def retrieval_task(corpus, gains, **fields):
     """A retrieval task with the one query "find east"."""
-    return shapes.Retrieval("Search", corpus, {"q": "find east"}, {"q": gains}, 1.0, 0.0, **more)
+    return shapes.Retrieval("Search", corpus, {"q": "find east"}, {"q": gains}, 1.0, 0.0, **fields)
 
 
 def test_retrieval_by_hand():
-    # order: east, north east, north, west; the relevant are at ranks 2 and 3, a third has no text
+    # order: east, north east, north, west; two relevant documents have ranks 2 and 3, the third,
+    # "gone", has no text
     corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
     scores = evaluate_task(PLANE, retrieval_task(corpus, {"b": 1, "c": 2, "gone": 1})).scores
     ideal = 2 + 1 / math.log2(3) + 1 / 2
@@ -151,15 +152,15 @@ def test_documents_of_equal_cosine_are_ordered_by_name_not_by_position(names, re
 
 
 def test_a_rounding_difference_does_not_order_documents():
-    # the two rows have the same direction up to float32's rounding, so nearly equal cosines
-    near = Lookup({"find": [0.2, 0.9], "one": [0.1, 0.7], "three": [0.3, 2.1]})
-    one, three = cosine_matrix(*(near.encode(texts).astype(np.float64)
+    # "one" and "three" have equal directions up to float32's rounding, so nearly equal cosines
+    encoder = Lookup({"find": [0.2, 0.9], "one": [0.1, 0.7], "three": [0.3, 2.1]})
+    one, three = cosine_matrix(*(encoder.encode(texts).astype(np.float64)
                                  for texts in (["find"], ["one", "three"])))[0]
     assert one != three and np.float32(one) == np.float32(three)
     for names in ("ab", "ba"):
         task = shapes.Retrieval("Ties", dict(zip(names, ["one", "three"])), {"q": "find"},
                                 {"q": {"b": 1}}, 1.0, 0.0)
-        assert evaluate_task(near, task).scores["mrr_at_10"] == 1
+        assert evaluate_task(encoder, task).scores["mrr_at_10"] == 1
 
 
 def test_an_instruction_is_appended_to_its_query():
@@ -181,7 +182,7 @@ def test_reranking_scores_only_the_candidates():
     corpus = {"a": "east", "b": "north", "c": "north east", "d": "west"}
     task = shapes.Reranking("R", corpus, {"q": "find east"}, {"q": {"b": 1}},
                             {"q": ["d", "b", "c"]}, 1.0, 0.0)
-    result = evaluate_task(PLANE, task)                       # a is no candidate; order c, b, d
+    result = evaluate_task(PLANE, task)                       # a is not a candidate; order c, b, d
     assert result.measure == "map_at_1000" and result.main_score == 1 / 2
 
 

@@ -35,7 +35,8 @@ def test_average_precision_worked_by_hand():
 
 def test_thresholds_worked_by_hand():
     scores, positive = [0.9, 0.8, 0.4, 0.2], [1, 0, 1, 0]
-    # correct of 4: threshold .85: 1 + 2; .6: 1 + 1; .3: 2 + 1; on a tie the highest threshold
+    # correct of 4, as positive + negative: threshold .85: 1 + 2; .6: 1 + 1; .3: 2 + 1; .85 and .3
+    # are equally good, so the higher threshold is returned
     assert best_accuracy(scores, positive) == pytest.approx((3 / 4, 0.85))
     # F1: 2/3, 1/2, 4/5
     assert best_f1(scores, positive) == pytest.approx((4 / 5, 2 / 3, 1, 0.3))

@@ -114,7 +114,7 @@ def test_l_bfgs_finds_the_minimum_of_a_quadratic():
     A, b = M @ M.T + np.eye(20), rng.standard_normal(20)     # condition number 63
     x, steps, done = minimise(lambda x: (x @ A @ x / 2 - b @ x, A @ x - b), np.zeros(20), 1e-9, 500)
     np.testing.assert_allclose(x, np.linalg.solve(A, b), atol=1e-8)
-    assert done and steps < 150                              # gradient descent, best step: 621
+    assert done and steps < 150              # gradient descent with the best fixed step size: 621
 
 
 @given(seeds, st.integers(1, 5))
@@ -231,16 +231,16 @@ def test_draws_equal_a_loop_over_the_shuffled_items(y, per_label, seed):
     order = list(range(len(y)))
     for rows in draw_per_label(y, per_label, draws=3, seed=seed):
         np.random.RandomState(seed).shuffle(order)           # shuffles the last order again
-        have, want = dict.fromkeys("abc", 0), []
+        count, want = dict.fromkeys("abc", 0), []
         for i in order:
-            if have[y[i]] < per_label:
+            if count[y[i]] < per_label:
                 want.append(i)
-                have[y[i]] += 1
+                count[y[i]] += 1
         assert rows.tolist() == want
 
 
 @given(st.lists(st.sets(st.integers(0, 4)), max_size=40), st.integers(1, 5), seeds)
-def test_every_label_has_per_label_items_or_all_it_has(sets, per_label, seed):
+def test_every_label_has_at_least_per_label_items_or_all_its_items(sets, per_label, seed):
     for rows in draw_multilabel(sets, np.random.default_rng(seed), per_label, draws=2):
         assert len(set(rows.tolist())) == len(rows)
         for label in range(5):
@@ -319,11 +319,11 @@ def test_a_single_string_and_an_empty_vocabulary_are_refused():
 # ---- scale --------------------------------------------------------------------------------------
 
 @given(seeds, st.integers(-110, 110))
-def test_a_power_of_two_changes_no_neighbour(seed, power):
+def test_a_power_of_two_changes_no_neighbour(seed, exponent):
     rng = np.random.default_rng(seed)
     X, Q = (rng.integers(-9, 10, (n, 3)).astype(np.float32) for n in (20, 5))
-    np.testing.assert_array_equal(nearest_euclidean(np.ldexp(Q, power), np.ldexp(X, power), 3),
-                                  nearest_euclidean(Q, X, 3))
+    scaled = nearest_euclidean(np.ldexp(Q, exponent), np.ldexp(X, exponent), 3)
+    np.testing.assert_array_equal(scaled, nearest_euclidean(Q, X, 3))
 
 
 @pytest.mark.parametrize("scale", [1e20, 1e-30, 3e37, 1e-38])

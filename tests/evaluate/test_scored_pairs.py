@@ -20,8 +20,9 @@ FOUND = (["A man, dancing.", "A cat"], ['A "man" dances.', "A dog"], [4.5, 0.0])
                                   CSV.replace("\n", "\r\n")])
 def test_both_formats_with_and_without_a_header(text, tmp_path):
     (tmp_path / "pairs").write_bytes(text.encode())
-    (tmp_path / "packed").write_bytes(gzip.compress(text.encode()))
-    assert read_scored_pairs(tmp_path / "pairs") == FOUND == read_scored_pairs(tmp_path / "packed")
+    (tmp_path / "pairs.gz").write_bytes(gzip.compress(text.encode()))
+    for name in "pairs", "pairs.gz":
+        assert read_scored_pairs(tmp_path / name) == FOUND
 
 
 def test_a_quoted_field_may_contain_a_line_end(tmp_path):
@@ -56,7 +57,7 @@ sentences = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), 
 
 
 @given(st.lists(st.tuples(sentences, sentences, st.floats(0, 5)), min_size=1))
-def test_what_csv_writes_is_read_again(pairs):
+def test_pairs_that_the_csv_module_writes_are_read_back(pairs):
     stream = io.StringIO()
     csv.writer(stream).writerows(pairs)
     found = read_scored_pairs(io.BytesIO(b"\n" + stream.getvalue().encode()))

@@ -36,7 +36,7 @@ def test_a_tie_of_sums_worked_by_hand():
 
 @given(few)
 def test_p_is_the_share_of_all_choices_of_signs(d):
-    """Expected p from integers, whose sums are exact: 0.1 + 0.2 and 0.3 must tie."""
+    """The expected p is counted with integers, whose sums are exact: 0.1 + 0.2 and 0.3 must tie."""
     whole = np.round(10 * d).astype(int)
     sums = [abs(int(np.dot(signs, whole))) for signs in product([-1, 1], repeat=len(d))]
     want = sum(value >= abs(int(whole.sum())) for value in sums) / len(sums)
@@ -76,7 +76,7 @@ def test_random_signs_approximate_the_exact_p():
 
 
 def test_all_signs_are_equally_probable():
-    """|sum| is as large if and only if all eight 1s have the same sign: p = 2/256.
+    """|sum| is at least the observed one only if all eight 1s have the same sign: p = 2/256.
 
     The standard deviation of p over 2¹⁶ draws is 0.00034.
     """
@@ -84,7 +84,7 @@ def test_all_signs_are_equally_probable():
     assert not test.exact and abs(test.p - 2 / 256) < 4 * 0.00035
 
 
-def test_1500_better_queries_give_the_smallest_possible_p():
+def test_a_system_that_is_better_on_all_1500_queries_has_the_smallest_possible_p():
     test = permutation_test(np.ones(1500), np.zeros(1500), draws=999)
     assert test == (1, 1 / 1000, False)
 

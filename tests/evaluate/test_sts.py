@@ -62,7 +62,7 @@ def test_documents_with_equal_ratings_or_similarities_are_skipped_and_counted():
     assert same_direction.documents == 0                                  # cosines are equal
 
 
-# ---- what it must not see --------------------------------------------------
+# ---- invariances -----------------------------------------------------------
 
 @given(seeds, st.sampled_from([2.0**-400, 0.5, 1024.0]))
 def test_the_lengths_of_vectors_and_the_scale_of_scores_have_no_effect(seed, scale):

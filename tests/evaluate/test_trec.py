@@ -20,6 +20,7 @@ def tables(values):
 
 
 def saved(path, text):
+    """Write the text or bytes to the path.  -> the path"""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 

@@ -42,6 +42,7 @@ def path(tmp_path_factory):
 
 
 def saved(path, data):
+    """Write the text or bytes to the path.  -> the path"""
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     return path
 
@@ -79,7 +80,7 @@ def test_an_error_names_the_malformed_line_of_analogies(path, data, message):
 def test_analogies_worked_by_hand(path):
     scores = score_analogies(INDEX, VECTORS, read_analogies(saved(path, QUESTIONS)))
     family = SectionScore("family", 1, 1, 2)                 # "aunt" has no vector
-    plural = SectionScore("gram1-plural", 1, 1, 2)           # nor has "queens"
+    plural = SectionScore("gram1-plural", 1, 1, 2)           # "queens" has no vector
     empty = SectionScore("gram2-empty", 0, 0, 0)
     assert scores == AnalogyScores([family, plural, empty], SectionScore("semantic", 1, 1, 2),
                                    SectionScore("syntactic", 1, 1, 2), SectionScore("all", 2, 2, 4))

@@ -25,7 +25,7 @@ ORIGINAL = runpy.run_path(GOLDEN / "make_bm25.py")
 DOCUMENTS, QUERIES = ORIGINAL["DOCUMENTS"], ORIGINAL["QUERIES"]
 
 corpora = st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), min_size=1, max_size=8)
-corpora = corpora.filter(any)                                   # at least one word in all
+corpora = corpora.filter(any)                                   # at least one word in the corpus
 queries = st.lists(st.sampled_from("abcdefz"), max_size=6)
 k1s, bs = st.sampled_from([0, 0.5, 1.2, 3]), st.sampled_from([0, 0.4, 0.75, 1])
 
@@ -45,9 +45,9 @@ def by_formula(documents, query, k1=1.2, b=0.75):
     return scores
 
 
-def bound(words):
-    """Bound of the relative error: float32 weights are multiplied, and added `words` times."""
-    return (words + 3) * u32
+def bound(n):
+    """Bound of the relative error of a sum of n weights: float32 products, added in float32."""
+    return (n + 3) * u32
 
 
 # ---- the scores -------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_scores_equal_the_formula(documents, query, k1, b):
 @pytest.mark.parametrize("golden", json.loads((GOLDEN / "bm25.json").read_text("utf-8")),
                          ids=lambda golden: f"k1={golden['k1']} b={golden['b']}")
 def test_frozen_scores_of_bm25s_and_rank_bm25(golden):
-    """The 12 decimals of the stored scores are within 1e-10 of the smallest positive score."""
+    """The stored scores have 12 decimals: a relative error of at most 1e-10, which is allowed."""
     index = BM25(DOCUMENTS, golden["k1"], golden["b"])
     for query, scores in zip(QUERIES, golden["bm25s"]):
         np.testing.assert_allclose(index.scores(query), scores, rtol=bound(len(query)) + 1e-10)
@@ -88,7 +88,7 @@ def test_live_parity_with_bm25s():
             np.testing.assert_allclose(index.scores(query), scores, rtol=bound(len(query)))
 
 
-def test_live_parity_with_rank_bm25():
+def test_rank_bm25_still_computes_the_frozen_values():
     pytest.importorskip("rank_bm25")
     golden = json.loads((GOLDEN / "bm25.json").read_text("utf-8"))
     for settings in golden:
@@ -171,8 +171,8 @@ def test_equal_documents_tie_and_the_lowest_id_is_first():
     assert len(index) == 5
 
 
-def test_lists_are_no_longer_than_the_documents():
-    """k = 10⁹ would take 8 GB per query if the lists were filled up to k."""
+def test_lists_are_no_longer_than_the_number_of_documents():
+    """k = 10⁹ would take 12 GB per query if the lists were filled up to k."""
     ids, scores = BM25([["a"], ["b"]]).search([["a"]], 10**9)
     assert ids.tolist() == [[0, -1]] and scores.shape == (1, 2)
 

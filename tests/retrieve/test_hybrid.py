@@ -162,7 +162,7 @@ def test_fused_lists_are_no_longer_than_the_lists_together():
         assert fused[0].shape == fused[1].shape == (1, 4)
 
 
-def test_the_sum_of_scores_gives_vectors_three_tenths():
+def test_the_sum_of_scores_has_weight_0_3_for_vectors_and_0_7_for_bm25():
     """Scaled scores 1, 0 by vectors and 1, 0 by BM25: document 3 has 0.3, document 7 has 0.7."""
     dense, bm25 = (np.array([[3, 4]]), np.array([[0.9, 0.1]])), (np.array([[7, 3]]),
                                                                  np.array([[5.0, 1.0]]))

@@ -129,7 +129,7 @@ def test_adding_needs_little_memory_beyond_the_rows():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     id_bytes = 50_000 * 200                                      # a list and a dict, twice
-    assert peak <= rows.nbytes + id_bytes + 4 * 8 * (1 << 20)
+    assert peak <= rows.nbytes + id_bytes + 4 * 8 * (1 << 20)    # four blocks of 2²⁰ float64
     assert index._rows.nbytes == rows.nbytes
 
 
@@ -188,7 +188,7 @@ def test_invalid_queries_and_parameters_are_refused():
         three_rows().add(["d"], [[1j, 2]])
 
 
-def test_the_mark_of_the_end_of_a_list_is_refused_as_an_id():
+def test_the_id_minus_1_is_refused_because_it_marks_the_end_of_a_list():
     """Rank fusion would take a document with the id −1 for the end of the list, and lose it."""
     with pytest.raises(ValueError, match="^ids: expected any integer but −1"):
         Index.from_vectors(np.eye(2), [5, -1])

@@ -57,8 +57,8 @@ def test_an_id_that_utf8_cannot_encode_is_refused_and_the_old_file_is_kept(tmp_p
 def test_a_truncated_file_is_refused(tmp_path):
     three_rows().save(tmp_path / "x")
     whole = (tmp_path / "x").read_bytes()
-    for size in range(len(whole)):
-        (tmp_path / "truncated").write_bytes(whole[:size])
+    for length in range(len(whole)):
+        (tmp_path / "truncated").write_bytes(whole[:length])
         with pytest.raises(FormatError):
             Index.load(tmp_path / "truncated")
 

@@ -7,7 +7,7 @@ from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.lists import as_run, check_ids, top_k_of_query
 
 
-def test_best_first_ties_to_the_lowest_id_the_rest_filled_up():
+def test_the_best_is_first_ties_go_to_the_lowest_id_and_the_list_is_filled_up():
     ids, scores = top_k_of_query(np.array([3, 5, 8]), np.array([1.0, 2.0, 1.0]), 5)
     assert ids.tolist() == [5, 3, 8, -1, -1]
     assert scores.tolist() == [2, 1, 1, -np.inf, -np.inf]

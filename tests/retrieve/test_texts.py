@@ -1,4 +1,4 @@
-"""Lines keep their numbers, a zero query finds nothing, and a file has lines and vectors."""
+"""TextIndex: lines keep their numbers, a zero query finds nothing, files have lines and vectors."""
 import json
 
 import numpy as np
@@ -12,7 +12,7 @@ from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.lists import NO_ID
 from scratch_embed.retrieve.texts import TextIndex, nearest_or_none
 
-LETTERS = {"a": (1, 0), "b": (0, 1)}
+LETTERS = "ab"
 MADE_BY = {"model": "letters", "digest": "12", "sif": None}
 
 
@@ -43,11 +43,11 @@ def test_blank_lines_are_counted_and_left_out():
 
 @given(st.lists(st.sampled_from(["a", "b", "ab", "", " "]), max_size=12), st.integers(0, 12),
        st.integers(1, 5))
-def test_adding_in_parts_or_in_batches_gives_the_same_index(lines, cut, batch):
+def test_adding_in_parts_or_in_batches_gives_the_same_index(lines, cut, batch_size):
     whole, parts = TextIndex(2, MADE_BY), TextIndex(2, MADE_BY)
     whole.add(lines, encode)
-    parts.add(lines[:cut], encode, batch)
-    parts.add(iter(lines[cut:]), encode, batch)
+    parts.add(lines[:cut], encode, batch_size)
+    parts.add(iter(lines[cut:]), encode, batch_size)
     assert (whole.texts, whole.lines) == (parts.texts, parts.lines)
     assert all((whole.index[number] == parts.index[number]).all() for number in whole.texts)
     assert whole.texts == {n: line for n, line in enumerate(lines, 1) if line.strip()}
@@ -68,14 +68,14 @@ def test_a_zero_query_finds_nothing_and_does_not_affect_others():
 
 
 def test_a_bm25_search_returns_line_numbers():
-    """Word b: f/(f + 1.2 (¼ + ¾ |d|/(5/3))) is 1/1.84 for line 5 and 2/3.92, less, for line 3."""
+    """Word b: f/(f + 1.2 (¼ + ¾ |d|/(5/3))): 1/1.84 = 0.54 for line 5, 2/3.92 = 0.51 for line 3."""
     ids, scores = three_lines().bm25_search(str.split)(["b", "x", "b a"], 4)
     assert ids.tolist() == [[5, 3, NO_ID], [NO_ID] * 3, [3, 1, 5]]
     np.testing.assert_allclose(scores[0, 0] / scores[0, 1], 3.92 / (2 * 1.84), rtol=1e-6)
     assert ((scores == -np.inf) == (ids == NO_ID)).all()
 
 
-def test_an_index_without_queries_or_rows_has_empty_lists():
+def test_without_queries_or_without_rows_the_lists_are_empty():
     assert nearest_or_none(three_lines().index, np.zeros((0, 2)), 3)[0].shape[0] == 0
     assert nearest_or_none(Index(2), np.ones((2, 2)), 3)[0].shape == (2, 0)
 

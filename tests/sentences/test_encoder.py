@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scratch_embed.nn.params import Params, init_params
 from scratch_embed.numerics.blas import blas_threads, one_blas_thread
 from scratch_embed.numerics.l2_normalize import l2_normalize
-from scratch_embed.sentences import encoder as module
+from scratch_embed.sentences import encoder as encoder_module
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.space.hamming import sign_bits
@@ -85,10 +85,10 @@ def single_blas_thread():                        # for one_by_one, as in encode(
 @pytest.fixture
 def small_batches(monkeypatch):
     """Two threads, batches of about 16 tokens, blocks of 5 texts."""
-    monkeypatch.setattr(module, "TOKENS", 16)
-    monkeypatch.setattr(module, "ONE_BATCH", 0)
-    monkeypatch.setattr(module, "BLOCK", 5)
-    monkeypatch.setattr(module, "blas_threads", lambda: 2)
+    monkeypatch.setattr(encoder_module, "TOKENS", 16)
+    monkeypatch.setattr(encoder_module, "ONE_BATCH", 0)
+    monkeypatch.setattr(encoder_module, "BLOCK", 5)
+    monkeypatch.setattr(encoder_module, "blas_threads", lambda: 2)
 
 
 def some_texts(n, seed=0):
@@ -117,7 +117,7 @@ def test_a_mean_worked_by_hand():
 
 
 def test_truncated_texts_are_counted():
-    """Of texts with 3, 8 and 9 tokens and max_seq_length 8, one is truncated, at each call."""
+    """Of texts with 3, 8 and 9 tokens one exceeds max_seq_length = 8.  Each call adds its count."""
     tokenizer = WordPiece([*SPECIAL, "a"])
     encoder = SentenceEncoder(tokenizer, model(config=SMALL), Recipe(max_seq_length=8))
     texts = ["a", "a a a a a a", "a a a a a a a"]
@@ -133,7 +133,7 @@ def test_truncated_texts_are_counted():
 @pytest.mark.parametrize("pooling", POOLINGS)
 @given(seeds, texts)
 def test_a_text_has_the_same_vector_alone_and_in_any_batch(pooling, seed, texts):
-    """In float64 to 5e-14 for numbers of order 1; mean_sqrt_len has numbers of up to √t ≤ 5."""
+    """In float64 up to 5e-14 for numbers of order 1; those of mean_sqrt_len are up to √24 < 5."""
     encoder = encoder_of(seed, pooling, np.float64, WIDE)
     if texts:
         together = encoder.vectors(encoder.tokenizer.encode_batch(texts, 24))
@@ -162,11 +162,11 @@ def test_encode_equals_a_plain_loop_up_to_rounding(seed, texts, batch_size, rand
 @pytest.mark.parametrize("n", [0, 1, 4, 5, 23])
 def test_vectors_are_in_the_order_of_the_texts(small_batches, n, batch_size):
     encoder = encoder_of()
-    given = some_texts(n)
+    listed = some_texts(n)
     before = blas_threads()
-    for texts in (given, tuple(given), iter(given), np.array(given, dtype=object)):
+    for texts in (listed, tuple(listed), iter(listed), np.array(listed, dtype=object)):
         x = encoder.encode(texts, batch_size=batch_size)
-        np.testing.assert_allclose(x, one_by_one(encoder, given), atol=1e-5)
+        np.testing.assert_allclose(x, one_by_one(encoder, listed), atol=1e-5)
     assert blas_threads() == before
 
 
@@ -178,7 +178,7 @@ def test_batches_have_about_16_tokens_and_at_most_batch_size_texts(small_batches
             lengths = np.diff(batch.offsets)
             assert (np.diff(lengths) <= 0).all() and len(indices) == len(lengths)
             assert len(lengths) <= (batch_size or 99)
-            assert lengths.sum() <= 16 + lengths[0]              # a text is not split
+            assert lengths.sum() <= 16 + lengths[0]              # no text is split
             encoded += list(indices)
         assert sorted(encoded) == list(range(40))
 
@@ -191,7 +191,7 @@ def test_one_batch_runs_in_the_callers_thread_and_several_in_other_threads(small
         return vectors(encoder, batch, skip)
     encoder.vectors = watched
     encoder.encode("a" * 22)
-    assert seen == {(threading.current_thread(), blas_threads() and 1)}
+    assert seen == {(threading.current_thread(), blas_threads() and 1)}      # None without OpenBLAS
     seen.clear()
     encoder.encode(some_texts(30))
     assert threading.current_thread() not in {thread for thread, _ in seen}

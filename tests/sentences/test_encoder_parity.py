@@ -118,7 +118,7 @@ def test_vectors_equal_those_of_the_installed_package(theirs, options):
 
 
 def test_truncated_vectors_equal_theirs_with_normalize_embeddings(theirs):
-    """Without it, sentence-transformers returns parts of unit vectors; ours have norm 1 always."""
+    """Without this option theirs are parts of unit vectors; ours always have norm 1."""
     folder, model = theirs
     encoder, texts = SentenceEncoder.load(folder), some_texts(40)
     want = model.encode(texts, truncate_dim=10, normalize_embeddings=True)

@@ -345,13 +345,13 @@ def test_a_missing_file_is_named(folder, file):
 # ---- a transformer alone -------------------------------------------------------------------------
 
 @old
-@pytest.mark.parametrize("most, length", [(None, 16), (9, 9), (10**30, 16)])
-def test_a_folder_without_modules_is_the_mean_of_the_tokens(folder, most, length):
-    """With the length of tokenizer_config.json, as in sentence-transformers."""
+@pytest.mark.parametrize("model_max_length, length", [(None, 16), (9, 9), (10**30, 16)])
+def test_a_folder_without_modules_is_the_mean_of_the_tokens(folder, model_max_length, length):
+    """Its max_seq_length is that of tokenizer_config.json, as in sentence-transformers."""
     for name in ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
                  "1_Pooling", "2_Dense"):
         shutil.rmtree(folder / name) if "_" in name[:2] else (folder / name).unlink()
-    change(folder, "tokenizer_config.json", model_max_length=most)
+    change(folder, "tokenizer_config.json", model_max_length=model_max_length)
     encoder = SentenceEncoder.load(folder)
     assert encoder.recipe == Recipe((mean,), normalize=False, max_seq_length=length)
     x = encoder.model.infer(encoder.tokenizer.encode_batch(["a cat", "the dog"]))
@@ -373,7 +373,7 @@ def test_an_adapter_is_refused(folder):
 
 
 @old
-def test_a_type_of_token_beyond_the_models_is_refused(folder):
+def test_a_token_type_that_the_model_does_not_have_is_refused(folder):
     value = json.loads((folder / "tokenizer.json").read_text())
     for number, message in (2, "types of tokens below 2"), (2**31, "'type_id': expected a whole"):
         value["post_processor"]["single"][1]["Sequence"]["type_id"] = number

@@ -107,11 +107,12 @@ def test_the_backward_of_a_batch_is_the_derivative_of_its_loss(pool, workers, co
 @given(seeds)
 def test_hard_negatives_increase_the_loss(seed):
     views, model = [texts(seed + i) for i in range(3)], model_of(seed % 7)
-    without, _ = batch_loss(views[:2], model, cls, 0.1, NO_DROPOUT)
-    with_them, _ = batch_loss(views, model, cls, 0.1, NO_DROPOUT)
-    assert with_them > without
+    two_views, _ = batch_loss(views[:2], model, cls, 0.1, NO_DROPOUT)
+    with_hard, _ = batch_loss(views, model, cls, 0.1, NO_DROPOUT)
+    assert with_hard > two_views
     repeated, _ = batch_loss([*views[:2], views[1]], model, cls, 0.1, NO_DROPOUT)
-    assert with_them != repeated and repeated >= np.log(2)    # the positive is a negative, too
+    # if the hard negative is the positive itself, p ≤ ½ and the loss is at least log 2
+    assert with_hard != repeated and repeated >= np.log(2)
 
 
 # ---- views --------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ def test_every_step_has_its_own_masks():
         assert (np.ptp(losses) > 1e-3) == differ
 
 
-def test_embed_applies_the_head_and_vectors_ignores_it_by_default():
+def test_embed_applies_the_head_and_by_default_vectors_does_not():
     batch, model = texts(4), model_of(1)
     pooled = np.stack([model.infer(take(batch, np.array([n])))[0] for n in range(6)])
     np.testing.assert_allclose(vectors(batch, model), pooled, rtol=0, atol=5e-14)

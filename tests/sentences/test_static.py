@@ -126,9 +126,9 @@ def test_the_weight_is_the_gradient_of_the_log_likelihood(seed, alpha, p, Z):
         return np.log(alpha * p + (1 - alpha) * np.exp(v @ c) / Z)
     numeric = (log_P(h * direction) - log_P(-h * direction)) / (2 * h)
     weight = sif_weights({"w": p}, (1 - alpha) / (alpha * Z))["w"]
-    # h² times a third derivative of (v·d)³ at most, and the rounding of log P, over 2h
-    slack = h**2 * abs(v @ direction)**3 + 100 * u64 / h
-    assert weight * (v @ direction) == pytest.approx(numeric, rel=1e-6, abs=slack)
+    # the third derivative is at most |v·d|³, times h²; and the rounding of log P, over 2h
+    tolerance = h**2 * abs(v @ direction)**3 + 100 * u64 / h
+    assert weight * (v @ direction) == pytest.approx(numeric, rel=1e-6, abs=tolerance)
 
 
 @pytest.mark.parametrize("a", [0, -1, math.nan, math.inf])
@@ -181,7 +181,7 @@ def test_unknown_words_are_ignored(seed, texts):
 
 
 @given(seeds, texts, st.integers(-40, 40))
-def test_word_vectors_times_2_to_the_k_scale_the_result_unless_it_is_normalised(seed, texts, k):
+def test_a_power_of_two_scales_the_result_exactly_unless_it_is_normalised(seed, texts, k):
     """A power of two causes no rounding, so the results are equal to the bit."""
     plain = random_encoder(seed)
     words = WordVectors(list(plain.words), np.ldexp(plain.words.vectors, k))
@@ -328,7 +328,10 @@ def test_the_common_direction_is_fitted_once_and_the_first_encoder_is_not_change
 
 
 def test_a_direction_fitted_to_two_similar_sentences_leaves_opposite_vectors():
-    """So u is not fitted to the encoded texts: of their plane, only one direction is left."""
+    """Two vectors span a plane, and without u only one direction of it is left.
+
+    So u should be fitted to other and to many texts.
+    """
     encoder = StaticEncoder(random_words(5))
     two = ["w1 w2 w3 w4", "w1 w2 w3 w5"]
     assert similarity_pairwise(*encoder.encode(two)) > 0.5
@@ -425,7 +428,7 @@ def test_texts_are_split_as_in_a_corpus_or_by_tokenize(tmp_path):
     assert fitted.encode("W1").any() and not plain.encode("W1").any()
 
 
-def test_similarity_compares_all_vectors_and_similarity_pairwise_partners():
+def test_similarity_compares_all_pairs_and_similarity_pairwise_only_pairs_of_equal_rows():
     encoder = random_encoder(2)
     a, b = encoder.encode(["w1 w2", "w3", ""]), encoder.encode(["w4", "w5 w6", "w7"])
     cosines = encoder.similarity(a, b[:2])
@@ -515,10 +518,10 @@ def test_sif_removes_the_similarity_that_comes_from_a_frequent_word():
     p = {"the": 0.5} | dict.fromkeys(names[1:], 0.01)
     texts = [f"the the the w{i}" for i in range(50)]
     mean = StaticEncoder(words)
-    for encoder, least, most in ((mean, 0.7, 1), (StaticEncoder(words, sif_weights(p)), -0.2, 0.2),
-                                 (mean.without_common(texts), -0.2, 0.2)):
+    for encoder, low, high in ((mean, 0.7, 1), (StaticEncoder(words, sif_weights(p)), -0.2, 0.2),
+                               (mean.without_common(texts), -0.2, 0.2)):
         x = encoder.encode(texts)
-        assert least < np.mean(similarity(x, x)[np.triu_indices(50, 1)]) < most
+        assert low < np.mean(similarity(x, x)[np.triu_indices(50, 1)]) < high
 
 
 @pytest.mark.parametrize("bad", ["a\ud800b", "w1 \udce9"])

@@ -1,4 +1,4 @@
-"""Files of a model's folder that never end, and every value of every JSON file replaced."""
+"""Hostile folders of a model: files that never end, and JSON files with any value replaced."""
 import json
 import os
 import re
@@ -29,8 +29,8 @@ def folder(layout, tmp_path):
 
 
 @layouts
-def test_the_files_of_a_model_are_those_that_its_loading_reads(folder, layout):
-    """Each file of the folder, removed: the encoder then differs or cannot be loaded, or not."""
+def test_model_files_leaves_out_no_file_that_loading_reads(folder, layout):
+    """A file that model_files() leaves out has no name that loading would read."""
     names = model_files(folder)
     assert {"config.json", "model.safetensors", "modules.json", "tokenizer.json"} <= set(names)
     for path in folder.rglob("*.*"):
@@ -51,7 +51,7 @@ def test_a_file_that_is_not_a_regular_one_is_an_error(folder, layout, kind):
         else:
             (os.mkfifo if kind == "pipe" else os.mkdir)(path)
         if layout == "old" and name in ("vocab.txt", "special_tokens_map.json"):
-            SentenceEncoder.load(folder)         # others say the same, so that it is not read
+            SentenceEncoder.load(folder)         # not read: tokenizer.json has the same content
         else:
             with pytest.raises(FormatError, match=re.escape(str(path))):
                 SentenceEncoder.load(folder)
@@ -63,7 +63,7 @@ def test_a_file_that_is_not_a_regular_one_is_an_error(folder, layout, kind):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_changed_json_is_a_format_error_or_loads(folder, layout, name):
     path, tokenizer = folder / name, "token" in name
-    if tokenizer and name != "tokenizer.json":       # without it, the small files decide
+    if tokenizer and name != "tokenizer.json":       # without it, these files are read
         shutil.copy(GOLDEN / "sentence_old" / "vocab.txt", folder)
         (folder / "tokenizer.json").unlink()
         if name != "tokenizer_config.json":
@@ -74,7 +74,7 @@ def test_a_changed_json_is_a_format_error_or_loads(folder, layout, name):
         document["added_tokens"] = [{**document["added_tokens"][0], "content": "[CLS]", "id": 1}]
         document["post_processor"]["special_tokens"] = {
             name: {"id": name, "ids": [0], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
-    found = []
+    errors = []
     for data in mutated(document):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
@@ -85,15 +85,15 @@ def test_a_changed_json_is_a_format_error_or_loads(folder, layout, name):
                 read_sentence_folder(folder)
         except FormatError as error:
             assert str(error).startswith(str(folder))
-            found.append(error)
-    assert len(found) > 10
+            errors.append(error)
+    assert len(errors) > 10
 
 
 def test_a_changed_index_of_weights_is_a_format_error_or_is_read(tmp_path):
     """model.safetensors.index.json, of a model whose tensors are in one other file."""
     shutil.copy(GOLDEN / "sentence_old" / "model.safetensors", tmp_path / "a.safetensors")
     names = list(read_header(tmp_path / "a.safetensors")[0])
-    path, found = tmp_path / "model.safetensors.index.json", []
+    path, errors = tmp_path / "model.safetensors.index.json", []
     document = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(names, "a.safetensors")}
     for data in mutated(document):
         path.write_bytes(data)
@@ -101,5 +101,5 @@ def test_a_changed_index_of_weights_is_a_format_error_or_is_read(tmp_path):
             open_weights(tmp_path)
         except FormatError as error:
             assert str(error).startswith(str(tmp_path))
-            found.append(error)
-    assert len(found) > 10
+            errors.append(error)
+    assert len(errors) > 10

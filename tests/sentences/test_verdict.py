@@ -1,4 +1,4 @@
-"""The verdict on a sentence encoder: MRR by hand; right on encoders that learned and did not."""
+"""The verdict on a sentence encoder: MRR by hand; right for a trained and an untrained encoder."""
 import numpy as np
 import pytest
 
@@ -27,7 +27,7 @@ def test_reciprocal_ranks_by_hand():
     np.testing.assert_allclose(reciprocal_ranks(Q, np.ones((3, 2))), [(1 + 1 / 2 + 1 / 3) / 3] * 3)
 
 
-def test_equal_vectors_are_as_good_as_chance():
+def test_equal_vectors_have_the_MRR_of_chance():
     ranks = reciprocal_ranks(np.ones((100, 3)), np.ones((100, 3)))
     np.testing.assert_allclose(ranks.mean(), (1 / np.arange(1, 101)).mean())
 
@@ -46,7 +46,7 @@ def test_tokens_of_all_texts_weigh_nothing_and_rare_ones_most():
     np.testing.assert_allclose(K, np.log([[1, 2, 1, 1], [1, 1, 1, 4]]))
 
 
-@pytest.mark.parametrize("trained, tokens, words", [
+@pytest.mark.parametrize("trained, tokens, sentence", [
     (0.6, 0.5, "verdict: better than the model before training (MRR 0.600 against 0.300) and than "
                "common tokens (0.500)"),
     (0.6, 0.7, "verdict: better than the model before training (MRR 0.600 against 0.300), and "
@@ -56,8 +56,8 @@ def test_tokens_of_all_texts_weigh_nothing_and_rare_ones_most():
     (0.31, 0.2, "verdict: no better than the model before training (MRR 0.310 against 0.300): "
                 "train on more texts")])
 def test_the_sentence_compares_with_the_model_before_training_and_with_tokens(trained, tokens,
-                                                                            words):
-    assert SearchVerdict(trained, 0.3, tokens, 0.01, 0.02, 500).sentence().startswith(words)
+                                                                              sentence):
+    assert SearchVerdict(trained, 0.3, tokens, 0.01, 0.02, 500).sentence().startswith(sentence)
 
 
 def pairs(seed, n=200):
@@ -69,7 +69,7 @@ def pairs(seed, n=200):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_training_on_pairs_finds_more_partners_and_a_step_of_training_does_not(seed):
+def test_after_60_steps_more_partners_are_found_and_after_one_tiny_step_not(seed):
     start = Bert(CONFIG, init_params(tensors(CONFIG), seed))
     for steps, learned in (60, True), (1, False):
         model = train(pairs(seed), start, mean, steps=steps, batch_size=32,

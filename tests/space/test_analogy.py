@@ -232,7 +232,7 @@ def test_three_cos_add_is_gensims_most_similar(positive, negative):
     np.testing.assert_allclose(scores, [score for _, score in theirs], atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:Call to deprecated")        # gensim's own
+@pytest.mark.filterwarnings("ignore:Call to deprecated")        # a warning inside gensim
 @pytest.mark.parametrize("positive, negative", [([1, 2], [3]), ([5, 6, 7], [8])])
 def test_three_cos_mul_is_gensims_with_its_epsilon(positive, negative):
     T = table(0, V=200, D=20).astype(np.float32)

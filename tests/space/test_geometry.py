@@ -63,7 +63,7 @@ def test_components_are_orthonormal_and_coordinates_uncorrelated(seed, shape):
 
 
 @given(seeds, st.integers(1, 4))
-def test_fewer_components_are_the_first_of_more(seed, k):
+def test_pca_to_k_returns_the_first_k_components_of_the_full_pca(seed, k):
     X = gaussian(seed, 9, 5)
     few, full = pca(X, k), pca(X, 5)
     np.testing.assert_array_equal(few.components, full.components[:k])
@@ -101,7 +101,7 @@ def test_pca_equals_scikit_learns_up_to_signs():
     z = theirs.fit_transform(X)
     ours = pca(X, 3)
     np.testing.assert_allclose(ours.variances, theirs.explained_variance_, rtol=1e-12)
-    sign = np.sign((ours.components * theirs.components_).sum(1))     # theirs changed in 1.5
+    sign = np.sign((ours.components * theirs.components_).sum(1))    # scikit-learn 1.5 changed them
     np.testing.assert_allclose(ours.components, sign[:, None] * theirs.components_, atol=1e-12)
     np.testing.assert_allclose(project(X, ours), sign * z, atol=1e-12)
 
@@ -139,7 +139,7 @@ def test_alignment_does_not_broadcast():
 def test_uniformity_worked_by_hand():
     opposite = np.array([[1.0, 0], [-1, 0]])
     assert uniformity(opposite) == -8                            # −2 · 2²
-    three = np.array([[1.0, 0], [-1, 0], [1, 0]])                # pairs at 2, 0 and 2
+    three = np.array([[1.0, 0], [-1, 0], [1, 0]])                # distances 2, 0 and 2
     assert uniformity(three, t=1) == pytest.approx(math.log((2 * math.exp(-4) + 1) / 3))
     assert uniformity(np.ones((5, 3))) == 0                      # collapsed
     assert uniformity(simplex(4)) == pytest.approx(-2 * (2 + 2 / 3))

@@ -12,8 +12,9 @@ from tests.rounding import seeds
 def test_worked_by_hand():
     values, ids = np.float32([[1, 3, 2]]), np.array([[4, 0, 2]])          # the worst on top
     merge_heaps(np.float32([[1, 2, 9]]), 5, ids, values)
-    # column 5 ties with the worst, column 4, and is dropped; column 6 replaces column 4 and becomes
-    # the worst, by the tie with column 2; column 7 replaces column 6
+    # The new columns are 5, 6 and 7.  Column 5 ties with the worst, column 4, and is dropped.
+    # Column 6 replaces column 4; it ties with column 2, so it is now the worst.  Column 7 replaces
+    # column 6.
     assert values.tolist() == [[2, 3, 9]] and ids.tolist() == [[2, 0, 7]]
 
 
@@ -61,7 +62,7 @@ def test_merge_heaps_keeps_the_same_scores_as_merge_sorted(seed, N, k, blocks, w
 
 @pytest.mark.parametrize("merge", [merge_sorted, merge_heaps])
 @pytest.mark.parametrize("k", [1, 2, 7, 300])
-def test_scores_in_rising_and_in_falling_order(k, merge):
+def test_rising_and_falling_scores_are_both_sorted(k, merge):
     X = np.arange(1000, dtype=np.float32)[:, None]
     ids, _ = nearest([[1], [-1]] * np.float32([[1.0]]), X, k, block=300, merge=merge)
     assert ids.tolist() == [list(range(999, 999 - k, -1)), list(range(k))]

@@ -1,4 +1,4 @@
-"""Label placement: inside the box, over no other label and no other point."""
+"""Label placement: inside the box, not over another label or a point."""
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,17 +8,17 @@ from scratch_embed.space.label_placement import overlaps, place_labels
 BOX = (0.0, 0.0, 300.0, 200.0)
 
 
-def test_a_single_label_stands_to_the_right_of_its_point():
+def test_a_single_label_is_placed_to_the_right_of_its_point():
     corners = place_labels([[50, 60]], [[40, 10]], BOX, gap=3)
     np.testing.assert_array_equal(corners, [[53, 55]])
 
 
-def test_at_the_right_edge_it_stands_above():
+def test_at_the_right_edge_a_label_is_placed_above_its_point():
     corners = place_labels([[290, 60]], [[10, 10]], BOX, gap=3)
     np.testing.assert_array_equal(corners, [[285, 63]])
 
 
-def test_a_label_without_room_has_no_place():
+def test_a_label_larger_than_the_box_is_not_placed():
     assert np.isnan(place_labels([[50, 60]], [[400, 10]], BOX, gap=3)).all()
 
 

@@ -134,7 +134,7 @@ def test_k_is_at_most_the_number_of_allowed_rows():
     X = np.eye(4)
     assert nearest(X[:1], X, 9)[0].tolist() == [[0, 1, 2, 3]]
     assert nearest(X[:1], X, 9, exclude=[0])[0].tolist() == [[1, 2, 3]]
-    assert nearest(X[:1], X, 9, exclude=[[0, -1]])[0].tolist() == [[1, 2]]     # -1: none
+    assert nearest(X[:1], X, 9, exclude=[[0, -1]])[0].tolist() == [[1, 2]]     # −1 excludes none
     assert nearest(X[:1], X, 9, exclude=[[0, 1, 2, 3, 9]])[0].shape == (1, 0)
 
 

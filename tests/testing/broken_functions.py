@@ -1,18 +1,20 @@
-"""expect(): assert that a checker finds the invariants that a faulty function breaks."""
+"""expect(): assert that a checker reports the invariants that a faulty function breaks."""
 from scratch_embed.testing.invariants import broken
 
 
-def expect(names, check, invariants, *subject):
+def expect(names, check, invariants, *arguments):
     """Assert that the invariants in `names` break.
 
-    names: separated by spaces.  A single name: all other invariants must hold.  Several names:
-    invariants before the first name, in the checker's order, must hold; other invariants are not
-    tried, because one fault often breaks several (a wrong value is also wrong at every scale).
+    names: separated by spaces.  If it is a single name, all other invariants must hold.  If there
+    are several names, the invariants before the first of them, in the checker's order, must hold;
+    the rest is not tried, because one fault often breaks several (a wrong value is also wrong at
+    every scale).
+    arguments: of the checker, such as the faulty function
     """
     names = names.split()
     before = list(invariants)[:list(invariants).index(names[0])]
     tried = list(invariants) if len(names) == 1 else [*before, *names]
-    found = broken(check, invariants, *subject, without=set(invariants) - set(tried))
+    found = broken(check, invariants, *arguments, without=set(invariants) - set(tried))
     assert list(found) == [name for name in invariants if name in names], (
         "\n\n".join(found.values()) or "nothing breaks")
     for name, message in found.items():

@@ -71,7 +71,7 @@ def test_our_infonce_satisfies_all_invariants():
     check_contrastive_loss(ours, max_examples=10)
 
 
-def test_symmetric_accepts_clips_loss_and_refuses_one_direction():
+def test_with_symmetric_clips_loss_passes_and_a_loss_of_one_direction_fails():
     check_contrastive_loss(clip, symmetric=True, max_examples=10)
     expect("value exchanged", partial(check_contrastive_loss, symmetric=True), CONTRASTIVE_LOSS,
            ours)

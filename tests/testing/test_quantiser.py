@@ -39,7 +39,7 @@ def negates_in_place(X):
 
 
 @pytest.mark.parametrize("quantise, dequantise, names", [
-    (codes, lambda c: LOW + c * STEP, "error outside"),                 # truncates
+    (codes, lambda c: LOW + c * STEP, "error outside"),                 # the lower end of a step
     (wraps, middle, "outside"),
     (lambda X: codes(X).astype(np.float32), middle, "whole_codes"),
     (negates_in_place, middle, "inputs_unchanged error"),

@@ -1,4 +1,4 @@
-"""Files are read back unchanged, also by the library and transformers; damage is located."""
+"""Files are read back unchanged, and by tokenizers and transformers; an error names the damage."""
 import copy
 import json
 import os
@@ -100,7 +100,7 @@ def test_a_vocabulary_alone_is_an_uncased_bert(tmp_path):
     assert_same(load(tmp_path), WordPiece(PIECES, UNCASED))
 
 
-def test_settings_of_older_folders_are_read(tmp_path):
+def test_settings_in_tokenizer_config_of_older_folders_are_read(tmp_path):
     write_vocab(tmp_path / "vocab.txt", ["<u>", "<c>", "<s>", "a"])
     write(tmp_path, "tokenizer_config.json", {
         "do_lower_case": False, "unk_token": {"content": "<u>", "lstrip": False},
@@ -160,12 +160,12 @@ def test_deeply_nested_json_is_an_error(tmp_path):
 def edited(*keys, to):
     """The JSON of a small tokenizer with one field set to `to`, or deleted if `to` is `...`."""
     value = copy.deepcopy(tokenizer_json(TOKENIZERS[2]))
-    at = value
+    parent = value
     for key in keys[:-1]:
-        at = at[key]
-    at[keys[-1]] = to
+        parent = parent[key]
+    parent[keys[-1]] = to
     if to is ...:
-        del at[keys[-1]]
+        del parent[keys[-1]]
     return value
 
 
@@ -243,10 +243,10 @@ def test_a_folder_without_a_tokenizer_says_what_is_missing(tmp_path):
         load(tmp_path)
 
 
-# ---- the library's files, and ours in the library -----------------------------------------------
+# ---- files of the package tokenizers, and ours in tokenizers and transformers -------------------
 
 @pytest.mark.parametrize("stored", STORED["tokenizers"], ids=["uncased", "cased", "added"])
-def test_a_file_of_the_library_is_written_again_unchanged(tmp_path, stored):
+def test_a_file_of_tokenizers_is_written_again_unchanged(tmp_path, stored):
     """Except the post_processor: BertProcessing is written as the same TemplateProcessing."""
     ours = read_tokenizer(write(tmp_path, "theirs.json", stored["file"]))
     write_tokenizer(tmp_path / "ours.json", ours)
@@ -268,7 +268,7 @@ def test_a_file_whose_model_has_no_type_is_read(tmp_path):
     ({"type": "BertProcessing"}, bert_template(2, 3)),
     ({"type": "RobertaProcessing", "trim_offsets": True, "add_prefix_space": False}, ROBERTA)],
     ids=["bert", "roberta"])
-def test_older_processors_are_the_same_templates(tmp_path, processor, template):
+def test_older_post_processors_are_read_as_the_same_templates(tmp_path, processor, template):
     value = edited("post_processor", to=processor | {"sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
     path = write(tmp_path, "tokenizer.json", value)
     assert read_tokenizer(path).template == template
@@ -279,7 +279,7 @@ def test_older_processors_are_the_same_templates(tmp_path, processor, template):
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_the_library_loads_what_is_written_and_encodes_alike(tmp_path, tokenizer):
+def test_tokenizers_loads_our_file_and_gives_the_same_ids(tmp_path, tokenizer):
     tokenizers = pytest.importorskip("tokenizers")
     write_tokenizer(tmp_path / "tokenizer.json", tokenizer)
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
@@ -289,7 +289,7 @@ def test_the_library_loads_what_is_written_and_encodes_alike(tmp_path, tokenizer
         assert tokenizer.decode(expected.ids) == theirs.decode(expected.ids)
 
 
-def test_a_vocabulary_that_the_library_wrote_is_read(tmp_path):
+def test_a_vocabulary_that_tokenizers_wrote_is_read(tmp_path):
     tokenizers = pytest.importorskip("tokenizers")
     index = {piece: i for i, piece in enumerate(PIECES)}
     theirs = tokenizers.BertWordPieceTokenizer(index)
@@ -302,12 +302,12 @@ def test_a_vocabulary_that_the_library_wrote_is_read(tmp_path):
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZERS[0], WordPiece(PIECES, CASED, ADDED)],
                          ids=["uncased", "cased with added tokens"])
-@pytest.mark.parametrize("without", [None, "tokenizer.json"])
-def test_transformers_loads_the_folder_and_encodes_alike(tmp_path, tokenizer, without):
+@pytest.mark.parametrize("removed", [None, "tokenizer.json"])
+def test_transformers_loads_our_folder_and_gives_the_same_ids(tmp_path, tokenizer, removed):
     transformers = pytest.importorskip("transformers")
     save(tmp_path / "ours", tokenizer, max_length=32)
-    if without:
-        os.remove(tmp_path / "ours" / without)
+    if removed:
+        os.remove(tmp_path / "ours" / removed)
     theirs = transformers.BertTokenizerFast.from_pretrained(str(tmp_path / "ours"))
     assert theirs.model_max_length == 32
     theirs.save_pretrained(str(tmp_path / "theirs"))

@@ -24,7 +24,7 @@ def test_every_setting_is_one_of_the_training_the_model_or_the_masking():
 
 
 def test_the_shares_mask_the_number_of_tokens_in_the_variant_names(texts):
-    """max(1, round(share · 11)) of [CLS], nine words and [SEP]."""
+    """A sentence is [CLS], nine words and [SEP]; max(1, round(11 · share)) tokens are masked."""
     assert [max(1, round(11 * share)) for share in (0.15, 0.05, 0.3, 0.5)] == [2, 1, 3, 6]
     held_out = texts[0].held_out
     assert len(held_out.masked_positions) == 2 * (len(held_out.batch.offsets) - 1)

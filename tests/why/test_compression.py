@@ -85,7 +85,7 @@ def test_vectors_that_are_far_apart_find_themselves_if_no_dimension_is_dropped()
         assert share == 1 if all_dimensions else share > 0.2, name
 
 
-def test_two_workers_give_the_results_of_one():
+def test_one_and_two_workers_give_the_same_results():
     X, Q = unit_vectors(1, 300), unit_vectors(2, 10)
     for form in (floats, int8, bits, rescored_bits, three_stages):
         np.testing.assert_array_equal(form(X).search(Q, 5), form(X).search(Q, 5, workers=2))
@@ -98,7 +98,7 @@ def searches():
 
 
 def test_forms_keep_the_expected_quality_in_each_of_three_worlds(searches):
-    """nDCG@10 in %.  Each bound leaves half, or more, of the smallest margin over ten worlds."""
+    """nDCG@10 in %.  Each bound is at most half of the smallest margin found in ten worlds."""
     scores = measure([partial(by_codes, form=form) for form in forms(64).values()], searches,
                      score=ndcg_percent)
     row = dict(zip(forms(64), scores))

@@ -1,4 +1,4 @@
-"""Senses by the nearest mean; a small BERT learns to represent them from masked tokens alone."""
+"""Senses found by the nearest mean; a small BERT learns to represent them by masked LM alone."""
 import numpy as np
 import pytest
 

@@ -43,7 +43,7 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero(mean, half, verdict):
 
 @given(scores, st.integers(-1000, 1000))
 def test_adding_a_constant_shifts_the_interval_and_negation_mirrors_it(x, shift):
-    """Up to rounding: all numbers are at most 2000, and the bound allows 40 n roundings of them."""
+    """Up to rounding: no number is above 2000, and the bound allows 40 n roundings of 2000."""
     x = np.array(x)
     mean, half = interval(x)
     moved = interval(x + shift)

@@ -36,7 +36,7 @@ def test_mirrored_order_keeps_all_cells_and_puts_each_next_to_its_mirror_image(t
 
 
 def test_with_more_dimensions_than_words_the_model_fits_log_X_and_with_few_it_does_not():
-    """Three seeds: RMS errors of at most 0.02 and about 0.4; log X has a deviation of 0.9."""
+    """Three seeds: RMS errors up to 0.02 and about 0.4; log X has a standard deviation of 0.9."""
     full, few = (closed_form(3, dim, sentences=1000) for dim in (48, 5))
     assert full.correlation > 0.99 and full.rms_error < 0.1 * full.spread
     assert few.correlation < full.correlation and few.rms_error > 0.3 * few.spread

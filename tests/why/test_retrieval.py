@@ -71,8 +71,8 @@ def test_every_second_report_is_followed_by_ten_sentences(searches):
     texts = list(searches[0].corpus.values())
     longer = lengthen_half(searches[0])
     assert longer[::2] == texts[::2] and longer == lengthen_half(searches[0])
-    for text, long in zip(texts[1::2], longer[1::2]):
-        assert long.startswith(text + " . ") and long.count(" . ") == 10
+    for text, longer_text in zip(texts[1::2], longer[1::2]):
+        assert longer_text.startswith(text + " . ") and longer_text.count(" . ") == 10
 
 
 def test_untrained_word_vectors_are_small_and_there_is_one_per_word(searches):
@@ -119,7 +119,7 @@ def test_the_share_of_ties_by_hand(searches):
     np.testing.assert_allclose(tied.by_id[1], tied.first[1])         # b before a
 
 
-def test_a_constant_scores_100_or_0_by_the_order_of_ties_and_between_them_by_id(searches):
+def test_for_a_constant_scorer_the_order_of_ties_decides_between_0_and_100(searches):
     tied = ties(searches[0], SCORERS["a constant"])
     assert tied.shared == 100 and tied.first.tolist() == [100, 100] and not tied.last.any()
     assert 0 < tied.by_id[1] < 70 and 0 < chance_mrr(searches[0]) < 70
@@ -133,8 +133,8 @@ def test_relevant_first_is_the_best_order_of_ties_and_relevant_last_the_worst(se
 
 def test_every_claim_can_hold_and_can_fail():
     def tied(shared, first, last, by_id):
-        return [Tied(shared, np.array(first), np.array(last), np.array(by) + noise)
-                for noise, by in zip((0, 1, 2), [by_id] * 3)]
+        return [Tied(shared, np.array(first), np.array(last), np.array(by_id) + noise)
+                for noise in (0, 1, 2)]
     constant = [100.0, 100.0], [0.0, 0.0], [4.0, 15.0]
     right = {"a constant": tied(100, *constant), "BM25": tied(90, [80, 90], [40, 70], [60, 80]),
              "cosine, two decimals": tied(90, [95, 99], [80, 98], [90, 99]),

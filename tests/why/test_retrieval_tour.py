@@ -34,12 +34,12 @@ def reports(learned):
 
 def test_every_method_is_between_chance_and_the_upper_bound(reports):
     for scores in reports:
-        least, most = scores["chance (exact)"], scores["upper bound"]
+        by_chance, highest = scores["chance (exact)"], scores["upper bound"]
         assert list(scores)[-2:] == ["chance (exact)", "upper bound"]
         for name, row in scores.items():
-            assert row.shape == (len(MEASURES),) and (row <= most + 1e-9).all(), name
+            assert row.shape == (len(MEASURES),) and (row <= highest + 1e-9).all(), name
             if not name.startswith(("random", "chance")):
-                assert (row > 2 * least).all(), name
+                assert (row > 2 * by_chance).all(), name
 
 
 def test_trained_vectors_are_better_than_BM25_and_untrained_vectors_are_worse(reports):
@@ -67,7 +67,7 @@ def test_exact_chance_agrees_with_random_orders_and_the_upper_bound_with_its_for
         upper_bound(search), [100 * np.mean(np.minimum(10, relevant) / relevant), 100, 100])
 
 
-def test_BM25_finds_codes_and_vectors_are_better_on_queries_in_other_words(learned):
+def test_BM25_finds_codes_and_vectors_are_better_on_queries_with_synonyms(learned):
     for one_seed in learned.values():
         scores = search_coded(one_seed)
         assert scores["BM25"][0] == 100 and scores["word2vec, SIF"][0] < 5

@@ -1,4 +1,4 @@
-"""The three searches on a world of three documents, small enough to check by hand."""
+"""BM25, vector and hybrid search of three documents, small enough to check by hand."""
 from functools import partial
 
 import numpy as np
@@ -46,13 +46,13 @@ def test_BM25_matches_equal_words_and_vectors_match_similar_words(search):
 
 def test_word_scores_are_those_of_BM25_by_hand(search):
     scores = word_scores(search)
-    idf = np.log1p(2.5 / 1.5)                                # one of three documents has it
+    idf = np.log1p(2.5 / 1.5)                                # one of three documents has "book"
     np.testing.assert_allclose(scores, [[0, 0, 0], [0, 0, idf / (1 + 1.2)]], rtol=1e-6)
-    longer = word_scores(search, documents=lambda search: ["the sailor", "the lamp", "no"])
-    assert not longer.any()
+    without_book = word_scores(search, documents=lambda search: ["the sailor", "the lamp", "no"])
+    assert not without_book.any()
 
 
-def test_each_setting_changes_the_vectors_as_it_says(search):
+def test_the_settings_of_the_vector_search_by_hand(search):
     Q, X = embed(search, weigh=equal_weights, common=False)
     np.testing.assert_allclose(X[0], [.55, .1, .05], rtol=1e-6)
     np.testing.assert_allclose(Q, search.words[["seaman", "book"]])

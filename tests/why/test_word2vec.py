@@ -1,4 +1,4 @@
-"""Ablations of word2vec: equal costs, paired effects, parallel runs, and the closed form."""
+"""Ablations of word2vec: variants of equal cost, paired effects, workers, the closed form."""
 import numpy as np
 import pytest
 
@@ -59,7 +59,7 @@ def test_an_effect_is_the_paired_difference_of_two_measurements(texts):
     assert by_hand[0] != by_hand[1] and effect.predicted == HURTS
 
 
-def test_two_workers_give_the_scores_of_one(texts):
+def test_one_and_two_workers_give_the_same_scores(texts):
     methods = list(METHODS.values())
     np.testing.assert_array_equal(measure(methods, texts, workers=2),
                                   measure(methods, texts, workers=1))
@@ -75,7 +75,7 @@ def test_a_seed_determines_the_text_and_the_initial_weights(texts):
         assert np.array_equal(method(first), reseeded) == (name == "counted: PPMI and SVD")
 
 
-def test_two_methods_that_do_not_differ_significantly_are_listed_for_each_other():
+def test_each_method_lists_the_methods_from_which_it_does_not_differ_significantly():
     """The first two differ by 1, −1, 1; the third is 10 above the first in every seed."""
     assert not_distinguished([[1, 2, 3], [2, 1, 4], [11, 12, 13]]) == [[1], [0], []]
 

@@ -34,7 +34,8 @@ def cases(seed, M, N):
 
 def test_upper_bounds_by_hand():
     assert ndcg_upper_bound(np.array([0, 2, 1])) == 1.0
-    # one relevant document among three of one kind: ranks 1, 2, 3 are equally likely
+    # one relevant document among three of one kind, which the ranker cannot distinguish: its ranks
+    # 1, 2 and 3 are equally likely
     one_kind = [0, 0, 0]
     found = ndcg_upper_bound(np.array([1, 0, 0]), one_kind)
     assert found == pytest.approx((1 + D2 + D3) / 3, rel=8 * u64)
@@ -53,7 +54,7 @@ def test_the_upper_bound_is_the_best_mean_of_any_order_over_the_cases(seed, M, N
 
 @given(seeds, st.integers(1, 5), st.integers(1, 6))
 def test_the_upper_bound_is_the_best_mean_over_permutations_within_kinds(seed, N, k):
-    """If documents of a kind look the same, their gains are as good as permuted at random."""
+    """A ranker cannot distinguish documents of a kind: any permutation of their gains counts."""
     gains, rng = cases(seed, 1, N)
     kind = rng.integers(0, 3, N)
     swaps = [gains[0][list(p)] for p in permutations(range(N)) if (kind[list(p)] == kind).all()]

@@ -30,7 +30,7 @@ from scratch_embed.worlds.facts import (
 from tests.rounding import seeds
 
 MEANING_OF = {word: (slot, value, synonym) for slot, values in enumerate(WORDS)
-           for value, words in enumerate(values) for synonym, word in enumerate(words)}
+              for value, words in enumerate(values) for synonym, word in enumerate(words)}
 
 
 @cache
@@ -124,7 +124,7 @@ def test_training_pairs_are_queries_and_relevant_reports_without_evaluation_quer
     assert not {query for query, _ in world.pairs} & set(world.queries.values())
 
 
-def test_the_training_text_has_the_documents_and_every_word_over_100_times():
+def test_the_training_text_has_all_documents_and_every_word_more_than_100_times():
     world = world_of()
     assert world.text[:2000] == [text.split() for text in world.corpus.values()]
     count = Counter(word for sentence in world.text for word in sentence)
@@ -194,12 +194,12 @@ def word_vectors(seed=0, noise=0.25):
 def by_meaning(world, vectors):
     """Search by the cosine of sums of word vectors; unknown words are left out."""
     index, W = vectors
-    sides = []
+    unit_rows = []
     for texts in (world.queries, world.corpus):
         X = np.array([W[[index[word] for word in text.split() if word in index]].sum(0)
                       for text in texts.values()])
-        sides.append(X / np.linalg.norm(X, axis=1, keepdims=True))
-    return sides[0] @ sides[1].T
+        unit_rows.append(X / np.linalg.norm(X, axis=1, keepdims=True))
+    return unit_rows[0] @ unit_rows[1].T
 
 
 @pytest.mark.parametrize("seed", [0, 1])

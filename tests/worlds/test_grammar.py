@@ -101,7 +101,7 @@ def test_the_mean_counts_of_a_large_sample_are_the_expected_counts():
     expected = expected_cooccurrence(grammar, weights).ravel()
     assert (np.abs(mean - expected) <= bound).all()
     z = (mean - expected) / np.sqrt((squares / n - mean ** 2) / n)
-    assert 0.8 < np.mean(z ** 2) < 1.2                           # and not closer than chance
+    assert 0.8 < np.mean(z ** 2) < 1.2                           # nor closer than by chance
 
 
 @pytest.mark.parametrize("call, message", [

@@ -67,7 +67,7 @@ def test_a_sample_has_the_stated_probabilities_and_wrong_labels_are_uniform():
     for label in LABELS:
         p = TOPICS[label.split("-")[0]][0] / 2
         assert abs(count[label] / 20_000 - p) < 6 * np.sqrt(p / 20_000)
-        q = 0.2 * (1 - p) / 7                                    # changed from one of the 7 others
+        q = 0.2 * (1 - p) / 7                                    # from any of the 7 other labels
         assert abs(wrong[label] / 20_000 - q) < 6 * np.sqrt(q / 20_000)
 
 
@@ -78,12 +78,12 @@ def test_the_reviews_depend_on_their_seed_and_not_on_the_global_generator():
     assert reviews(3, 50) == first != reviews(4, 50)
 
 
-def test_two_labels_are_the_parts_of_the_one_label():
-    one, two = reviews(5, 30), reviews(5, 30, two_labels=True)
-    assert one.true_labels == two.true_labels
-    for line, parts in zip(one.lines, two.lines):
+def test_two_labels_are_the_two_parts_of_the_single_label():
+    single, double = reviews(5, 30), reviews(5, 30, two_labels=True)
+    assert single.true_labels == double.true_labels
+    for line, two_labels in zip(single.lines, double.lines):
         label, *words = line.split()
-        assert parts.split() == [*label.replace("-", " __label__").split(), *words]
+        assert two_labels.split() == [*label.replace("-", " __label__").split(), *words]
 
 
 def test_the_written_files_are_two_parts_of_one_sample(tmp_path):

@@ -31,7 +31,7 @@ def test_one_sentence_states_the_fact_and_its_end_is_recorded():
 def test_all_positions_of_the_fact_are_equally_likely():
     not_first = np.array([text[:text.index(" . ") + 1].count(" ") < end
                           for text, end in zip(LONG.corpus.values(), LONG.end.values())])
-    assert 0.9 < not_first.mean() < 1                           # the fact is first in 1 of 41
+    assert 0.9 < not_first.mean() < 1                      # the fact is first in 1 of 41 documents
     share = np.array([LONG.end[d] / len(LONG.corpus[d].split()) for d in LONG.corpus])
     assert np.abs(np.quantile(share, [0.25, 0.5, 0.75]) - [0.25, 0.5, 0.75]).max() < 0.12
 

@@ -47,7 +47,7 @@ def test_a_cipher_maps_vowels_to_vowels_and_no_english_word_to_another(seed):
 
 
 def test_a_cipher_that_maps_jail_to_boat_is_drawn_again():
-    """Seed 18.  Of 2,000 seeds 43 first draw a cipher that maps an English word to another."""
+    """Seed 18.  43 of 2,000 seeds first draw a cipher that maps an English word to another one."""
     first = draw_cipher(rng(18), words=())
     assert translate("jail", first) == "boat" and draw_cipher(rng(18)) != first
 
