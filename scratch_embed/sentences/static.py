@@ -20,9 +20,9 @@ because it is frequent or because it fits the topic:
     P(w | c) = α p(w) + (1 − α) exp(v_w · c) / Z.
 The gradient of its logarithm at c = 0 is
     ∇ log P = (1 − α)/Z · v_w / (α p(w) + (1 − α)/Z) = a/(a + p(w)) v_w,   a = (1 − α)/(α Z).
-So to first order in c, log P(s | c) = const + c · Σ a/(a + p(w)) v_w.  Among all c of equal norm, the
-most probable has the direction of this sum.  "The", 6 % of all words, occurs with any topic and has
-the weight 1/61; a word that occurs once in a million has the weight 0.999.
+To first order in c, log P(s | c) = const + c · Σ a/(a + p(w)) v_w.  Among all c of equal norm, the
+sum is largest for the c in the direction of Σ a/(a + p(w)) v_w.  "The", 6 % of all words, occurs
+with any topic and has the weight 1/61; a word that occurs once in a million has the weight 0.999.
 
 Why remove u?  Trained word vectors share a direction, and so do their sums.  This direction raises
 all cosines and says nothing about the topic.  PCA would subtract the mean of the x_s first; here it
