@@ -5,14 +5,17 @@ from scratch_embed.cli.models import (
     check_memory,
     check_size,
     lines_of,
+    mean_loss,
     read_model,
     require_other_folder,
     require_savable,
+    saved_size,
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names, whole
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import add_held_out_option, report
+from scratch_embed.numerics.wording import counted
 
 SIZES = {"dim": 128, "layers": 2, "heads": 2, "ff": 512, "max_length": 128}
 VOCAB_SIZE = 30_000                # BERT's is 30,522
@@ -75,10 +78,8 @@ def run_bert(arguments):
                       arguments.mlm_probability)
     trained = train(corpus, start.config, masking, follows, steps, **settings, optim=optim,
                     options=run_options(arguments, checkpoint), p=start.p)
-    write(arguments, trained.model, tokenizer)
-    last = trained.losses[-100:]
-    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps; wrote "
-        f"{arguments.output}")
+    sizes = saved_size(write(arguments, trained.model, tokenizer), trained.model.p.flat.size)
+    say(f"{mean_loss(trained.losses)}; wrote {arguments.output}, {sizes}")
     report_bert(arguments, trained.model, start, corpus, masking, steps, held_out)
 
 
@@ -200,7 +201,7 @@ def learnt(arguments, lines):
         raise
     except ValueError as error:
         raise ValueError(f"{arguments.corpus}: {error}") from None
-    say(f"learnt a vocabulary of {len(pieces):,} tokens")
+    say(f"learnt a vocabulary of {counted(len(pieces), 'token')}")
     return WordPiece(pieces, normalizer)
 
 
@@ -216,17 +217,17 @@ def sequences(arguments, lines, tokenizer):
     if arguments.next_sentence:
         corpus, follows = next_sentence_pairs(text, tokenizer.template, arguments.max_length,
                                               arguments.seed)
-        what = (f"{int((follows == 0).sum()):,} pairs of consecutive lines, "
+        what = (f"{counted(int((follows == 0).sum()), 'pair')} of consecutive lines, "
                 f"{int(follows.sum()):,} of random lines")
     else:
         corpus, follows = line_sequences(text, tokenizer.template, arguments.max_length), None
-        what = f"{len(corpus.offsets) - 1:,} sequences"
+        what = counted(len(corpus.offsets) - 1, "sequence")
     unknown = (text.ids == tokenizer.index[tokenizer.unk]).mean()
     if unknown == 1:
         raise ValueError(f"{arguments.corpus}: all of its tokens are unknown to the tokenizer of "
                          f"{arguments.tokenizer}; use a tokenizer of the text's language")
-    say(f"{len(text.ids):,} tokens in {len(text.starts_document):,} lines, {100 * unknown:.2g}% of "
-        f"them unknown: {what}")
+    say(f"{counted(len(text.ids), 'token')} in {counted(len(text.starts_document), 'line')}, "
+        f"{100 * unknown:.2g}% of them unknown: {what}")
     return corpus, follows
 
 
@@ -267,14 +268,17 @@ def report_bert(arguments, model, start, corpus, masking, steps, held_out):
         sample, source = take(corpus, left), "of sequences that no step has used"
     read = steps * min(arguments.batch_size, N) * len(corpus.ids) / N
     report(of_masked_lm(model, start, sample, counts, masking, read, arguments.seed),
-           ("masked tokens", source), arguments.held_out, "token frequencies",
+           ("masked token", source), arguments.held_out, "token frequencies",
            "train for more --steps, or on more text", seen=sample is corpus)
 
 
 # ---- numbers to files ---------------------------------------------------------------------------
 
 def write(arguments, model, tokenizer):
-    """Write the folder.  Without --next-sentence omit the untrained pooler and NSP head."""
+    """Write the folder.  Without --next-sentence omit the untrained pooler and NSP head.
+
+    -> the number of parameters that were written
+    """
     from scratch_embed.numerics.folders import replaced_together
     from scratch_embed.text.wordpiece_files import save
     if not arguments.next_sentence:
@@ -283,3 +287,4 @@ def write(arguments, model, tokenizer):
     with replaced_together(arguments.output, "config.json") as folder:
         model.save(folder)
         save(folder, tokenizer, arguments.max_length)
+    return model.p.flat.size

@@ -24,6 +24,7 @@ from scratch_embed.cli.training import (
     say,
 )
 from scratch_embed.cli.verdicts import add_held_out_option, report
+from scratch_embed.numerics.wording import counted
 
 BATCH_SIZE = 1000                   # lines classified together
 
@@ -113,9 +114,10 @@ def report_classifier(arguments, classifier, lines):
     verdict = of_classifier(classifier, lines, arguments.negatives, arguments.epochs,
                             arguments.seed)
     quality, always = classifier.test(lines), classifier.majority(lines)
-    say(f"P@1 on {quality.examples:,} lines of {arguments.held_out or 'the training text'}: "
-        f"{quality.precision:.4f}; always {classifier.labels[0]}: {always:.4f}")
-    report(verdict, ("lines", "of the training text"), arguments.held_out,
+    say(f"P@1 on {counted(quality.examples, 'line')} of "
+        f"{arguments.held_out or 'the training text'}: {quality.precision:.4f}; "
+        f"always {classifier.labels[0]}: {always:.4f}")
+    report(verdict, ("line", "of the training text"), arguments.held_out,
            "the frequencies of the labels", "train on more lines, for more --epochs or with a "
            "larger --lr")
 

@@ -16,6 +16,7 @@ from scratch_embed.cli.printing import print_json
 from scratch_embed.cli.prompts import say_default
 from scratch_embed.cli.tokenizing import chosen_tokenizer, refuse_for_a_transformer, say_known
 from scratch_embed.cli.training import say
+from scratch_embed.numerics.wording import counted
 
 BATCH_SIZE = 1000                   # lines encoded and printed together
 PRECISIONS = "float32", "int8", "uint8", "binary", "ubinary"
@@ -86,8 +87,8 @@ def write_array(arguments, encoder):
     vectors = chosen_encode(encoder, arguments)(list(read_lines(arguments.input, arguments.errors)))
     say_known(encoder, arguments.model, "lines")
     array_writer(arguments.output)(arguments.output, vectors)
-    say(f"encoded {len(vectors):,} lines: {vectors.dtype} array of shape {vectors.shape}; wrote "
-        f"{arguments.output}")
+    say(f"encoded {counted(len(vectors), 'line')}: {vectors.dtype} array of shape "
+        f"{vectors.shape}; wrote {arguments.output}")
 
 
 def print_rows(arguments, encoder):

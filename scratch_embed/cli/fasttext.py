@@ -17,8 +17,7 @@ from scratch_embed.cli.training import (
 from scratch_embed.cli.verdicts import (
     add_held_out_option,
     held_out_corpus,
-    note_epochs,
-    note_text,
+    note_vocabulary,
     report_pairs,
 )
 
@@ -79,8 +78,7 @@ def run_fasttext(arguments):
                              **{"buckets": arguments.buckets} if arguments.buckets else {})
     vocab, corpus = read_text(arguments)
     held_out = held_out_corpus(arguments, vocab)
-    note_text(arguments, vocab, corpus)
-    note_epochs(arguments, vocab, corpus)
+    note_vocabulary(arguments, vocab)
     ngrams = chosen_ngrams(arguments, vocab)
     trained = train(corpus, vocab, method, **settings, ngrams=ngrams,
                     options=run_options(arguments, checkpoint))
@@ -93,9 +91,10 @@ def run_fasttext(arguments):
                         chosen_tokenizer(arguments)).words.save(arguments.output)
         what = "vectors of the known words only (a name that ends in .bin keeps the n-grams)"
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}, {what}")
-    report_pairs(arguments, of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
-                                     epochs=arguments.epochs, details=DETAILS, ngrams=ngrams,
-                                     seed=arguments.seed))
+    verdict = of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
+                       epochs=arguments.epochs, details=DETAILS, ngrams=ngrams,
+                       seed=arguments.seed)
+    report_pairs(arguments, verdict, vocab)
 
 
 def chosen_ngrams(arguments, vocab):

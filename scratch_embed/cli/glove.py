@@ -15,10 +15,12 @@ from scratch_embed.cli.training import (
 from scratch_embed.cli.verdicts import (
     FEW_FOR_GLOVE,
     add_held_out_option,
+    advice_for_text,
     held_out_corpus,
-    note_text,
+    note_vocabulary,
     report,
 )
+from scratch_embed.numerics.wording import counted
 
 
 def add_training(methods):
@@ -85,7 +87,7 @@ def run_glove(arguments):
     checkpoint = check_files(arguments, adagrad=adagrad, **settings, **given)
     vocab, corpus = read_text(arguments)
     held_out = held_out_corpus(arguments, vocab)
-    note_text(arguments, vocab, corpus, FEW_FOR_GLOVE)
+    note_vocabulary(arguments, vocab)
     x_max = arguments.x_max or default_x_max(len(corpus.ids))
     if not given:
         say(f"--x-max {x_max:g}, chosen by the number of words")
@@ -94,7 +96,7 @@ def run_glove(arguments):
                     symmetric=not arguments.asymmetric)
     say_size(arguments, corpus, len(vocab))
     cells = count(corpus, progress=True)
-    say(f"counted {len(cells.rows):,} pairs")
+    say(f"counted {counted(len(cells.rows), 'pair')}")
     trained = train(cells, len(vocab), adagrad, x_max=x_max, **settings,
                     options=run_options(arguments, checkpoint))
     vectors = {"sum": trained.vectors, "words": trained.W,
@@ -106,8 +108,9 @@ def run_glove(arguments):
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
     verdict = (of_cells(trained, count(held_out), x_max, arguments.alpha, arguments.seed, cells)
                if held_out else of_cells(trained, cells, x_max, arguments.alpha, arguments.seed))
-    report(verdict, ("counts", "that it was trained on"), arguments.held_out,
-           "the frequencies of the two words", "train for more --epochs, or on more text")
+    report(verdict, ("count", "that it was trained on"), arguments.held_out,
+           "the frequencies of the two words", advice_for_text(arguments, vocab, FEW_FOR_GLOVE)
+           or "train for more --epochs, or on more text")
 
 
 def say_size(arguments, corpus, V):

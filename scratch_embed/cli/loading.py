@@ -87,7 +87,7 @@ def chosen_sif(arguments, model):
     return arguments.sif or None
 
 
-def load_encoder(path, sif=None, tokenizer=None):
+def load_encoder(path, sif=None, tokenizer=None, deduced=DEDUCED):
     """An encoder, with encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
     A folder becomes a SentenceEncoder; a file of word vectors becomes a StaticEncoder, the mean
@@ -95,13 +95,14 @@ def load_encoder(path, sif=None, tokenizer=None):
 
     sif: the a of sif_weights, or None for equal weights; a number for a folder is a ValueError.
     tokenizer: text -> words, for word vectors; None: the model's, which is printed.
+    deduced: what is printed of a tokenizer that the file does not store.
     """
     if os.path.isdir(path):
         if sif is not None:
             raise ValueError(f"--sif weights word vectors, and {path} is a folder with a "
                              "transformer; leave it out")
         return transformer_of(path)
-    return mean_of_words(path, sif, tokenizer)
+    return mean_of_words(path, sif, tokenizer, deduced)
 
 
 def transformer_of(folder):
@@ -116,14 +117,14 @@ def transformer_of(folder):
     return encoder
 
 
-def mean_of_words(path, sif, tokenizer):
+def mean_of_words(path, sif, tokenizer, deduced):
     """A StaticEncoder of a file of word vectors, which counts known words: see say_known()."""
     from scratch_embed.sentences.static import StaticEncoder
     encoder = StaticEncoder.load(path, tokenizer, sif)
     if tokenizer is None:
         stored = encoder.words.tokenizer is not None
         say(f"tokenizer of {os.path.basename(path)}: {encoder.tokenize} "
-            f"({'stored in the file' if stored else DEDUCED})")
+            f"({'stored in the file' if stored else deduced})")
     count_words(encoder)
     return encoder
 

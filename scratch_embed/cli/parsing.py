@@ -301,4 +301,4 @@ def require_writable(path, corpus=None):
         raise PermissionError(f"cannot write {path}: the folder {folder} is write-protected")
     if corpus is not None and os.path.exists(path) and os.path.exists(corpus):
         if os.path.samefile(path, corpus):
-            raise ValueError(f"{path} is the input text itself; write to another file")
+            raise ValueError(f"{path} is the input itself; write to another file")

@@ -119,12 +119,35 @@ def explanation(arguments):
     for action, path in paths_of(arguments, read_as):
         if path != STDIO and (os.path.isfile(path) or os.path.isdir(path)):
             if problem := wrong_kind(path, read_as(action)):
-                return problem
+                other = exchanged_with(arguments, action, path)
+                return problem if other is None else wrong_kind(
+                    path, read_as(action), f"{path} and {other} are swapped")
     return None
 
 
-def wrong_kind(path, expected):
-    """The message about a path that is of another kind than `expected`; None if it may be of it."""
+def exchanged_with(arguments, action, path):
+    """The path that fits in the place of `path`, and `path` in its place; None without one."""
+    for place, other in paths_of(arguments, read_as):
+        if other != STDIO and fits(other, read_as(action)) and fits(path, read_as(place)):
+            return other
+    return None
+
+
+def fits(path, expected):
+    """Whether a path exists and is of a known kind that `expected` allows."""
+    from scratch_embed import loading
+    try:
+        kind, _ = loading.kind_of(path)
+    except (ValueError, OSError):
+        return False
+    return kind is not None and role_of(kind) in EXPECTED[expected].roles
+
+
+def wrong_kind(path, expected, advice=None):
+    """The message about a path that is of another kind than `expected`; None if it may be of it.
+
+    advice: the end of the message; by default, which command takes such a file.
+    """
     if expected == "any":
         return None
     from scratch_embed import loading
@@ -138,7 +161,7 @@ def wrong_kind(path, expected):
     if role in EXPECTED[expected].roles or kind is None and found.model_type is not None:
         return None
     name = kind.name if kind else found.described
-    advice = TAKES.get(role) or (loading.hint(kind, path) if kind else "")
+    advice = advice or TAKES.get(role) or (loading.hint(kind, path) if kind else "")
     return f"{path}: expected {EXPECTED[expected].words}, found {name}" + (advice and f"; {advice}")
 
 

@@ -212,7 +212,9 @@ def print_table(found, as_json):
         print_json(rows)
         return
     width = max(map(len, rows)) + 2
-    print(" " * width + "".join(f"{name:<21}" for name in measures()).rstrip())
+    interval = any(cell["low"] is not None for row in rows.values() for cell in row.values())
+    names = (name + ", 95% CI" * interval for name in measures())
+    print(" " * width + "".join(f"{name:<21}" for name in names).rstrip())
     for system, row in rows.items():
         cells = (f"{cell['value']:.3f}" + ("" if cell["low"] is None else
                                            f" {cell['low']:.3f}-{cell['high']:.3f}")

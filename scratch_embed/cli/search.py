@@ -33,6 +33,7 @@ from scratch_embed.cli.snippets import snippet
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.endings import by_ending
+from scratch_embed.numerics.wording import counted
 
 ENDINGS = {".index": None, ".safetensors": None, "": None}       # of an index; one format
 BATCH_SIZE = 1000                  # queries searched together
@@ -80,8 +81,8 @@ def run_index(arguments):
     if say_known(encoder, name, "lines", strict=not arguments.add):
         say("`search --bm25` and --hybrid can find lines without a known word")
     index.save(arguments.output)
-    say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
-        f"{arguments.output}")
+    say(f"{counted(added, 'line')} added, {len(index):,} in all, {index.index.dim} dimensions; "
+        f"wrote {arguments.output}")
 
 
 def check_index_usage(arguments):

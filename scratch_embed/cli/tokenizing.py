@@ -109,8 +109,8 @@ def say_known(encoder, name, what, strict=True):
         return 0
     count_words(encoder)
     if strict and counts.words and not counts.known:
-        raise ValueError(f"{name}: 0 of {counts.words:,} words of the {what} are known; choose "
-                         "with --tokenizer how they are split, or take another model")
+        raise ValueError(f"{name}: 0 of {counts.words:,} words of the {what} are known; "
+                         + what_to_do(encoder))
     if counts.words:
         ngrams = isinstance(encoder.words, FastTextVectors)
         say(f"{name}: {counts.known:,} of {counts.words:,} words of the {what} are known"
@@ -119,3 +119,19 @@ def say_known(encoder, name, what, strict=True):
         say(f"{name}: {counts.without_known:,} of {counts.texts:,} {what} have no known word: "
             "their vectors are zero")
     return counts.without_known
+
+
+def what_to_do(encoder):
+    """The advice if a StaticEncoder knows no word: about the options, if they split otherwise."""
+    from scratch_embed.text.word_tokenizer import WordTokenizer, deduced
+    from scratch_embed.words.fasttext_vectors import FastTextVectors
+    vectors, used = encoder.words, encoder.tokenize
+    table = vectors.words if isinstance(vectors, FastTextVectors) else vectors
+    own = vectors.tokenizer or deduced(table.index_to_key)
+    if used == own or not isinstance(used, WordTokenizer):
+        return f"they are split as its own words are ({own}): take another model"
+    options = [name for name, given in (("--tokenizer", used.kind == "spaces"),
+                                        ("--keep-case", not used.lowercase),
+                                        ("--apostrophes", used.apostrophes == "split")) if given]
+    return (f"they are split otherwise ({used}) than its own words ({own}): leave out "
+            f"{' and '.join(options) or '--tokenizer and --apostrophes'}")

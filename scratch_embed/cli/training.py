@@ -18,6 +18,7 @@ from scratch_embed.cli.tokenizing import (
     chosen_tokenizer,
     warn_of_raw_text,
 )
+from scratch_embed.numerics.wording import counted
 
 # ---- options ------------------------------------------------------------------------------------
 
@@ -162,9 +163,9 @@ def check_workers(arguments):
     """Say if there are more threads than processors."""
     cores = os.cpu_count() or 1
     if arguments.workers > cores:
-        say(f"--workers {arguments.workers:,}: this machine has {cores} processors; more threads "
-            "are not faster, and word vectors become worse, since threads that wait hold old "
-            "values")
+        say(f"--workers {arguments.workers:,}: this machine has {counted(cores, 'processor')}; "
+            "more threads are not faster, and word vectors become worse, since threads that wait "
+            "hold old values")
 
 
 def run_options(arguments, checkpoint):
@@ -179,7 +180,8 @@ def read_text(arguments):
     tokenizer = chosen_tokenizer(arguments)
     vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_vocab_size,
                                 arguments.errors, arguments.on_disk, tokenizer)
-    say(f"kept {len(corpus.ids):,} words in {len(corpus.offsets) - 1:,} sentences, "
-        f"{len(vocab):,} different; tokenizer: {tokenizer}")
+    sentences = counted(len(corpus.offsets) - 1, "sentence")
+    say(f"kept {counted(len(corpus.ids), 'word')} in {sentences}, {len(vocab):,} different; "
+        f"tokenizer: {tokenizer}")
     warn_of_raw_text(vocab, tokenizer)
     return vocab, corpus

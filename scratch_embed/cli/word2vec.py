@@ -14,8 +14,7 @@ from scratch_embed.cli.training import (
 from scratch_embed.cli.verdicts import (
     add_held_out_option,
     held_out_corpus,
-    note_epochs,
-    note_text,
+    note_vocabulary,
     report_pairs,
 )
 
@@ -64,13 +63,13 @@ def run_word2vec(arguments):
     checkpoint = check_files(arguments, method=method, **settings)
     vocab, corpus = read_text(arguments)
     held_out = held_out_corpus(arguments, vocab)
-    note_text(arguments, vocab, corpus)
-    note_epochs(arguments, vocab, corpus)
+    note_vocabulary(arguments, vocab)
     trained = train(corpus, vocab, method, **settings, options=run_options(arguments, checkpoint))
     WordVectors(vocab.words, trained.W, chosen_tokenizer(arguments)).save(arguments.output)
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
-    report_pairs(arguments, of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
-                                     epochs=arguments.epochs, seed=arguments.seed))
+    verdict = of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
+                       epochs=arguments.epochs, seed=arguments.seed)
+    report_pairs(arguments, verdict, vocab)
 
 
 def chosen_method(arguments):

@@ -18,10 +18,12 @@ import contextlib
 import io
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
+from scratch_embed.numerics.wording import counted
 
 MAX_SENTENCE = 1000                # tokens; word2vec.c's MAX_SENTENCE_LENGTH
 READ_SIZE = 1 << 20                # bytes that are read at a time
@@ -32,6 +34,7 @@ START = 64                         # bytes from which UTF-16 is recognised
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NOT_UTF_8 = ('this is not UTF-8 text; convert the file, or choose errors="replace" or '
              'errors="ignore"')
+REPAIRED = {"replace": "replaced by U+FFFD", "ignore": "left out"}       # what errors= did
 
 File = str | os.PathLike | io.IOBase
 FILE_TYPES = str, os.PathLike, io.IOBase     # a path or an open file
@@ -60,15 +63,19 @@ def read_blocks(source: File, errors: str = "strict") -> Iterator[bytes]:
     source    a path, plain or gzip (recognised by its first bytes); "-" for standard input; or an
               open binary file.  A byte order mark at its beginning is dropped, and NUL becomes a
               space.
-    errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
+    errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"; a warning
+              at the end of the file says how many there were
     Raises    FormatError if the text is not UTF-8, with the line and the byte offset, or if a gzip
               file is truncated
     """
     with _open_text(source) as (file, name, offset):
-        line = 1
+        line, wrong = 1, 0
         for block in _split_after_white_space(file):
-            yield _checked_text(block, errors, name, line, offset).replace(b"\0", b" ")
+            text = _checked_text(block, errors, name, line, offset)
+            wrong += 0 if text is block else count_wrong(block)
+            yield text.replace(b"\0", b" ")
             line, offset = line + block.count(b"\n"), offset + len(block)
+        _warn_of_wrong(name, wrong, errors)
 
 
 @contextlib.contextmanager
@@ -107,6 +114,22 @@ def _checked_text(block, errors, name, line, offset):
     raise FormatError(name, f"line {line}, byte {bad}", NOT_UTF_8)
 
 
+def count_wrong(text: bytes) -> int:
+    """How many bytes of the text are not UTF-8.
+
+    >>> count_wrong(b"caf\\xe9 \\xff")
+    2
+    """
+    return len(text) - len(text.decode("utf-8", "ignore").encode("utf-8"))
+
+
+def _warn_of_wrong(name, wrong, errors):
+    if wrong and errors in REPAIRED:
+        are = "is not UTF-8 and was" if wrong == 1 else "are not UTF-8 and were"
+        # one place in the code, so that a file that is read twice is named once
+        warnings.warn(f"{name}: {counted(wrong, 'byte')} {are} {REPAIRED[errors]}", stacklevel=1)
+
+
 # ---- lines ------------------------------------------------------------------------------------
 
 def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
@@ -115,12 +138,17 @@ def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
     source, errors, Raises: as for read_blocks, but the byte offset is counted within the line.
     """
     with _open_text(source) as (file, name, _):
+        wrong = 0
         for number, line in enumerate(file, 1):
             try:
-                yield line.decode("utf-8", errors).rstrip("\r\n")
+                text = line.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise FormatError(name, f"line {number}, byte {error.start} of it",
-                                  NOT_UTF_8) from None
+                if errors == "strict":
+                    raise FormatError(name, f"line {number}, byte {error.start} of it",
+                                      NOT_UTF_8) from None
+                text, wrong = line.decode("utf-8", errors), wrong + count_wrong(line)
+            yield text.rstrip("\r\n")
+        _warn_of_wrong(name, wrong, errors)
 
 
 def slices_at_spaces(text: str, size: int = READ_SIZE) -> Iterator[str]:

@@ -162,7 +162,7 @@ def test_many_lines_are_encoded_in_batches_and_printed_in_order(models, many, te
     (["{text}", "{text}", "-o", "{out}"], "found a text; `train`"),
     (["{encoder}", "{folder}/none", "-o", "{out}"], "none: there is no such file"),
     (["{encoder}", "{latin}", "-o", "{out}"], "line 1, byte 0"),
-    (["{encoder}", "{text}", "-o", "{text}"], "input text itself"),
+    (["{encoder}", "{text}", "-o", "{text}"], "is the input itself"),
     (["{encoder}", "{text}", "-o", "{folder}"], "name a file, not a folder"),
     (["{encoder}", "{text}", "-o", "{folder}/no/x.npy"], "there is no folder"),
     (["{encoder}", "{text}", "-o", "{out}", "--truncate-dim", "17"], "1 to 16"),

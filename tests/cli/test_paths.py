@@ -166,6 +166,26 @@ def test_a_file_of_another_kind_is_named_with_the_command_that_takes_it(name, ac
         assert TAKES.get(role, "numpy.load") in last
 
 
+@pytest.mark.parametrize("command, first, second", [
+    ("encode", "text", "vectors"), ("encode", "text", "encoder"), ("predict", "text", "classifier"),
+    ("evaluate sts", "model", "text"), ("evaluate classifier", "text", "classifier"),
+    ("index", "encoder", "text")])
+def test_two_paths_that_are_swapped_are_both_named(command, first, second, kinds, tmp_path, run):
+    one, other = kinds[first], kinds[second]
+    options = ["-o", tmp_path / "x"] * (command in ("index", "encode"))
+    paths = [one, "--model", other] if command == "index" else [one, other]
+    code, _, err = run(*command.split(), *paths, *options)
+    named = err.splitlines()[-1].removeprefix("scratch-embed: ")
+    assert code == 1 and named.endswith((f"; {one} and {other} are swapped",
+                                         f"; {other} and {one} are swapped"))
+
+
+def test_a_path_of_an_unknown_kind_is_not_said_to_be_swapped(kinds, tmp_path, run):
+    (tmp_path / "x").write_bytes(b"\x00\x01\x02")
+    for other in tmp_path / "x", kinds["array"], kinds["text"]:
+        assert "swapped" not in run("predict", kinds["text"], other)[2]
+
+
 def test_every_kind_that_can_be_read_has_a_role_that_a_command_takes():
     for kind in (*FILES, *FOLDERS):
         assert role_of(kind) in TAKES or isinstance(kind.read, str), kind.name

@@ -126,7 +126,7 @@ def test_adding_continues_the_line_numbers_and_equals_indexing_all_at_once(index
                                                                       run, stdin):
     stdin("\na dog\n")
     code, _, err = run("index", "-", "-o", index, "--add")
-    assert code == 0 and "1 lines added, 5 in all" in err
+    assert code == 0 and "1 line added, 5 in all" in err
     assert run("search", index, "dog", "-k", 1)[1] == "1\t1.0000\t7\ta dog\n"
     (tmp_path / "all").write_text(LINES + "\na dog\n")
     run("index", tmp_path / "all", "-o", tmp_path / "other", "--model", files[1])
@@ -237,7 +237,7 @@ def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, 
     (["search", "{texts}", "cat"], "texts: "),
     (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: there is no such"),
     (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "expected a folder with"),
-    (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "input text itself"),
+    (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "is the input itself"),
     (["index", "{texts}", "-o", "{model}", "--model", "{model}"], "the model itself"),
     (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),
     (["index", "{texts}", "-o", "{folder}/no/index", "--model", "{model}"], "there is no folder"),

@@ -2,6 +2,7 @@
 import gzip
 import io
 import tracemalloc
+import warnings
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text import corpus
 from scratch_embed.text.corpus import (
     MAX_SENTENCE,
+    read_blocks,
     read_lines,
     read_sentences,
     slices_at_spaces,
@@ -162,6 +164,22 @@ def test_a_line_that_is_not_utf8_is_named_replaced_or_ignored(tmp_path):
         list(read_lines(path))
     assert list(read_lines(path, "replace")) == ["a", "bc\ufffdd"]
     assert list(read_lines(path, "ignore")) == ["a", "bcd"]
+
+
+@pytest.mark.parametrize("read_all", [read_lines, read_sentences, read_blocks])
+@pytest.mark.parametrize("data, errors, message", [
+    (b"a\nb\xe9\xff\n\xe9\n", "replace", "3 bytes are not UTF-8 and were replaced by U.FFFD"),
+    (b"a\nb\xe9\xff\n\xe9\n", "ignore", "3 bytes are not UTF-8 and were left out"),
+    (b"a\xff", "replace", "1 byte is not UTF-8 and was replaced by U.FFFD"),
+    ("é".encode(), "replace", None)])
+def test_bytes_that_are_not_utf8_are_counted(read_all, data, errors, message, tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(data)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        list(read_all(path, errors))
+    assert [str(warning.message) for warning in found] == ([] if message is None else [
+        f"{path}: {message}".replace("U.", "U+")])
 
 
 # ---- slices -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A model's name in place of a folder: the message says how to get one."""
+"""A model's name is given instead of a folder: the message says how to download the folder."""
 import pytest
 
 from scratch_embed.loading import load
@@ -10,7 +10,7 @@ from scratch_embed.transformer.local_folder import missing_model
 @pytest.mark.parametrize("name, repository", [
     ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
     ("BAAI/bge-small-en-v1.5", "BAAI/bge-small-en-v1.5")])
-def test_the_name_of_a_model_is_answered_with_two_ways_to_get_its_folder(read, name, repository):
+def test_the_error_for_the_name_of_a_model_gives_two_ways_to_get_its_folder(read, name, repository):
     with pytest.raises(FileNotFoundError, match="give a local folder, nothing is down") as error:
         read(name)
     assert f"hf download {repository} --local-dir" in str(error.value)
@@ -18,7 +18,7 @@ def test_the_name_of_a_model_is_answered_with_two_ways_to_get_its_folder(read, n
 
 
 @pytest.mark.parametrize("path", ["words.vec", "models/encoder/", "./encoder", "/a/b/c", "x.bin"])
-def test_another_path_is_only_missing(path):
+def test_a_path_that_is_not_like_a_models_name_is_reported_as_missing(path):
     assert missing_model(path) == f"{path}: there is no such file or folder"
 
 
