@@ -53,7 +53,7 @@ from scratch_embed.transformer.families import Model, read_tokenizer, save_token
 from scratch_embed.transformer.local_folder import require_local_folder
 
 BLOCK = 4096                       # texts that are tokenized and sorted together
-TOKENS = 512                       # tokens per batch, about
+TOKENS = 512                       # the approximate number of tokens per batch
 ONE_BATCH = 128                    # a block of at most this many tokens is one batch, in one thread
 MOST_WORKERS = 8                   # most threads: all of them share Python's GIL
 

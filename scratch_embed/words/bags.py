@@ -6,8 +6,8 @@ Equation  bag(w₁ … w_T) = all of rows(w_i) (words/subwords.py), and V + (h(w
           for 1 ≤ j − i < word_ngrams, with repetitions
           h(w_i) = hash(w_i);   h(w_i … w_j) = h(w_i … w_{j−1}) · 116049371 + hash(w_j)  mod 2⁶⁴
 Shapes    W (V + buckets, D): V rows of words, then the buckets that both kinds of n-grams share
-Cost      O(T·(word_ngrams − 1)) hashes per line of T words.  They are computed each time a line is
-          read, because lines are stored as word numbers, not as rows
+Cost      O(T·(word_ngrams − 1)) hashes per line of T words, each time the line is read: lines are
+          stored as word numbers, not as rows
 Differs   from the paper, like fastText: hash is the 32-bit hash of words/subwords.py as a signed
           number, extended to 64 bits: the upper 32 bits of a negative number are ones
 Read next words/supervised.py (how the rows are learned), words/classifier.py (how they are used)
