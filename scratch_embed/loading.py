@@ -18,6 +18,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from scratch_embed.numerics.binary_kinds import ARRAYS, OFFICE, PDF, SIGNATURES, binary_kind
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
 from scratch_embed.numerics.json_files import read_json, show
@@ -235,6 +236,11 @@ def is_pytorch(found: Found) -> bool:
     return zipped or found.start.startswith(OLD_PYTORCH)
 
 
+def is_binary(name: str) -> Callable[[Found], bool]:
+    """A test for files that binary_kind() calls `name`."""
+    return lambda found: getattr(binary_kind(found.start), "name", None) == name
+
+
 def is_run(found: Found) -> bool:
     """Whether the first line is "query Q0 document rank score name"."""
     return len(found.fields) == 6 and found.fields[1] == b"Q0" and is_number(found.fields[4])
@@ -341,6 +347,8 @@ FILES = (                # safetensors before pickles: a safetensors file may be
     Kind("word vectors in a NumPy array with their vocabulary", is_vector_array, vectors_of_array),
     Kind("a NumPy array", starts_with(NUMPY), "numpy.load reads it; if its rows are word vectors, "
          "put their words beside it, one per line, in NAME.vocab.txt"),
+    *(Kind(name, is_binary(name), advice or "nothing reads it") for name, advice in
+      dict.fromkeys((*(kind for *_, kind in SIGNATURES), PDF, OFFICE, ARRAYS))),
     Kind("the words of word vectors in another file", is_vocabulary, "they belong to the "
          ".safetensors or .npy of the same name beside it: give that file"),
     Kind("a run in TREC's format", is_run, "`scratch-embed evaluate run` reads it; in Python, "

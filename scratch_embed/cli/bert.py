@@ -13,6 +13,7 @@ from scratch_embed.cli.models import (
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names, whole
+from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import add_held_out_option, report
 from scratch_embed.numerics.wording import counted
@@ -31,16 +32,18 @@ def add_training(methods):
     option = command.add_argument
     option("corpus", metavar="TEXT",
            help='text, plain or gzip, one sentence per line; "-" is stdin')
-    add_output_options(command, "the folder to write, with config.json, model.safetensors, "
-                                "vocab.txt and the tokenizer's other files; transformers loads it")
+    add_output_options(command, "the folder to write, created if it is missing, with config.json, "
+                                "model.safetensors, vocab.txt and the tokenizer's other files; "
+                                "transformers loads it")
     option("--vocab-size", type=whole(1), metavar="N",
-           help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE})")
+           help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE:,})")
     option("--cased", action="store_true", help="keep capitals and accents")
     option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
            help="use the WordPiece vocabulary of this folder (default: learn one)")
     option("--model", metavar="MODEL",
-           help="continue with the weights and the tokenizer of this model instead of new ones; "
-                "leave out the options for sizes and the tokenizer then (default: new weights)")
+           help="a folder with a BERT, of `train bert` or transformers: continue with its weights "
+                "and tokenizer instead of new ones; leave out the options for sizes and the "
+                "tokenizer then (default: new weights)")
     for name, help in (
             ("dim", "dimensions of a token's vector"), ("layers", "layers"),
             ("heads", "attention heads, a divisor of --dim"),
@@ -200,7 +203,8 @@ def learnt(arguments, lines):
     except FormatError:
         raise
     except ValueError as error:
-        raise ValueError(f"{arguments.corpus}: {error}") from None
+        problem = str(error).removeprefix("sentences: ")
+        raise ValueError(f"{arguments.corpus}: {problem}") from None
     say(f"learnt a vocabulary of {counted(len(pieces), 'token')}")
     return WordPiece(pieces, normalizer)
 
@@ -213,7 +217,7 @@ def sequences(arguments, lines, tokenizer):
     text = encode_lines(tqdm(lines(), unit="line", desc="tokenising", disable=None),
                         tokenizer.token_ids)
     if not len(text.ids):
-        raise ValueError(f"{arguments.corpus}: expected one sentence per line, found no word")
+        raise ValueError(f"{arguments.corpus}: {NO_WORDS}")
     if arguments.next_sentence:
         corpus, follows = next_sentence_pairs(text, tokenizer.template, arguments.max_length,
                                               arguments.seed)
@@ -238,7 +242,7 @@ def held_out_sequences(arguments, tokenizer):
         return None
     text = encode_lines(lines_of(arguments.held_out, arguments.errors)(), tokenizer.token_ids)
     if not len(text.ids):
-        raise ValueError(f"{arguments.held_out}: expected one sentence per line, found no word")
+        raise ValueError(f"{arguments.held_out}: {NO_WORDS}")
     return line_sequences(text, tokenizer.template, arguments.max_length)
 
 

@@ -46,7 +46,7 @@ def add_training(methods):
     option = command.add_argument
     add_held_out_option(command, "labelled lines")
     option("--lr", type=positive, default=0.1, metavar="RATE",
-           help="initial learning rate (default: %(default)s)")
+           help="learning rate at the start; it falls linearly to 0 (default: %(default)s)")
     option("--loss", choices=["softmax", "ns", "hs", "ova"], default="softmax",
            help="softmax; negative sampling; hierarchical softmax, for many labels; one-vs-all, "
                 "for several labels per line (default: %(default)s)")
@@ -57,7 +57,7 @@ def add_training(methods):
     option("--buckets", type=whole(1), metavar="N",
            help="number of rows that word n-grams and character n-grams share by hashing; each row "
                 "takes 4 x dim bytes (default: the number of n-grams in the text, at most "
-                "2000000)")
+                "2,000,000)")
     option("--negatives", type=whole(1), default=5, metavar="N",
            help="negatives per line, with --loss ns (default: %(default)s)")
 

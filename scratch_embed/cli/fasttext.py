@@ -41,12 +41,13 @@ def add_training(methods):
     add_pair_options(command, sample=1e-4)
     add_held_out_option(command)
     command.add_argument("--lr", type=positive, default=0.05, metavar="RATE",
-                         help="initial learning rate (default: %(default)s)")
+                         help="learning rate at the start; it falls linearly to 0 "
+                              "(default: %(default)s)")
     add_ngram_options(command, MIN_N, MAX_N)
     command.add_argument("--buckets", type=whole(1), metavar="N",
                          help="number of rows that the n-grams share by hashing; each row takes "
                               "4 x dim bytes (default: twice the number of different n-grams, at "
-                              "most 2000000)")
+                              "most 2,000,000)")
     command.add_argument("--subword-gradient", choices=["full", "mean"], default="full",
                          help="each of the n subwords of a word gets the full gradient, as in the "
                               "original's code, or 1/n of it, the gradient of the equation "

@@ -50,7 +50,8 @@ def add_training(methods):
            help="exponent of the weight (count/x-max)^alpha of pairs with a smaller count "
                 "(default: %(default)s)")
     option("--lr", type=positive, default=0.05, metavar="RATE",
-           help="learning rate (default: %(default)s)")
+           help="learning rate of AdaGrad, which divides it by the size of past gradients "
+                "(default: %(default)s)")
     option("--adagrad", choices=["c", "paper"], default="c",
            help="how AdaGrad uses the learning rate: c: as in the original's C code, where it "
                 "affects only the first steps; paper: as in the paper (default: %(default)s)")
@@ -87,6 +88,10 @@ def run_glove(arguments):
     checkpoint = check_files(arguments, adagrad=adagrad, **settings, **given)
     vocab, corpus = read_text(arguments)
     held_out = held_out_corpus(arguments, vocab)
+    if held_out and 3 * len(held_out.ids) < len(corpus.ids):
+        raise ValueError(f"--held-out {arguments.held_out}: expected at least a third of the "
+                         f"{len(corpus.ids):,} words of the training text, got "
+                         f"{len(held_out.ids):,}: in a short text most counts are 1 and say little")
     note_vocabulary(arguments, vocab)
     x_max = arguments.x_max or default_x_max(len(corpus.ids))
     if not given:

@@ -27,12 +27,12 @@ def add_step_options(command, steps, batch, lr):
     option("--batch-size", type=whole(1), default=batch, metavar="N",
            help="sequences per step (default: %(default)s)")
     option("--lr", type=positive, default=lr, metavar="RATE",
-           help="peak learning rate; after the warm-up it falls linearly to 0 "
+           help="learning rate after the warm-up; then it falls linearly to 0 "
                 "(default: %(default)s)")
     option("--warmup-ratio", type=below_one, default=0.1, metavar="SHARE",
            help="share of the steps, at the start, in which the learning rate rises "
                 "(default: %(default)s)")
-    option("--dropout", type=below_one, default=0.1, metavar="P",
+    option("--dropout", type=below_one, default=0.1, metavar="SHARE",
            help="probability with which an activation is set to 0 (default: %(default)s)")
     option("--workers", type=whole(1), default=1, metavar="N",
            help="threads, which share each batch; the same number gives the same result every "

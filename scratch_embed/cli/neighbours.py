@@ -26,20 +26,22 @@ def add_commands(commands):
         "scratch-embed neighbours texts.index --rows 12 -k 5", run=run_neighbours,
         check=check_usage,
         details="A line per neighbour, the nearest first: query, rank, score, id of the row, and "
-                "its text if the index has texts.  A query without neighbours is named on "
-                "stderr, and the exit code is 1; the others are answered.  `search` also searches "
-                "by words.")
+                "its text if the index has texts.  The id of a row is the line number that "
+                "`search` prints, if `index` wrote the index.  A query without neighbours is named "
+                "on stderr, and the exit code is 1; the others are answered.  `search` also "
+                "searches by words.")
     index = command.add_argument("index", metavar="INDEX",
                                  help="a file that `index` or Index.save wrote")
     index.read_as = "any index"
     command.add_argument("texts", nargs="*", metavar="QUERY", help="a text, encoded by the "
-                         "model of the index (default: see --rows)")
+                         "model of the index; QUERY, --rows or --vector-file is required "
+                         "(default: none)")
     command.add_argument("--rows", nargs="+", metavar="ID", help="rows of the index, by their ids: "
                          "the line numbers, if `index` wrote it; the row itself is left out "
-                         "(default: no rows)")
+                         "(default: none)")
     vectors = command.add_argument(
         "--vector-file", metavar="FILE", help="vectors, as `encode` writes them: a .npy file, or "
-        'lines of numbers, "-" for stdin (default: no vectors)')
+        'lines of numbers, "-" for stdin (default: none)')
     vectors.read_as = "any"
     command.add_argument("--model", metavar="MODEL", help=f"{MODELS}; for QUERY, if the index does "
                          "not store its model or the model has moved (default: the path in the "

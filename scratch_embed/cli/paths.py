@@ -8,8 +8,11 @@ import os
 from typing import NamedTuple
 
 from scratch_embed.cli.parsing import require_folder, require_writable
+from scratch_embed.cli.texts import require_words
 
 STDIO = "-"                        # standard input, or for `phrases` standard output
+# arguments that name a text of sentences; `predict` also reads blank lines, as fastText does
+SENTENCES = {"corpus", "texts", "input", "labelled", "held_out", "queries"}
 WRITTEN = {"-o", "--checkpoint", "--on-disk", "--run-out", "--results-folder"}
 READ = {"TEXT": "text", "LABELLED": "text", "QRELS": "text", "RUN": "text", "VECTORS": "vectors",
         "MODEL": "encoder", "INDEX": "index",          # metavar of an argument: what it must be
@@ -37,7 +40,7 @@ EXPECTED = {
     "index": Expected("an index, of `index`", frozenset({"index"})),
     "any index": Expected("an index, of `index` or Index.save",
                           frozenset({"index", "vector index"})),
-    "text": Expected("a text", frozenset({"text", "run", "qrels", "json", "vectors"}))}
+    "text": Expected("a text", frozenset({"text", "run", "qrels", "json"}))}
 
 # role of a file: what takes it
 TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
@@ -73,6 +76,11 @@ def read_as(action):
     return "text" if reads else None
 
 
+def has_sentences(action):
+    """Whether an argument of a parser names a text of sentences, not of pairs or judgements."""
+    return read_as(action) == "text" and action.dest in SENTENCES
+
+
 def writes(action):
     """Whether an option of a parser names a file or folder to write."""
     return bool(WRITTEN.intersection(action.option_strings))
@@ -102,14 +110,14 @@ def check_paths(arguments):
             raise FileNotFoundError(missing(path, read_as(action)))
         if os.path.isdir(path) and read_as(action) in ("text", "index", "any index"):
             raise IsADirectoryError(wrong_kind(path, read_as(action)))
+        if os.path.isfile(path) and has_sentences(action):
+            require_words(path)
 
 
 def missing(path, expected):
     """The message about a path that does not exist; for the name of a model, how to get it."""
-    from scratch_embed.transformer.local_folder import missing_model
-    if expected in ("encoder", "transformer"):
-        return missing_model(path)
-    return f"{path}: there is no such file or folder"
+    from scratch_embed.transformer.local_folder import missing_model, missing_path
+    return (missing_model if expected in ("encoder", "transformer") else missing_path)(path)
 
 
 # ---- after an error ------------------------------------------------------------------------------
@@ -158,6 +166,8 @@ def wrong_kind(path, expected, advice=None):
     if kind is None and not os.path.isdir(path):
         return None
     role = role_of(kind) if kind else None
+    if expected == "text" and role == "vectors" and loading.is_text(found):
+        return None                                    # texts of words and numbers: see texts.py
     if role in EXPECTED[expected].roles or kind is None and found.model_type is not None:
         return None
     name = kind.name if kind else found.described

@@ -23,10 +23,10 @@ def add_commands(commands):
     which = plot.add_mutually_exclusive_group()
     which.add_argument("--words", nargs="+", action="append", metavar="WORD",
                        help="show these words; each further --words is a group with a colour of "
-                            "its own (default: see --groups)")
+                            "its own (default: the words of --groups)")
     which.add_argument("--near", nargs="+", metavar="WORD",
-                       help="show each of these words with its nearest neighbours (default: see "
-                            "--groups)")
+                       help="show each of these words with its nearest neighbours (default: the "
+                            "words of --groups)")
     add_top(plot, 8, "neighbours of each word of --near, or words per group of --groups")
     plot.add_argument("--groups", type=whole(1), default=8, metavar="N",
                       help="without --words and --near: show so many groups of words that are "

@@ -27,11 +27,13 @@ def add_training(methods):
     option = command.add_argument
     option("corpus", nargs="?", metavar="TEXT",
            help="text, plain or gzip, one sentence per line; the positive of a sentence is itself "
-                'under another dropout mask; "-" is stdin (default: --pairs)')
+                'under another dropout mask; "-" is stdin; TEXT or --pairs is required '
+                '(default: none)')
     option("--pairs", metavar="FILE",
            help="instead of TEXT: lines of text <tab> positive, or of text <tab> positive <tab> "
-                "hard negative (default: TEXT)")
-    add_output_options(command, "the folder to write; sentence-transformers loads it")
+                "hard negative; TEXT or --pairs is required (default: none)")
+    add_output_options(command, "the folder to write, created if it is missing; "
+                                "sentence-transformers loads it")
     model = option("--model", required=True, metavar="MODEL",
                    help="the BERT or the sentence encoder to start from")
     model.read_as = "transformer"
@@ -48,9 +50,10 @@ def add_training(methods):
     head.add_argument("--no-head", action="store_true", help="train without a projection head")
     option("--max-length", type=whole(1), metavar="N",
            help="truncate texts to N tokens (default: the most that the model accepts)")
-    option("--held-out", metavar="FILE", help="lines of text <tab> positive: print during training "
-           "how near the pairs are (alignment) and how far apart all texts are (uniformity); for "
-           "both, smaller is better (default: no measurement)")
+    option("--held-out", metavar="FILE", help="lines of text <tab> positive, which training does "
+           "not read: measure the result on these pairs, and print during training how near the "
+           "pairs are (alignment) and how far apart all texts are (uniformity); for both, smaller "
+           "is better (default: measure the result on the training texts, at the end only)")
     option("--eval-steps", type=whole(1), default=50, metavar="N",
            help="steps between two measurements on --held-out (default: %(default)s)")
     refuse_old_names(command, "--headless", "--every")

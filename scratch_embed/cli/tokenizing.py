@@ -23,15 +23,19 @@ def add_tokenizer_options(command, kind="words", otherwise="words"):
 
     kind: the default of --tokenizer; None if a model decides.  otherwise: the default, in words.
     """
+    as_model = kind is None                                # then it decides all three
     option = command.add_argument
     option("--tokenizer", choices=KINDS, default=kind,
            help="split a text into lower-cased runs of letters, digits and _ (words), or at "
                 "white space, for a text that is already tokenized (spaces) "
                 f"(default: {otherwise})")
-    option("--keep-case", action="store_true", help="with --tokenizer words: do not lower-case")
+    option("--keep-case", action="store_true", help="with --tokenizer words: do not lower-case"
+           + (" (default: as for --tokenizer; lower-case, if --tokenizer or --apostrophes is given)"
+              if as_model else ""))
     option("--apostrophes", choices=APOSTROPHES,
            help="with --tokenizer words: keep: don't is one word; split: l'hiver is l and hiver "
-                "(default: keep)")
+                + ("(default: as for --tokenizer; keep, if --tokenizer or --keep-case is given)"
+                   if as_model else "(default: keep)"))
     command.set_defaults(usage_error=command.error)
 
 

@@ -73,15 +73,16 @@ def add_pair_options(command, sample):
            help="largest distance of a context word (default: %(default)s)")
     number("--negatives", type=whole(1), default=5, metavar="N",
            help="negatives per pair, with --loss ns (default: %(default)s)")
-    number("--sample", type=non_negative, default=sample, metavar="T",
-           help="subsample words whose share of the text exceeds T; 0: no subsampling "
+    number("--sample", type=non_negative, default=sample, metavar="SHARE",
+           help="subsample words whose share of the text exceeds SHARE; 0: no subsampling "
                 "(default: %(default)s)")
 
 
 def add_ngram_options(command, min_n, max_n, default=True):
     """Add --min-n and --max-n, with the defaults min_n and max_n; None if `default` is False."""
     for option, value, help in (
-            ("--min-n", min_n, "characters of the shortest n-gram, < and > included"),
+            ("--min-n", min_n, "characters of the shortest n-gram, < and > included; 0 is as 1; "
+                               "without effect if --max-n is 0"),
             ("--max-n", max_n, "characters of the longest n-gram; 0: no n-grams")):
         command.add_argument(option, type=whole(0), default=value if default else None,
                              metavar="N", help=f"{help} (default: {value})")

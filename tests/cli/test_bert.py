@@ -215,9 +215,9 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
 
 @pytest.mark.parametrize("options, message", [
     (["{folder}/none", "-o", "{folder}/m"], "none: there is no such file"),
-    (["{blank}", "-o", "{folder}/m"], "blank: sentences: expected words"),
+    (["{blank}", "-o", "{folder}/m"], "blank: expected a text with words"),
     (["{blank}", "-o", "{folder}/m", "--tokenizer-folder", "{model}"],
-     "expected one sentence per line"),
+     "expected a text with words"),
     (["{latin}", "-o", "{folder}/m"], "line 1, byte 3"),
     (["{text}", "-o", "{text}"], "expected the name of a folder, got a file"),
     (["{text}", "-o", "{folder}/no/m"], "there is no folder"),

@@ -79,7 +79,7 @@ def test_a_model_name_that_does_not_end_in_bin_is_bad_usage(labelled, run):
 
 
 @pytest.mark.parametrize("content, message", [
-    (LINES + "no label here\n", "line 71 has no label"), ("\n\n", "found none: is the file empty")])
+    (LINES + "no label here\n", "line 71 has no label"), ("\n\n", "expected a text with words")])
 def test_lines_without_a_label_are_an_error_of_one_line(content, message, labelled, tmp_path, run):
     labelled.write_text(content)
     code, out, err = run("train", "classifier", labelled, "-o", tmp_path / "m.bin")

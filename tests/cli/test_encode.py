@@ -95,10 +95,14 @@ def test_a_bert_without_modules_encodes_by_the_mean_of_its_tokens(models, text, 
     assert code == 0 and np.load(out).shape == (5, 16) and "no modules.json" in err
 
 
-def test_an_empty_text_gives_an_array_without_rows(models, tmp_path, out, run):
-    (tmp_path / "empty").write_text("")
-    code, _, err = run("encode", models.encoder, tmp_path / "empty", "-o", out)
-    assert code == 0 and "0 lines" in err and np.load(out).shape == (0, 16)
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_a_text_without_words_from_a_pipe_is_an_error(text, models, out, run, stdin):
+    """A file is tested before the work, in test_texts.py."""
+    for more in (["-o", out], []):
+        stdin(text)
+        code, _, err = run("encode", models.encoder, *more)
+        assert code == 1 and err.endswith("-: expected a text with words, found none\n")
+    assert not out.exists()
 
 
 class ThreadRecorder(io.BytesIO):

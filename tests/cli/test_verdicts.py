@@ -84,6 +84,10 @@ def test_glove_is_compared_with_biases(files, run):
     for held_out in [], ["--held-out", files / "other"]:
         err = run("train", "glove", files / "text", "-o", files / "v", "--dim", 8, *held_out)[2]
         assert "with the frequencies of the two words alone" in err and "verdict: " in err
+    (files / "short").write_text("\n".join((files / "text").read_text().split("\n")[:9]))
+    code, _, err = run("train", "glove", files / "text", "-o", files / "v", "--held-out",
+                       files / "short")
+    assert code == 1 and "expected at least a third of the" in err     # most of its counts are 1
 
 
 def test_simcse_is_compared_with_chance_common_tokens_and_the_start(files, models, run):

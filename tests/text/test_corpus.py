@@ -111,11 +111,14 @@ def test_a_file_open_as_text_is_refused():
 # ---- damaged text ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("good, place", [
-    (b"", "line 1, byte 2"), (b"fine\n", "line 2, byte 7"), (b"caf\xc3\xa9 ", "line 1, byte 8"),
-    (b"\xef\xbb\xbffine\n\n", "line 3, byte 11")])
-def test_bytes_that_are_not_utf8_are_named_by_line_and_offset(good, place):
-    with pytest.raises(FormatError, match=place):
+    (b"", "line 1, byte 2"), (b"fine\n", "line 2, byte 2 of it"),
+    (b"caf\xc3\xa9 ", "line 1, byte 8"), (b"\xef\xbb\xbffine\n\n", "line 3, byte 2 of it")])
+def test_bytes_that_are_not_utf8_are_named_by_line_and_byte(good, place):
+    """The byte is counted from 0 in its line, by both readers."""
+    with pytest.raises(FormatError, match=f"{place}.*iconv -f latin1 -t utf-8"):
         read(good + b"ab\xff\n")
+    with pytest.raises(FormatError, match=place):
+        list(read_lines(io.BytesIO(good + b"ab\xff\n")))
 
 
 def test_the_offset_is_right_beyond_the_first_block():
@@ -127,7 +130,7 @@ def test_the_offset_is_right_beyond_the_first_block():
        st.integers(3, 9))
 def test_line_and_offset_do_not_depend_on_how_much_is_read_at_a_time(parts, read_size):
     good = b"".join(parts)
-    place = f"line {1 + good.count(10)}, byte {len(good)}:"
+    place = f"line {1 + good.count(10)}, byte {len(good) - good.rfind(10) - 1} of it:"
     with pytest.raises(FormatError, match=place):
         list(read_sentences(ShortReads(good + b"\xff rest\n", read_size)))
 
