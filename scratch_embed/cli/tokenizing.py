@@ -119,10 +119,10 @@ def say_known(encoder, name, what, strict=True):
         ngrams = isinstance(encoder.words, FastTextVectors)
         say(f"{name}: {counts.known:,} of {counts.words:,} words of the {what} are known"
             f"{' or have n-grams' * ngrams} ({counts.known / counts.words:.1%})")
-    if counts.without:
-        say(f"{name}: {counts.without:,} of {counts.texts:,} {what} have no known word: their "
-            "vectors are zero")
-    return counts.without
+    if counts.without_known:
+        say(f"{name}: {counts.without_known:,} of {counts.texts:,} {what} have no known word: "
+            "their vectors are zero")
+    return counts.without_known
 
 
 def what_to_do(encoder):

@@ -12,7 +12,7 @@ Differs   from sentence-transformers: by default the size of a batch is a number
           texts, and nothing is padded.  If a model ends in Normalize, truncated vectors have norm
           1 too; in sentence-transformers they are parts of unit vectors.  A prompt that fills
           max_seq_length is an error, because all texts would have the same vector.
-Read next transformer/bert.py, sentences/recipe.py; sentences/simcse.py (training one)
+Read next transformer/bert.py, sentences/recipe.py; sentences/simcse.py (how to train one)
 
 Why sort by length?  Attention multiplies texts of equal length as one batch.  The longest texts are
 first: then the last batches are short, and no thread waits long for another at the end.
@@ -53,8 +53,8 @@ from scratch_embed.transformer.families import Model, read_tokenizer, save_token
 from scratch_embed.transformer.local_folder import require_local_folder
 
 BLOCK = 4096                       # texts that are tokenized and sorted together
-TOKENS = 512                       # tokens per batch, about
-ONE_BATCH = 128                    # a block of at most so many tokens is one batch, in one thread
+TOKENS = 512                       # the approximate number of tokens per batch
+ONE_BATCH = 128                    # a block of at most this many tokens is one batch, in one thread
 MOST_WORKERS = 8                   # most threads: all of them share Python's GIL
 
 
@@ -149,7 +149,7 @@ class SentenceEncoder:
         """The vectors of texts, in their order: n texts -> (n, d) float32, a single str -> (d,).
 
         prompt_name           a key of `recipe.prompts`; its text is put before every input
-        prompt                that text itself, instead of prompt_name; "": no prompt, not even
+        prompt                the prompt itself, instead of its name; "": no prompt, not even
                               the default prompt
         batch_size            the most texts per batch; by default a batch has about TOKENS tokens
         show_progress_bar     on stderr, if that is a terminal
@@ -228,7 +228,7 @@ class SentenceEncoder:
                     yield start + indices, take(block, indices)
 
     def tokenize(self, texts: list[str]) -> Packed:
-        """The token ids of texts as the recipe asks: lower-cased if so, at most max_seq_length."""
+        """The token ids of texts, lower-cased if recipe.lower_case; at most max_seq_length each."""
         texts, most = [self._cased(text) for text in texts], self.recipe.max_seq_length
         if not hasattr(self.tokenizer, "encode_with_lengths"):
             return self.tokenizer.encode_batch(texts, max_length=most)

@@ -331,7 +331,7 @@ def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> No
 
 
 def _pooling_fields(recipe, D):
-    """Fields of a Pooling's config: the old layout's flags, or names if they do not suffice."""
+    """Fields of a Pooling's config: flags if they can express the recipe, else pooling_mode."""
     chosen = [name for name, pool in BY_NAME.items() if pool in recipe.poolings]
     names = [name for pool in recipe.poolings for name in chosen if BY_NAME[name] is pool]
     if names == chosen:

@@ -77,7 +77,7 @@ def require_text(number: int, text: str) -> None:
 # ---- the last steps -----------------------------------------------------------------------------
 
 def finish(x: np.ndarray, truncate_dim: int | None, normalize: bool) -> np.ndarray:
-    """Truncate, then scale to norm 1 if asked.  (N, D) -> (N, truncate_dim or D) float32
+    """Truncate, then scale to norm 1 if `normalize`.  (N, D) -> (N, truncate_dim or D) float32
 
     A zero vector stays zero.
     """

@@ -76,8 +76,8 @@ def sentence_vectors(x: np.ndarray, offsets: np.ndarray, recipe: Recipe, skip: i
 
     def backward(dy, g=()):
         dy = back_norm(dy)
-        for (back, back_linear), dense in zip(reversed(backs), reversed(g), strict=True):
-            dy = back_linear(back(dy), dense)
+        for (back, back_linear), grads in zip(reversed(backs), reversed(g), strict=True):
+            dy = back_linear(back(dy), grads)
         return back_pool(dy)
     return y, backward
 

@@ -11,7 +11,7 @@ Differs   u is fitted once, to texts that the caller chooses, so a sentence alwa
           vector.  Algorithm 1 fits u to the set that it encodes (the authors' code, to each side
           of the pairs): if the set is two sentences, the cosine of the results is 1 or −1.  Their
           code replaces an unknown word by UUUNKKK or else by the last word of the table; here it
-          is ignored.  A sentence without a known word gets the zero vector, with cosine 0.
+          is ignored.  A sentence without a known word gets the zero vector.
 Read next text/vocab.py (the counts behind p), sentences/interface.py (encode's last steps),
           space/similarity.py (what to do with the vectors)
 
@@ -20,9 +20,9 @@ because it is frequent or because it fits the topic:
     P(w | c) = α p(w) + (1 − α) exp(v_w · c) / Z.
 The gradient of its logarithm at c = 0 is
     ∇ log P = (1 − α)/Z · v_w / (α p(w) + (1 − α)/Z) = a/(a + p(w)) v_w,   a = (1 − α)/(α Z).
-So to first order log P(s | c) = const + c · Σ a/(a + p(w)) v_w.  Among all c of equal norm, the
-most probable has the direction of this sum.  "The", 6 % of all words, occurs with any topic and has
-the weight 1/61; a word that occurs once in a million has the weight 0.999.
+To first order in c, log P(s | c) = const + c · Σ a/(a + p(w)) v_w.  Among all c of equal norm, the
+sum is largest for the c in the direction of Σ a/(a + p(w)) v_w.  "The", 6 % of all words, occurs
+with any topic and has the weight 1/61; a word that occurs once in a million has the weight 0.999.
 
 Why remove u?  Trained word vectors share a direction, and so do their sums.  This direction raises
 all cosines and says nothing about the topic.  PCA would subtract the mean of the x_s first; here it
@@ -117,9 +117,9 @@ def weighted_means(corpus: Corpus, table: Table) -> np.ndarray:
     ids, offsets = corpus
     x = np.zeros((len(offsets) - 1, table.rows.shape[1]))
     for s in range(len(x)):
-        words = ids[offsets[s]:offsets[s + 1]]
-        if len(words):
-            x[s] = table.weights[words] @ table.rows[words].astype(np.float64) / len(words)
+        numbers = ids[offsets[s]:offsets[s + 1]]
+        if len(numbers):
+            x[s] = table.weights[numbers] @ table.rows[numbers].astype(np.float64) / len(numbers)
     return x
 
 
@@ -166,23 +166,24 @@ def without(x: np.ndarray, u: np.ndarray) -> np.ndarray:
 # ---- the encoder ------------------------------------------------------------------------------
 
 class WordCounts:
-    """How many texts and words an encoder has looked up; encode() adds to the counts.
+    """Counts of the texts and words that encode() and without_common() have read.
 
-    texts, words   all of them
-    known          the words that have a vector
-    without        the texts without such a word, whose vectors are zero
+    texts           the number of texts
+    words           the number of their words
+    known           the number of words that have a vector
+    without_known   the number of texts without a known word; their vectors are zero
     """
 
     def __init__(self) -> None:
-        self.texts = self.words = self.known = self.without = 0
+        self.texts = self.words = self.known = self.without_known = 0
 
-    def add(self, words: int, found: Corpus) -> None:
-        """Add texts of so many `words`, of which `found` has the known ones."""
-        lengths = np.diff(found.offsets)
+    def add(self, word_count: int, known_words: Corpus) -> None:
+        """Add texts with `word_count` words.  known_words: their words that have a vector."""
+        lengths = np.diff(known_words.offsets)
         self.texts += len(lengths)
-        self.words += words
-        self.known += len(found.ids)
-        self.without += int((lengths == 0).sum())
+        self.words += word_count
+        self.known += len(known_words.ids)
+        self.without_known += int((lengths == 0).sum())
 
 
 class StaticEncoder:
@@ -217,7 +218,7 @@ class StaticEncoder:
         common: (D,), a direction that is removed from every vector; tokenize: a text -> its words;
         prompts: {name: text}, see encode; unit_words: scale each word's vector to norm 1 first,
         so that all words have the same influence; words with a zero vector are then ignored;
-        counts: a WordCounts, to which encode() adds.
+        counts: a WordCounts, to which encode() and without_common() add.
         """
         self.words, self.weights, self.tokenize = words, dict(weights or {}), tokenize
         self.prompts, self.unit_words, self.counts = dict(prompts or {}), unit_words, counts
@@ -258,7 +259,9 @@ class StaticEncoder:
         return l2_normalize(u)[0]
 
     def without_common(self, texts: Iterable[str]) -> "StaticEncoder":
-        """Return the same encoder, which also removes the common direction of these texts.
+        """Return a copy of this encoder that removes the common direction of these texts.
+
+        If this encoder removes a direction already, the copy does not remove that one.
 
         texts: thousands of sentences of the kind that will be encoded.  The common direction of a
         few sentences is their topic.  The common direction of one sentence is its own vector: if it
@@ -284,7 +287,7 @@ class StaticEncoder:
         """The vectors of texts, in their order: n texts -> (n, d) float32, a single str -> (d,).
 
         prompt_name           a key of `prompts`; its text is put before every input
-        prompt                that text itself, instead of prompt_name
+        prompt                the prompt itself, instead of its name
         batch_size            texts per batch; the result does not depend on it
         show_progress_bar     on stderr, if that is a terminal
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
@@ -312,14 +315,14 @@ class StaticEncoder:
     similarity_pairwise = staticmethod(similarity_pairwise)
 
     def _look_up(self, texts, prompt=""):
-        """Turn texts into (Corpus, Table): words in order of appearance, without unknown words."""
+        """-> (the Corpus of the texts' known words, as row numbers of a Table; the Table)."""
         seen, ids, lengths = {}, array.array("i"), array.array("q", [0])
         for number, text in enumerate(texts):
             require_text(number, text)
-            before = len(ids)
+            start = len(ids)
             for part in self._parts(prompt + text):
                 ids.extend([seen.setdefault(word, len(seen)) for word in self.tokenize(part)])
-            lengths.append(len(ids) - before)
+            lengths.append(len(ids) - start)
         vectors = {word: vector for word in seen if (vector := self._vector(word)) is not None}
         known = np.array([word in vectors for word in seen], np.bool_)
         row = (np.cumsum(known) - 1).astype(np.int32)          # of a known word in the Table
@@ -332,7 +335,7 @@ class StaticEncoder:
         return corpus, self._table(vectors)
 
     def _parts(self, text):
-        """The text in parts that have its words: a function of the user's may need it whole."""
+        """Slices of a text, for a WordTokenizer; another function may need the whole text."""
         return slices_at_spaces(text) if isinstance(self.tokenize, WordTokenizer) else [text]
 
     def _vector(self, word):

@@ -1,17 +1,17 @@
-"""Verdict on a sentence encoder: does it find texts better than before training, or than words do?
+"""Verdict on a sentence encoder: does it find texts better than the same model before training?
 
 Equation  MRR = 1/N Σ_n 1/rank(key n among all N keys, by cosine with query n)
 Shapes    queries, keys: N packed texts each; key n belongs to query n
-Cost      the texts are encoded twice, by the trained model and the one before training: of
-          MOST texts, about as much as five steps of training
+Cost      the texts are encoded by the trained model and by the model before training; for MOST
+          texts this takes about as long as five steps of training
 Read next training/verdict.py (the same for losses), sentences/simcse.py
 
 InfoNCE says little about the result: two views of a text that differ in their dropout are easily
-matched by vectors that are useless otherwise.  So the verdict is a search.  Where there are pairs,
-each text must find its partner; of single texts, the first half must find the second half.  Beside
-it stand chance, (1 + 1/2 + … + 1/N)/N; the model before training; and the texts' common tokens:
-the cosine of their counts, each weighted by log(2N/texts with the token), which needs no training
-(retrieve/bm25.py has a better form of it).
+matched by vectors that are useless otherwise.  So the verdict is a search: in a pair of texts, the
+first must find the second; in a single text, the first half must find the second half.  Its MRR is
+compared with three others: chance, (1 + 1/2 + … + 1/N)/N; the model before training; and a search
+by common tokens, without training.  That search ranks by the cosine of token counts, each weighted
+by log(2N / number of texts with the token); retrieve/bm25.py has a better form of it.
 """
 from typing import NamedTuple
 
@@ -24,14 +24,14 @@ from scratch_embed.training.verdict import ERRORS
 from scratch_embed.transformer.families import Model
 from scratch_embed.transformer.pooling import Pool
 
-MOST = 500                         # texts that are searched
-FEW = 10                           # texts without which there is no verdict
+MOST = 500                         # the most texts that are searched
+FEW = 10                           # with fewer texts there is no verdict
 PERFECT = 0.95                     # an MRR that leaves no room for improvement
-SHORTEST = 8                       # tokens of a text that is split in half, without [CLS] and [SEP]
+SHORTEST = 8                       # tokens that a text must have inside [CLS], [SEP] to be halved
 
 
 class SearchVerdict(NamedTuple):
-    """The mean reciprocal rank of N texts: of the trained model, and of three others.
+    """The mean reciprocal rank over N texts: the trained model's, and three others to compare.
 
     error    the standard error of trained − start
     texts    N
@@ -42,7 +42,7 @@ class SearchVerdict(NamedTuple):
 
     trained: float
     start: float                   # the model before training
-    tokens: float                  # the number of common tokens, weighted
+    tokens: float                  # the search by common tokens
     chance: float
     error: float
     texts: int
@@ -123,7 +123,7 @@ def token_weights(queries: Packed, keys: Packed) -> tuple[np.ndarray, np.ndarray
 
 
 def halves(texts: Packed) -> tuple[Packed, Packed]:
-    """The first and the second half of each text of SHORTEST tokens or more.
+    """The first and second halves of the texts of SHORTEST tokens or more.
 
     Each half begins and ends with the first and last tokens of the text, [CLS] and [SEP].
     """
@@ -133,6 +133,6 @@ def halves(texts: Packed) -> tuple[Packed, Packed]:
         inside = ids[1:-1]
         if len(inside) >= SHORTEST:
             middle = len(inside) // 2
-            for part, some in zip(parts, (inside[:middle], inside[middle:])):
-                part.append([ids[0], *some, ids[-1]])
+            for part, half in zip(parts, (inside[:middle], inside[middle:])):
+                part.append([ids[0], *half, ids[-1]])
     return pack(parts[0]), pack(parts[1])

@@ -106,14 +106,14 @@ def join_phrases(corpus: Corpus, vocab: Vocab, phrases: Phrases, delimiter: str 
 
 def _joined(corpus, names, codes, V):
     """Yield the joined sentences.  names: of the V words, then of the phrases; codes: sorted"""
-    for batch in range(0, len(corpus.offsets) - 1, BATCH):
-        offsets = corpus.offsets[batch:batch + BATCH + 1]
-        piece = Corpus(corpus.ids[offsets[0]:offsets[-1]], offsets - offsets[0])
-        first, number = phrases_in(piece, codes, V)
-        ids, kept = piece.ids.astype(np.int64), np.ones(len(piece.ids), bool)
+    for s in range(0, len(corpus.offsets) - 1, BATCH):
+        offsets = corpus.offsets[s:s + BATCH + 1]
+        batch = Corpus(corpus.ids[offsets[0]:offsets[-1]], offsets - offsets[0])
+        first, number = phrases_in(batch, codes, V)
+        ids, kept = batch.ids.astype(np.int64), np.ones(len(batch.ids), bool)
         ids[first], kept[first + 1] = V + number, False
         before = np.concatenate([[0], np.cumsum(kept)])        # tokens kept before each position
-        words, offsets = [names[i] for i in ids[kept].tolist()], before[piece.offsets].tolist()
+        words, offsets = [names[i] for i in ids[kept].tolist()], before[batch.offsets].tolist()
         for start, end in zip(offsets, offsets[1:]):
             yield words[start:end]
 

@@ -45,17 +45,17 @@ def encode_lines(lines: Iterable[str], token_ids: Callable[[str], list[int]]) ->
     """
     ids, offsets, starts, is_first = array("i"), array("q", [0]), [], True
     for line in lines:
-        found = token_ids(line)
-        if found:
-            ids.extend(found)
+        line_ids = token_ids(line)
+        if line_ids:
+            ids.extend(line_ids)
             offsets.append(len(ids))
             starts.append(is_first)
-        is_first = not found
+        is_first = not line_ids
     return Lines(np.array(ids, np.int32), np.array(offsets, np.int64), np.array(starts, bool))
 
 
 def split_long_lines(lines: Lines, room: int) -> Lines:
-    """Split lines of more than `room` tokens into segments of equal length, to within one token."""
+    """Split each line of more than `room` tokens into segments of equal length, to within 1."""
     lengths = np.diff(lines.offsets)
     parts = -(-lengths // room)
     line = np.repeat(np.arange(len(lengths)), parts)

@@ -1,6 +1,7 @@
 """Word tokenizer: splits a text into words, for word vectors and for lexical search.
 
-Kinds     words    runs of letters, digits, combining marks and _ of any script, lower-cased
+Kinds     words    runs of letters, digits, combining marks and _ of any script, with the
+                   apostrophes inside them; lower-cased by default
           spaces   runs of characters other than white space (text/corpus.py), unchanged:
                    word2vec.c, GloVe and fastText split so, and expect a tokenized text
 Cost      O(characters): two passes of a regular expression
@@ -125,9 +126,9 @@ def from_fields(fields: Fields) -> WordTokenizer:
 def deduced(words: Sequence[str]) -> WordTokenizer:
     """The tokenizer that a vocabulary seems to be made with, the most frequent words first.
 
-    spaces        if a tenth of the words end in punctuation that is glued to them ("house,")
-    case kept     if one word in a hundred has a capital letter
-    apostrophes   kept if a word has one between two letters
+    spaces        if more than a tenth of the words end in punctuation ("house,")
+    case kept     if more than one word in a hundred changes when it is lower-cased
+    apostrophes   kept if a word has one between two letters or digits
 
     Files of word vectors do not say how their text was split; this is a guess from SAMPLE words.
     """
@@ -143,8 +144,8 @@ def deduced(words: Sequence[str]) -> WordTokenizer:
 def raw_share(words: Sequence[str], counts: Sequence[int]) -> float:
     """The share of a text's words that have a capital letter, or punctuation glued to them.
 
-    words, counts: the text's vocabulary.  A text that is already tokenized has few; in a raw news
-    text they are a third of all words.
+    words, counts: the text's vocabulary.  The share is small in a text that is already tokenized,
+    and a third in a raw news text.
     """
     raw = sum(int(count) for word, count in zip(words, counts)
               if word != word.lower() or GLUED.search(word))

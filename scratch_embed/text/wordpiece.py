@@ -41,9 +41,9 @@ from scratch_embed.text.corpus import slices_at_spaces
 from scratch_embed.text.packed import Packed
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-KNOWN_BYTES = 1 << 25               # of the cache of words and their pieces
-ENTRY = 100                         # bytes of a dict's entry, about
-SIDES = "right", "left"            # from which a text is truncated
+KNOWN_BYTES = 1 << 25              # the most bytes of the cache of words and their pieces
+ENTRY = 100                        # bytes of a dict's entry, about
+SIDES = "right", "left"            # the side from which a text is truncated
 # What the library's decoder replaces, piece by piece.  A piece has at most the space before it, so
 # the two entries with two spaces can match in added tokens only.
 CLEANUP = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"),
@@ -133,7 +133,7 @@ class WordPiece:
                 vocabulary, or continue from V.  None: the tokens of SPECIAL in the vocabulary
     template    where special tokens are added; None: BERT's, if the vocabulary has [CLS] and [SEP]
     unk, prefix "[UNK]" and "##" in the equation
-    max_word    longer words, in characters, become unk
+    max_word    words of more characters become unk
     cleanup     decode() removes the space before "." and similar
     truncation_side    "right": the end of a text that is too long is cut off; "left": its beginning
 
@@ -264,9 +264,7 @@ class WordPiece:
         return [self._spelled[number] for number in self.token_ids(text)]
 
     def _with_template(self, text, pair, max_length):
-        """The lists (ids, types) of a text or pair with its special tokens, and how many tokens
-        there were before truncation.
-        """
+        """Lists: ids, types of a text or pair with special tokens; its length before truncation."""
         parts = self.template.single if pair is None else self.template.pair
         texts = [self.token_ids(text), [] if pair is None else self.token_ids(pair)]
         special = sum(len(part.ids) for part in parts)

@@ -91,7 +91,7 @@ def write_tokenizer(path: Path, tokenizer: WordPiece) -> None:
 def load(folder: Path) -> WordPiece:
     """Load the tokenizer in a model's folder: tokenizer.json, or else vocab.txt and its settings.
 
-    Without a tokenizer_config.json the settings are those of uncased BERT.
+    A vocab.txt without a tokenizer_config.json gets the settings of uncased BERT.
     """
     whole, vocab = os.path.join(folder, WHOLE), os.path.join(folder, VOCAB)
     has_whole = os.path.lexists(whole)

@@ -16,8 +16,8 @@ Differs   from transformers (5.24), in which
           tokenizer.json are refused, because versions 4 and 5 disagree about them;
           do_lower_case is true for a tokenizer.json without it, and clean_text always: here what
           tokenizer.json says is used;
-          an added token gets the next free id, whatever its file says: here that is an error;
-          a tokenizer_class that is not known to it reads the vocabulary all the same.
+          an added token gets the next free id, whatever its file says: here another id is an error;
+          a tokenizer_class that it does not know is ignored: here that is an error.
 Read next text/wordpiece_files.py
 """
 import os
@@ -86,13 +86,13 @@ class Settings(NamedTuple):
 
 # ---- reading ------------------------------------------------------------------------------------
 
-def read_settings(folder: Path, whole: bool) -> Settings:
-    """Read the settings of a folder.  whole: whether it has a tokenizer.json.
+def read_settings(folder: Path, has_whole: bool) -> Settings:
+    """Read the settings of a folder.  has_whole: whether it has a tokenizer.json.
 
     Raises FormatError for a field that is unknown, or that asks for another tokenizer.
     """
     config = _optional(folder, CONFIG)
-    generic = _is_generic(folder, config, whole)
+    generic = _is_generic(folder, config, has_whole)
     for name, values in ONLY.items():
         config.one_of(name, values, values[0])
     flags = {ours: config.of(theirs, bool, NULL) if theirs == "strip_accents"
@@ -102,11 +102,11 @@ def read_settings(folder: Path, whole: bool) -> Settings:
     side = config.one_of("truncation_side", SIDES, None)
     names, extra = _names(config)
     if "added_tokens_decoder" in config:
-        added = _listed(config.inside("added_tokens_decoder"))
+        added = _tokens_with_flags(config.inside("added_tokens_decoder"))
     else:
-        names, extra = _joined(names, extra, _optional(folder, NAMES))
+        names, extra = _merged(names, extra, _optional(folder, NAMES))
         special = {token.content for token in (*names.values(), *extra) if token}
-        added = _counted(_optional(folder, ADDED), special)
+        added = _tokens_without_flags(_optional(folder, ADDED), special)
     return Settings(config.path, generic, flags, names, tuple(extra), added, side)
 
 
@@ -115,12 +115,12 @@ def _optional(folder, name):
     return Fields.read(path) if os.path.lexists(path) else Fields(path, {})
 
 
-def _is_generic(folder, config, whole):
+def _is_generic(folder, config, has_whole):
     """Check tokenizer_class -> whether tokenizer.json is used as it is."""
     fields = config
     if config.of("tokenizer_class", str, NULL, default=None) is None:
         fields = _optional(folder, MODEL)
-    kinds = [None, *BERT, *(GENERIC if whole else ())]
+    kinds = [None, *BERT, *(GENERIC if has_whole else ())]
     return fields.one_of("tokenizer_class", kinds, None) in GENERIC
 
 
@@ -158,8 +158,8 @@ def _special(fields, name):
     return AddedToken(token.text("content"), NEW, normalized=normalized, **flags)
 
 
-def _joined(names, extra, older):
-    """Add the names of special_tokens_map.json, which must not be others."""
+def _merged(names, extra, older):
+    """Add the names of special_tokens_map.json (older), which must agree with the others."""
     older.no_others((*EXTRA, *_tokens_of(older)))
     more_names, more = _names(older)
     for name, token in more_names.items():
@@ -174,7 +174,7 @@ def _joined(names, extra, older):
                              if token is not None or name not in more_names}}, extra or more
 
 
-def _listed(fields):
+def _tokens_with_flags(fields):
     """The tokens of added_tokens_decoder: {id: token}."""
     found = {}
     for key in fields.values:
@@ -184,7 +184,7 @@ def _listed(fields):
     return found
 
 
-def _counted(fields, special):
+def _tokens_without_flags(fields, special):
     """The tokens of added_tokens.json: {id: token}; those that are not special are normalised."""
     found = {}
     for content in fields.values:

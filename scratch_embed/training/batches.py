@@ -34,9 +34,9 @@ def batches(N: int, batch_size: int, steps: int, seed: int, start: int = 0
 
 
 def unused(N: int, batch_size: int, steps: int, seed: int) -> np.ndarray:
-    """The indices of the examples that batches() does not yield in `steps` steps, in order.
+    """The sorted indices of the examples that batches() does not yield in `steps` steps.
 
-    Of a run of more than two epochs, only the first two are looked at.
+    Only the first two epochs are examined, so later epochs may yield some of these examples.
     """
     seen = np.zeros(N, bool)
     for _, numbers in batches(N, batch_size, min(steps, 2 * (N // min(batch_size, N))), seed):
@@ -79,6 +79,6 @@ def chunks(offsets: np.ndarray, epoch: int, seed: int, size: int, shuffle: bool 
         before += int(ahead[-1])
 
 
-def linear_decay(lr: float, done: float, last: float = 0.0) -> float:
-    """The learning rate lr · max(1 − done, last), where `done` grows from 0 to 1 in training."""
-    return lr * max(1 - done, last)
+def linear_decay(lr: float, done: float, min_ratio: float = 0.0) -> float:
+    """The learning rate lr · max(1 − done, min_ratio); `done` grows from 0 to 1 in training."""
+    return lr * max(1 - done, min_ratio)

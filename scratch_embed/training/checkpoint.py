@@ -21,13 +21,14 @@ from scratch_embed.numerics.settings import json_value
 FORMAT, VERSION = "scratch_embed training", "2"
 LOSSES, ROWS = "session/losses", "session/rows"
 LENGTHS = "epochs", "steps"        # the settings that a resumed run may increase
-MOST = 2**62                       # complete steps, chunks or losses
+MOST = 2**62                       # the largest count that a checkpoint may have
 
 
 class Checkpoint(NamedTuple):
     """The file in which a run is saved, and whether the run resumes from it.
 
-    path: the file; resume: continue from it if it exists; every: seconds between two saves.
+    path: the file; resume: continue from it if it exists; every: the seconds from
+    one save to the next.  The run is also saved at Ctrl-C and at its end.
 
     >>> Checkpoint("run.state", resume=True)
     Checkpoint(path='run.state', resume=True, every=60.0)
@@ -136,9 +137,9 @@ def require_replaceable(path: str | os.PathLike) -> None:
 
 
 def require_same(path: str | os.PathLike, saved: Saved, settings: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first of these settings in which a run may not resume.
+    """Raise ValueError for the first of these settings with which the run cannot be resumed.
 
-    So the settings that are known before the text is read are checked before it is read.
+    With it, settings that are known before the text is read can be checked before reading.
     """
     _require_same(path, saved.settings, json_value(settings))
 

@@ -9,12 +9,12 @@ Cost      that of the losses, which the trainers compute on a sample of the text
 Read next words/verdict.py, transformer/verdict.py, sentences/verdict.py (the examples and the
           baselines of each trainer)
 
-A loss says little by itself: 6.19 may be a good model of 30,000 tokens, or the loss of a model
-that predicts "the" everywhere.  So it stands between two others of the same examples: the loss of
-the model before training, and that of the best prediction that ignores the input and knows only how
-frequent each answer is.  A model that has not passed the second has learned nothing but
-frequencies.  All three are computed on the same examples, with the same random draws, so that the
-error is that of the difference, much smaller than that of either loss.
+A loss says little by itself: 6.19 may be the loss of a good model with a vocabulary of 30,000
+tokens, or of a model that predicts "the" everywhere.  So it is compared with two other losses: that
+of the model before training, and the baseline's, which is that of the best prediction from the
+frequencies of the answers alone.  A model that is not better than the baseline has learned at most
+frequencies.  All three losses are computed on the same examples, with the same random draws: so the
+difference of two losses usually has a much smaller standard error than either loss.
 """
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ import numpy as np
 
 GROUPS = 50                        # of sentences, from which the error is computed
 ERRORS = 3                         # a gain below 3 standard errors is not significant
-NOTHING, LITTLE = 0.01, 0.1        # gains, as shares of the baseline's loss, that are of no use
+NOTHING, LITTLE = 0.01, 0.1        # gain / baseline loss: up to 0.01 is nothing, below 0.1 little
 
 
 class Verdict(NamedTuple):
@@ -43,13 +43,13 @@ class Verdict(NamedTuple):
 
     @property
     def learned(self) -> bool:
-        """Whether the model is better than frequencies, significantly and by at least 1 %."""
+        """Whether the gain over frequencies is significant and above 1 % of their loss."""
         gain = self.baseline - self.trained
         return bool(gain > max(ERRORS * self.error, NOTHING * self.baseline))
 
     @property
     def little(self) -> bool:
-        """Whether the model has learned something, but less than 10 %."""
+        """Whether the model has learned, but the gain is below 10 % of the loss of frequencies."""
         return self.learned and self.baseline - self.trained < LITTLE * self.baseline
 
     def sentence(self, frequencies: str, advice: str) -> str:
@@ -68,9 +68,10 @@ class Verdict(NamedTuple):
 
 def compare(trained: np.ndarray, baseline: np.ndarray, untrained: np.ndarray, counts: np.ndarray
             ) -> Verdict:
-    """The Verdict of G groups: three times the sum of the losses, and the number of examples, (G,).
+    """The Verdict on G groups of examples.
 
-    With one group, or no example, nothing is significant: the error is infinite.
+    trained, baseline, untrained: (G,), the sum of each group's losses; counts: (G,), the number of
+    its examples.  With one group, or no example, nothing is significant: the error is infinite.
 
     >>> compare(np.array([1.0, 2.0]), np.array([2.0, 3.2]), np.array([4.0, 4.0]), np.array([2, 2]))
     Verdict(trained=0.75, baseline=1.3, untrained=2.0, error=0.05..., examples=4)

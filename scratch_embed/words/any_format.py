@@ -19,10 +19,10 @@ from scratch_embed.words.vectors import WordVectors
 
 def load_words(path: str | os.PathLike, errors: str = KEEP
                ) -> tuple[WordVectors | FastTextVectors, Vocab | None]:
-    """(the vectors, the words with their counts).
+    """Read word vectors.  -> the vectors, the words with their counts (None: no counts)
 
-    A fastText .bin becomes FastTextVectors, which also have vectors for unknown words; any other
-    format becomes WordVectors, and has no counts: None.
+    A fastText .bin gives FastTextVectors, which also have vectors for unknown words, and counts;
+    any other format gives WordVectors without counts.
     errors: for words that are not UTF-8; see words/tables.py
     Raises FormatError if the file is damaged or of another kind.
     """

@@ -1,4 +1,4 @@
-"""Bags: the rows of a table for a line of text: its words, their character n-grams, word n-grams.
+"""Bags: the table rows of a line's words, of their character n-grams and of its word n-grams.
 
 Paper     Joulin, Grave, Bojanowski & Mikolov 2016, "Bag of Tricks for Efficient Text
           Classification", section 2.2; Weinberger et al. 2009 for hashed features
@@ -6,8 +6,8 @@ Equation  bag(w₁ … w_T) = all of rows(w_i) (words/subwords.py), and V + (h(w
           for 1 ≤ j − i < word_ngrams, with repetitions
           h(w_i) = hash(w_i);   h(w_i … w_j) = h(w_i … w_{j−1}) · 116049371 + hash(w_j)  mod 2⁶⁴
 Shapes    W (V + buckets, D): V rows of words, then the buckets that both kinds of n-grams share
-Cost      O(T·(word_ngrams − 1)) hashes per line of T words.  They are computed each time a line is
-          read, because lines are stored as word numbers, not as rows
+Cost      O(T·(word_ngrams − 1)) hashes per line of T words, each time the line is read: lines are
+          stored as word numbers, not as rows
 Differs   from the paper, like fastText: hash is the 32-bit hash of words/subwords.py as a signed
           number, extended to 64 bits: the upper 32 bits of a negative number are ones
 Read next words/supervised.py (how the rows are learned), words/classifier.py (how they are used)
@@ -67,20 +67,20 @@ def word_ngram_rows(words: Sequence[str], word_ngrams: int, V: int, buckets: int
 class Bags(NamedTuple):
     """Lines of text, with all that is needed to compute the bag of each line."""
 
-    lines: Corpus                  # as numbers 0..S−1 of S words, in the vocabulary or not
+    lines: Corpus                  # numbers 0..S−1 of S different words, known or unknown
     subwords: Subwords             # the rows of each of the S words: its own, its n-grams'
     hashes: np.ndarray             # (S,) uint64: signed_hash, sign-extended
-    V: int                         # words in the vocabulary
-    buckets: int                   # rows that n-grams share
-    word_ngrams: int               # the longest word n-grams; 1: none
+    V: int                         # the number of words in the vocabulary
+    buckets: int                   # the number of rows that n-grams share
+    word_ngrams: int               # the most words in a word n-gram; 1: no word n-grams
 
 
 class Features:
     """The vocabulary and the settings that determine the bag of a line.
 
     words         the vocabulary, V different strings
-    word_ngrams   the longest word n-grams; 1: none
-    min_n, max_n  the lengths of character n-grams; max_n = 0: none
+    word_ngrams   the most words in a word n-gram; 1: no word n-grams
+    min_n, max_n  the shortest and longest character n-grams; max_n = 0: no character n-grams
     buckets       the number of rows that n-grams share, after the V rows of words
     """
 
@@ -121,7 +121,7 @@ class Features:
 
 @kernel
 def fill_bag(bags, line, bag):
-    """Write a line's rows to `bag`: of its words, then of its word n-grams.  -> how many rows"""
+    """Fill `bag` with the rows of a line: its words', then its word n-grams'.  -> how many rows"""
     n, ids = 0, bags.lines.ids[bags.lines.offsets[line]:bags.lines.offsets[line + 1]]
     for word in ids:
         for at in range(bags.subwords.offsets[word], bags.subwords.offsets[word + 1]):

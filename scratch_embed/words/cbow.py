@@ -37,7 +37,7 @@ def cbow_loss_and_grad(context: np.ndarray, U: np.ndarray, rows: np.ndarray, y: 
                        ) -> tuple[float, np.ndarray, np.ndarray]:
     """CBOW loss of one position, and its gradients.
 
-    context: (n, D) the vectors in the window; U, rows, y: as for word2vec.loss_and_grad
+    context: (n, D) the vectors of the other words; U, rows, y: as for word2vec.loss_and_grad
     -> L, ∂L/∂context (n, D), ∂L/∂U[rows] (M, D)
     """
     loss, dh, dU = loss_and_grad(context.mean(axis=0), U, rows, y)
@@ -87,7 +87,7 @@ def cbow_steps(corpus, sentences, plan, W, U, lr, state, full_gradient):
 
 @kernel
 def mean_without(W, kept, first, last, i, share, h):
-    """h = share · Σ v over the words kept[first:last] without kept[i].  share: 1/n"""
+    """h = share · Σ v of the n words at positions first..last−1 of `kept`, except i.  share: 1/n"""
     h[:] = ZERO
     for j in range(first, last):
         if j != i:

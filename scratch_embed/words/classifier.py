@@ -6,15 +6,15 @@ Equation  h = (1/n) Σ_{r ∈ bag} W_r,   s = U h,   and, depending on the loss 
               softmax              P(l) = exp s_l / Σ_j exp s_j
               hierarchical (hs)    P(l) = Π_n σ(y_n s_n)   over the nodes n on the path to l,
                                           with the turns y_n = ±1
-              one-vs-all, ns       P(l) = σ(s_l) for each label by itself; they do not sum to 1
-Shapes    W (V + buckets, D); U (L, D), a row for each label, for hs for each node of the tree;
-          bags of N lines -> h (N, D) -> s (N, L) -> P (N, L)
+              one-vs-all, ns       P(l) = σ(s_l) for each label by itself; their sum need not be 1
+Shapes    W (V + buckets, D); U (L, D): a row per label, or with hs a row per inner node of the
+          tree (L − 1; the last row is not used).  N bags -> h (N, D) -> s (N, L) -> P (N, L)
 Cost      per line O(n·D) for a bag of n rows, and O(L·D) for its scores, by one matrix product for
           many lines (BLAS); for the tree also O(L·code length)
-Differs   fastText's predict adds 1e-5 to every probability (for hs to that of every turn, so that a
-          probability may exceed 1).  For ns and ova it reads σ from a table with steps of 1/32, an
-          error of up to 0.008, and uses 0 or 1 beyond ±8; here σ is computed.  Its search down the
-          tree always drops labels less likely than 1e-5; here no label is dropped.
+Differs   fastText's predict adds 1e-5 to every probability (with hs to that of every turn, and the
+          product of these sums may exceed 1).  For ns and ova it reads σ from a table with steps of
+          1/32, an error of up to 0.008, and uses 0 or 1 beyond ±8; here σ is computed.  With hs it
+          always drops labels less likely than 1e-5; here only `threshold` drops labels.
 Read next words/bags.py (what is in a bag), words/supervised.py (how W and U are learned)
 
 What do the probabilities of ns mean?  At the optimum, for a line x,
@@ -80,20 +80,23 @@ def fill_mean_rows(W, bags, lines, H, sizes):
         h, sizes[i] = H[i], n
         h[:] = ZERO
         add_rows(W, bag[:n], ONE, h)
-        share = ONE / np.float32(max(1, n))
+        scale = ONE / np.float32(max(1, n))
         for d in range(len(h)):
-            h[d] *= share
+            h[d] *= scale
 
 
 # ---- the model --------------------------------------------------------------------------------
 
 class Quality(NamedTuple):
-    """Precision and recall of the k most likely labels, over all examples together (micro)."""
+    """Precision and recall of the k most likely labels, over all examples together (micro).
 
-    examples: int                  # lines with at least one known label
-    precision: float               # the fraction of predicted labels that are true; nan if none
-    recall: float                  # the fraction of true labels that are predicted
-    unseen: int                    # true labels that the model does not know
+    A true label is known if it is one of the model's labels.  Both fractions are nan for 0/0.
+    """
+
+    examples: int                  # the number of lines with at least one known true label
+    precision: float               # correct predictions / predictions for these lines
+    recall: float                  # correct predictions / known true labels
+    unseen: int                    # the number of true labels that are not known
 
 
 class Classifier:
@@ -114,10 +117,10 @@ class Classifier:
         self.features = Features(model.words, settings.word_ngrams, settings.min_n,
                                  settings.max_n, settings.buckets)
         tree = label_tree(model.label_counts) if settings.loss == "hs" else NO_TREE
-        of_loss: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        by_loss: dict[str, Callable[[np.ndarray], np.ndarray]] = {
             "softmax": probabilities, "ns": sigmoid, "ova": sigmoid,
             "hs": partial(leaf_probabilities, tree)}
-        self._probability = of_loss[settings.loss]
+        self._probability = by_loss[settings.loss]
         self._width = max(len(self.labels), len(tree.nodes), settings.dim)
 
     @classmethod
@@ -163,11 +166,11 @@ class Classifier:
         """The k most likely labels and their probabilities, those of at least `threshold`.
 
         One str -> [(label, probability)], the most likely first, ties in the order of `labels`;
-        n of them -> n such lists.  k = −1: all labels.  [] for a text that has no rows; this cannot
-        happen if "</s>", the end of a line, is in the vocabulary (it occurs once in each line).
+        n of them -> n such lists.  k = −1: all labels.  A text without rows in W gets [] for any
+        threshold.  If "</s>", the end of a line, is in the vocabulary, every text has its row.
         """
-        predicted = [[(self.labels[label], float(p)) for label, p in found]
-                     for found in self._ranked(self._read(texts), k, threshold)]
+        predicted = [[(self.labels[label], float(p)) for label, p in ranked]
+                     for ranked in self._ranked(self._read(texts), k, threshold)]
         return predicted[0] if isinstance(texts, str) else predicted
 
     def test(self, source: Lines | Labelled, k: int = 1, threshold: float = 0.0) -> Quality:
@@ -179,29 +182,31 @@ class Classifier:
         Raises a ValueError that names a line without a label.
         """
         lines = source if isinstance(source, Labelled) else read_labelled(source)
-        number = {label: i for i, label in enumerate(self.labels)}
-        true = [number.get(label, -1) for label in lines.labels]
-        offsets, targets = lines.targets.offsets, np.array(true)[lines.targets.ids]
-        examples = predicted = known = right = 0
-        for i, found in enumerate(self._ranked(lines, k, threshold)):
+        index = {label: i for i, label in enumerate(self.labels)}
+        label_ids = np.array([index.get(label, -1) for label in lines.labels])     # −1: not known
+        offsets, targets = lines.targets.offsets, label_ids[lines.targets.ids]
+        examples = predicted = known = correct = 0
+        for i, ranked in enumerate(self._ranked(lines, k, threshold)):
             gold = [label for label in targets[offsets[i]:offsets[i + 1]].tolist() if label >= 0]
             if gold:
-                examples, predicted, known = examples + 1, predicted + len(found), known + len(gold)
-                right += sum(label in gold for label, _ in found)
-        return Quality(examples, right / predicted if predicted else np.nan,
-                       right / known if known else np.nan, int((targets < 0).sum()))
+                examples, known = examples + 1, known + len(gold)
+                predicted += len(ranked)
+                correct += sum(label in gold for label, _ in ranked)
+        return Quality(examples, correct / predicted if predicted else np.nan,
+                       correct / known if known else np.nan, int((targets < 0).sum()))
 
     def majority(self, source: Lines | Labelled) -> float:
         """The P@1 of always predicting the most frequent label of the training text.
 
-        source: as for test(), which leaves out the same lines
+        source: as for test(); lines without a known label are left out, as there
         """
         lines = source if isinstance(source, Labelled) else read_labelled(source)
-        known = [label in set(self.labels) for label in lines.labels]
-        first = [label == self.labels[0] for label in lines.labels]
-        per_line = [np.maximum.reduceat(np.array(of_label)[lines.targets.ids],
-                                        lines.targets.offsets[:-1]) for of_label in (known, first)]
-        return float(per_line[1].sum() / max(1, per_line[0].sum()))
+        is_known = np.array([label in set(self.labels) for label in lines.labels])
+        is_majority = np.array([label == self.labels[0] for label in lines.labels])
+        any_known, any_majority = (
+            np.maximum.reduceat(flags[lines.targets.ids], lines.targets.offsets[:-1])
+            for flags in (is_known, is_majority))                      # (N,) bool, per line
+        return float(any_majority.sum() / max(1, any_known.sum()))
 
     # ---- a block of lines at a time ----------------------------------------
 
@@ -209,12 +214,12 @@ class Classifier:
         return read_texts([texts] if isinstance(texts, str) else texts)
 
     def _blocks(self, lines: Labelled) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield H (n, D) and the sizes (n,) of n bags, so that h or s has about BLOCK numbers."""
+        """Yield H (n, D) and the sizes (n,) of n bags, where h and s have about BLOCK numbers."""
         bags = self.features.bags(lines.words, lines.tokens)
         N, dim = len(lines.tokens.offsets) - 1, self.model.settings.dim
-        step = max(1, BLOCK // self._width)
-        for first in range(0, N, step):
-            block = np.arange(first, min(first + step, N))
+        n = max(1, BLOCK // self._width)
+        for first in range(0, N, n):
+            block = np.arange(first, min(first + n, N))
             H, sizes = np.empty((len(block), dim), np.float32), np.empty(len(block), np.int64)
             with np.errstate(over="ignore"):       # without the compiler, the hash would warn
                 fill_mean_rows(self.model.input, bags, block, H, sizes)

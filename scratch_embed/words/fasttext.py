@@ -87,8 +87,8 @@ def pair_step(W: np.ndarray, U: np.ndarray, subword_rows: np.ndarray, rows: np.n
     original, instead of (1/n) ∂L/∂h.
     """
     loss, dh_rows, dU = cbow_loss_and_grad(W[subword_rows], U, rows, y)
-    share = len(subword_rows) if full_gradient else 1
-    np.add.at(W, subword_rows, -lr * share * dh_rows)      # twice for a row that occurs twice
+    scale = len(subword_rows) if full_gradient else 1
+    np.add.at(W, subword_rows, -lr * scale * dh_rows)      # twice for a row that occurs twice
     np.add.at(U, rows, -lr * dU)
     return loss
 
@@ -217,7 +217,7 @@ def add_to_rows(W, subword_rows, step):
 # ---- preparations: mean steps, initial tables -----------------------------------------------
 
 def mean_step(subword_rows: np.ndarray) -> float:
-    """How far the mean of these n rows moves if each takes a step of 1: Σ times² / n."""
+    """How far the mean of n rows moves if a row that occurs t times moves by t: Σ t²/n."""
     times = np.unique(subword_rows, return_counts=True)[1]
     return (times**2).sum() / len(subword_rows)
 

@@ -186,9 +186,9 @@ def _read_table(path, file, name, shape, sizes):
         raise FormatError(path, f"byte {at}", f"expected 0 (raw), {rows} and {columns}, the shape "
                           f"of the {name} table; found {quantised}, {found[0]} and {found[1]}")
     table = np.empty((rows, columns), "<f4")
-    step = max(1, BLOCK // (4 * columns))
-    for start in range(0, rows, step):
-        block = table[start:start + step]
+    n = max(1, BLOCK // (4 * columns))             # rows read at a time
+    for start in range(0, rows, n):
+        block = table[start:start + n]
         at = file.tell()
         if file.readinto(memoryview(block).cast("B")) < block.nbytes:
             raise FormatError(path, f"byte {at}", f"expected {block.nbytes} bytes of the {name} "

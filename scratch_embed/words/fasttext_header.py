@@ -7,10 +7,10 @@ Bytes     little-endian (i4: int32, f8: float64)
             56  f8 sample
             64  i4 V + L, i4 V words, i4 L labels, i8 n_tokens, i8 −1 (0 or more: a pruned model)
             92  the entries and the tables: words/fasttext_files.py
-Differs   Read are versions 12 and 11, and files from before there was a version (2016), which lack
-          the mark, the version, the last field, and the byte before each table.  A supervised model
-          of these has no character n-grams, whatever its max_n says (so also the original, for
-          version 11).  Written is version 12.
+Differs   Versions 12 and 11 are read, and files of 2016 that have no version: these lack the mark,
+          the version, the last field, and the byte before each table.  A supervised model older
+          than version 12 is read without character n-grams, whatever its max_n says (the original
+          does so for version 11).  Version 12 is written.
 Read next words/fasttext_files.py
 """
 import math
@@ -29,7 +29,7 @@ MODELS = ("cbow", "skipgram", "supervised")        # 1, 2, 3
 HEADER = struct.Struct("<2i12id3i2q")
 OLD_HEADER = struct.Struct("<12id3iq")             # without a mark and a version
 SMALLEST_ENTRY = 1 + 9                             # an empty word: 0x00, count and type
-MOST_OLD_DIM = 2**17                               # more, and it is not recognised without a mark
+MOST_OLD_DIM = 2**17                               # the largest dim of a file without a mark
 
 
 class Settings(NamedTuple):
@@ -63,12 +63,12 @@ class Header(NamedTuple):
 # ---- recognising a model ------------------------------------------------------------------------
 
 def begins_like_fasttext(start: bytes) -> bool:
-    """Whether a file that begins so, with HEADER.size bytes or more, is a fastText model."""
+    """Whether a file is a fastText model.  start: its first HEADER.size bytes, or more"""
     return start.startswith(MARK) or _begins_like_old(start)
 
 
 def is_supervised(start: bytes) -> bool:
-    """Whether a file that begins so is a fastText model with labels."""
+    """Whether a file is a fastText model with labels.  start: as for begins_like_fasttext"""
     if _begins_like_old(start):
         return _unpacked(OLD_HEADER, start)[0].model == "supervised"
     return (start.startswith(MARK) and len(start) >= HEADER.size

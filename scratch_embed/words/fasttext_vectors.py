@@ -161,13 +161,13 @@ class FastTextVectors:
 
         -> [(n-gram, cosine of the vectors with and without it)], the lowest first
         """
-        subwords, parts = self.ngrams(word), {}
+        subwords, vectors = self.ngrams(word), {}
         total = np.sum([subword.vector for subword in subwords], axis=0, dtype=float)
         for subword in subwords:
             if subword.row >= len(self):                   # not the word's own row
-                parts[subword.ngram] = parts.get(subword.ngram, 0.0) + subword.vector
-        without = [(ngram, float(cosine(total, total - part))) for ngram, part in parts.items()]
-        return sorted(without, key=lambda item: item[1])[:topn]
+                vectors[subword.ngram] = vectors.get(subword.ngram, 0.0) + subword.vector
+        cosines = [(ngram, float(cosine(total, total - v))) for ngram, v in vectors.items()]
+        return sorted(cosines, key=lambda item: item[1])[:topn]
 
     # ---- similarity --------------------------------------------------------
 
@@ -206,6 +206,6 @@ def fill_means(table, subwords, means):
             x = table[row]
             for d in range(len(mean)):
                 mean[d] += x[d]
-        share = ONE / np.float32(end - first)
+        scale = ONE / np.float32(end - first)
         for d in range(len(mean)):
-            mean[d] *= share
+            mean[d] *= scale

@@ -64,7 +64,7 @@ from scratch_embed.training.session import RunOptions, session
 from scratch_embed.words.cooccurrence import Cells
 
 HALF = np.float32(0.5)
-FEW_WORDS = 100_000_000            # up to which x_max is 10 by default, in the training functions
+FEW_WORDS = 100_000_000            # the most words of a text for which default_x_max is 10
 CHUNK_WORK = 5_000_000             # cells times dimensions in one kernel call: 10 to 20 ms
 INITIAL, CELL_ORDER, CHUNK_ORDER = 1, 2, 3           # numbers in the seeds of these draws
 
@@ -173,7 +173,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), as in the paper and glove.c; the docstring says when W is better."""
+        """W + U, (V, D), as in the paper and glove.c; see "Why W + U?" above."""
         return self.W + self.U
 
 
@@ -272,10 +272,10 @@ def train(cells: Cells, V: int, adagrad: Callable = c_adagrad, dim: int = 100, x
 
 
 def default_x_max(words: int) -> float:
-    """x_max for a text of so many words: 10, as in GloVe's demo, or the paper's 100 for more.
+    """x_max for a text of `words` words: 10, as in GloVe's demo; 100 above FEW_WORDS.
 
-    On a million words of English, 10 gives a correlation with WordSim-353 of 24, 100 one of 11
-    (25 epochs, one seed); the paper has 6 billion words and more.
+    On a million words of English, the rank correlation with WordSim-353, times 100, is 24 with 10
+    and 11 with 100 (25 epochs, one seed).  The paper's texts have 1 billion words or more.
     """
     return 10.0 if words <= FEW_WORDS else 100.0
 

@@ -112,19 +112,19 @@ def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
 
 
 def _number(blocks):
-    """Number all tokens, then separate labels and words."""
+    """Number all tokens, then separate labels and words.  -> Labelled"""
     ids_file = io.BytesIO()
-    found, known = number_tokens(_with_line_ends(blocks), ids_file, io.BytesIO())
+    table, n = number_tokens(_with_line_ends(blocks), ids_file, io.BytesIO())
     ids = np.frombuffer(ids_file.getbuffer(), np.int32)
-    start = found.start[:known + 1].tolist()
-    letters = found.letters[:start[-1]].tobytes()
+    start = table.start[:n + 1].tolist()
+    letters = table.letters[:start[-1]].tobytes()
     names = [letters[first:end].decode("utf-8", "surrogateescape")
              for first, end in zip(start, start[1:])]
     is_label = np.array([name.startswith(LABEL) for name in names], bool)
     line_end = names.index(END_OF_LINE) if END_OF_LINE in names else -1
     offsets = np.concatenate([[0], np.flatnonzero(ids == line_end) + 1])
     words, labels = np.flatnonzero(~is_label), np.flatnonzero(is_label)
-    counts = found.counts[:known]
+    counts = table.counts[:n]
     return Labelled([names[i] for i in words], counts[words],
                     _select_tokens(ids, offsets, ~is_label),
                     [names[i] for i in labels], counts[labels],

@@ -30,7 +30,8 @@ from scratch_embed.numerics.memory import physical_memory
 from scratch_embed.numerics.random import below, mix
 
 i64, u64 = np.int64, np.uint64
-S32, LOW_32, FREE = i64(32), i64(0xFFFFFFFF), i64(-1)
+S32, LOW_32 = i64(32), i64(0xFFFFFFFF)             # a shift, and a mask of the low bits
+FREE = i64(-1)                     # in an empty slot
 SAMPLE = 1 << 20                   # at most about this many keys are sampled
 
 

@@ -25,7 +25,7 @@ class Details(NamedTuple):
 
     power         exponent of the counts in the noise distribution, from which negatives are drawn
     fixed_window  use the whole window at every position; if False, draw its size from 1..window
-    min_lr_ratio       the final learning rate, as a fraction of the initial one
+    min_lr_ratio  the final learning rate, as a fraction of the initial one
     shuffle       read the sentences in random order
     """
 

@@ -51,10 +51,10 @@ def softmax_step(h, U, label, lr, scores, dh):
     for l in range(len(U)):
         scores[l] = exp32(scores[l] - top)
         z += scores[l]
-    share = -lr / z
+    scale = -lr / z
     dh[:] = ZERO
     for l in range(len(U)):
-        u, step = U[l], share * scores[l]        # −lr · ∂L/∂s
+        u, step = U[l], scale * scores[l]        # −lr · ∂L/∂s
         if l == label:
             step += lr
         for d in range(len(h)):

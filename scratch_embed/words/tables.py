@@ -10,8 +10,8 @@ One rule for every file of vectors and every fastText model, the argument `error
     "ignore"            wrong bytes are dropped
     "strict"            FormatError with the place
 
-The number of such words is a warning.  Words that become equal to an earlier word are dropped with
-their rows, also with a warning.
+A warning states the number of such words.  Words that become equal to an earlier word are dropped
+with their rows, also with a warning.
 
 Read next words/vector_files.py, words/vector_tensors.py, words/fasttext_files.py (the files)
 """
@@ -50,7 +50,7 @@ class WordReader:
         self.read = self.wrong = 0
 
     def decode(self, where: str, word: bytes) -> str:
-        """The word as a str.  FormatError at `where` if it is not UTF-8 and `errors` "strict"."""
+        """The word as a str.  FormatError at `where` if it is not UTF-8 and errors="strict"."""
         self.read += 1
         try:
             return word.decode()

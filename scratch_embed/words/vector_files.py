@@ -69,7 +69,7 @@ def read_vectors(path: str | os.PathLike, errors: str = KEEP) -> tuple[list[str]
 
 
 def _other_kind(start):
-    """What a file that begins so is, other than vectors; None if it may be vectors."""
+    """What kind of other file begins with the bytes `start`; None: it may be vectors."""
     if begins_like_safetensors(start):
         return ("a safetensors file, whose words are in another file; words/vector_tensors.py "
                 "reads both, and WordVectors.load does if the name ends in .safetensors")
@@ -243,7 +243,7 @@ _SIZES = re.compile(rb"([0-9]+) ([0-9]+) ?\r?\n")
 
 @contextlib.contextmanager
 def _plain_bytes(path):
-    """Yield the file, decompressed if necessary, after a byte order mark; and its size so."""
+    """Yield the decompressed file, after its byte order mark if it has one, and its size."""
     with open_binary(path) as (file, _):
         size = rewind(file, path)
         if size == 0:
@@ -264,10 +264,10 @@ def _read_header(path, file, size, least_row):
     if V < 1 or D < 1:
         raise FormatError(path, "line 1", 'expected the numbers of words and of dimensions, as in '
                                           f'"32481 100"; found {line!r}')
-    need, there = V * least_row(D), size - file.tell()
-    if need > there:
+    need, rest = V * least_row(D), size - file.tell()
+    if need > rest:
         raise FormatError(path, "line 1", f"{V} rows of {D} numbers take at least {need} bytes, "
-                                          f"and {there} follow: truncated, or a wrong first line")
+                                          f"and {rest} follow: truncated, or a wrong first line")
     return V, D
 
 

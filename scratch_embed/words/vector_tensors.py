@@ -71,9 +71,10 @@ def write_vectors_safetensors(path: str | os.PathLike, words: Sequence[str], vec
 
 
 def refuse_to_replace_words(path: str | os.PathLike, listed: bytes) -> None:
-    """ValueError if x.vocab.txt has other words and also belongs to x.npy or x.safetensors.
+    """ValueError if the words of a new table would replace those of another table.
 
-    path: the table that will be written, x.safetensors or x.npy; listed: its words, as a file.
+    path: the new table, x.npy or x.safetensors; the other is x.safetensors or x.npy, if it exists.
+    Both have their words in x.vocab.txt.  listed: the bytes of this file for the new table
     """
     vocab_path = vocabulary_beside(path)
     stem, suffix = os.path.splitext(path)
@@ -111,7 +112,7 @@ def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathL
     name = _choose_table(path, name)
     tensors, metadata = read_safetensors(path, [name])
     words = split_words(path, vocab_path, listed, metadata.get("vocabulary_sha256"),
-                         errors)
+                        errors)
     vectors = tensors[name]
     where = f"tensor {name!r}"
     count = metadata.get("vocabulary_size", str(len(vectors)))
@@ -172,7 +173,7 @@ def read_vocabulary(path: str | os.PathLike, vocab_path: str | os.PathLike) -> b
 
 def split_words(path: str | os.PathLike, vocab_path: str | os.PathLike, data: bytes,
                 digest: str | None = None, errors: str = KEEP) -> list[str]:
-    """Split the bytes of a vocabulary into words.  FormatError for another digest than `digest`."""
+    """Split a vocabulary into words.  FormatError if it is damaged or `digest` is not its own."""
     found = hashlib.sha256(data).hexdigest()
     if digest is None:                             # other programs may write a byte order mark
         data = data.removeprefix(codecs.BOM_UTF8)

@@ -237,7 +237,7 @@ class WordVectors:
 
         Each side is a word, a vector (D,), or a list of both kinds.  Vectors of words are
         normalised before they are added; given vectors are not.
-        restrict_vocab: search only the first so many words, in files the most frequent ones
+        restrict_vocab: the number of words to search, from the first; in files, the most frequent
         -> [(word, cosine)], the nearest first
         """
         if restrict_vocab is not None:

@@ -138,7 +138,7 @@ def draw_targets(plan, word, rows, y, state):
     """List the rows of U used to predict `word`, with their labels, in rows and y.  -> M, state
 
     Negative sampling: the word itself (+1), then up to K negatives (−1).  Hierarchical softmax:
-    the inner nodes on the path to the word, each with the branch taken (±1).
+    the inner nodes on the path to the word, each with its turn (±1).
     """
     if plan.negatives == 0:
         first = plan.tree.offsets[word]
