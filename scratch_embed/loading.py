@@ -18,6 +18,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from scratch_embed.numerics.binary_kinds import ARRAYS, OFFICE, PDF, SIGNATURES, binary_kind
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
 from scratch_embed.numerics.json_files import read_json, show
@@ -199,11 +200,26 @@ def is_tensors(found: Found) -> bool:
     return found.metadata is not None
 
 
-def is_vectors(found: Found) -> bool:
-    """Whether the first line is "V D", or ends in at least two numbers after a word."""
-    fields = found.fields
-    return (len(fields) == 2 and all(field.isdigit() for field in fields)
-            or len(fields) > 2 and all(map(is_number, fields[-2:])))
+def is_word2vec(found: Found) -> bool:
+    """Whether the first line is "V D", the header of word2vec's formats."""
+    return len(found.fields) == 2 and all(field.isdigit() for field in found.fields)
+
+
+def is_word2vec_text(found: Found) -> bool:
+    """Whether a number in text follows the first word after the header of word2vec."""
+    return is_word2vec(found) and all(map(is_number, found.start.split()[3:4]))
+
+
+def is_glove(found: Found) -> bool:
+    """Whether the first line ends in at least two numbers after a word."""
+    return len(found.fields) > 2 and all(map(is_number, found.fields[-2:]))
+
+
+def is_vocabulary(found: Found) -> bool:
+    """Whether the file is the NAME.vocab.txt of a NAME.safetensors or NAME.npy beside it."""
+    stem = os.fspath(found.path).removesuffix(".vocab.txt")
+    return stem != os.fspath(found.path) and any(os.path.exists(stem + end)
+                                                 for end in (".safetensors", ".npy"))
 
 
 def is_vector_array(found: Found) -> bool:
@@ -218,6 +234,11 @@ def is_pytorch(found: Found) -> bool:
     """
     zipped = found.start.startswith(b"PK\x03\x04") and b"/data.pkl" in found.start[:512]
     return zipped or found.start.startswith(OLD_PYTORCH)
+
+
+def is_binary(name: str) -> Callable[[Found], bool]:
+    """A test for files that binary_kind() calls `name`."""
+    return lambda found: getattr(binary_kind(found.start), "name", None) == name
 
 
 def is_run(found: Found) -> bool:
@@ -303,7 +324,7 @@ FOLDERS = (
 )
 FILES = (                # safetensors before pickles: a safetensors file may begin with any byte
     Kind("a fastText classifier", is_classifier, Classifier.load),
-    Kind("a fastText model", is_fasttext, FastTextVectors.load),
+    Kind("a fastText model of words, without labels", is_fasttext, FastTextVectors.load),
     Kind("a search index with its texts", is_text_index, TextIndex.load),
     Kind("a search index", is_index, Index.load),
     Kind("a training checkpoint", is_checkpoint, "it resumes a training run and is not a model: "
@@ -326,12 +347,22 @@ FILES = (                # safetensors before pickles: a safetensors file may be
     Kind("word vectors in a NumPy array with their vocabulary", is_vector_array, vectors_of_array),
     Kind("a NumPy array", starts_with(NUMPY), "numpy.load reads it; if its rows are word vectors, "
          "put their words beside it, one per line, in NAME.vocab.txt"),
-    Kind("a run in TREC's format", is_run, "evaluate/trec.py reads it (read_run)"),
-    Kind("relevance judgements (qrels)", is_qrels, "evaluate/collection.py reads them "
-         "(read_judgements)"),
-    Kind("word vectors (word2vec, GloVe, fastText .vec)", is_vectors, vectors_of_rows),
+    *(Kind(name, is_binary(name), advice or "nothing reads it") for name, advice in
+      dict.fromkeys((*(kind for *_, kind in SIGNATURES), PDF, OFFICE, ARRAYS))),
+    Kind("the words of word vectors in another file", is_vocabulary, "they belong to the "
+         ".safetensors or .npy of the same name beside it: give that file"),
+    Kind("a run in TREC's format", is_run, "`scratch-embed evaluate run` reads it; in Python, "
+         "read_run of evaluate/trec.py"),
+    Kind("relevance judgements (qrels)", is_qrels, "`scratch-embed evaluate run` and `evaluate "
+         "retrieval` read them; in Python, read_judgements of evaluate/collection.py"),
+    Kind("word vectors in text, with a header as of word2vec and fastText's .vec", is_word2vec_text,
+         vectors_of_rows),
+    Kind("word vectors in word2vec's binary format", is_word2vec, vectors_of_rows),
+    Kind("word vectors in text without a header, as of GloVe", is_glove, vectors_of_rows),
     Kind("JSON", is_json, "if it belongs to a model, load the folder; a collection's texts are "
-         "read by evaluate/collection.py (read_texts)"),
+         "read by `scratch-embed evaluate retrieval`, in Python by read_texts of "
+         "evaluate/collection.py"),
     Kind("a labelled text", starts_with(b"__label__"), "`scratch-embed train classifier` reads it"),
-    Kind("a text", is_text, "train_word2vec, train_glove and train_fasttext read it"),
+    Kind("a text", is_text, "`scratch-embed train`, `phrases` and `index` read it; in Python, "
+         "train_word2vec, train_glove and train_fasttext"),
 )

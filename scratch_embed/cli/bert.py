@@ -5,14 +5,18 @@ from scratch_embed.cli.models import (
     check_memory,
     check_size,
     lines_of,
+    mean_loss,
     read_model,
     require_other_folder,
     require_savable,
+    saved_size,
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names, whole
+from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import add_held_out_option, report
+from scratch_embed.numerics.wording import counted
 
 SIZES = {"dim": 128, "layers": 2, "heads": 2, "ff": 512, "max_length": 128}
 VOCAB_SIZE = 30_000                # BERT's is 30,522
@@ -28,16 +32,18 @@ def add_training(methods):
     option = command.add_argument
     option("corpus", metavar="TEXT",
            help='text, plain or gzip, one sentence per line; "-" is stdin')
-    add_output_options(command, "the folder to write, with config.json, model.safetensors, "
-                                "vocab.txt and the tokenizer's other files; transformers loads it")
+    add_output_options(command, "the folder to write, created if it is missing, with config.json, "
+                                "model.safetensors, vocab.txt and the tokenizer's other files; "
+                                "transformers loads it")
     option("--vocab-size", type=whole(1), metavar="N",
-           help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE})")
+           help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE:,})")
     option("--cased", action="store_true", help="keep capitals and accents")
     option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
            help="use the WordPiece vocabulary of this folder (default: learn one)")
     option("--model", metavar="MODEL",
-           help="continue with the weights and the tokenizer of this model instead of new ones; "
-                "leave out the options for sizes and the tokenizer then (default: new weights)")
+           help="a folder with a BERT, of `train bert` or transformers: continue with its weights "
+                "and tokenizer instead of new ones; leave out the options for sizes and the "
+                "tokenizer then (default: new weights)")
     for name, help in (
             ("dim", "dimensions of a token's vector"), ("layers", "layers"),
             ("heads", "attention heads, a divisor of --dim"),
@@ -75,10 +81,8 @@ def run_bert(arguments):
                       arguments.mlm_probability)
     trained = train(corpus, start.config, masking, follows, steps, **settings, optim=optim,
                     options=run_options(arguments, checkpoint), p=start.p)
-    write(arguments, trained.model, tokenizer)
-    last = trained.losses[-100:]
-    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps; wrote "
-        f"{arguments.output}")
+    sizes = saved_size(write(arguments, trained.model, tokenizer), trained.model.p.flat.size)
+    say(f"{mean_loss(trained.losses)}; wrote {arguments.output}, {sizes}")
     report_bert(arguments, trained.model, start, corpus, masking, steps, held_out)
 
 
@@ -199,8 +203,9 @@ def learnt(arguments, lines):
     except FormatError:
         raise
     except ValueError as error:
-        raise ValueError(f"{arguments.corpus}: {error}") from None
-    say(f"learnt a vocabulary of {len(pieces):,} tokens")
+        problem = str(error).removeprefix("sentences: ")
+        raise ValueError(f"{arguments.corpus}: {problem}") from None
+    say(f"learnt a vocabulary of {counted(len(pieces), 'token')}")
     return WordPiece(pieces, normalizer)
 
 
@@ -212,21 +217,21 @@ def sequences(arguments, lines, tokenizer):
     text = encode_lines(tqdm(lines(), unit="line", desc="tokenising", disable=None),
                         tokenizer.token_ids)
     if not len(text.ids):
-        raise ValueError(f"{arguments.corpus}: expected one sentence per line, found no word")
+        raise ValueError(f"{arguments.corpus}: {NO_WORDS}")
     if arguments.next_sentence:
         corpus, follows = next_sentence_pairs(text, tokenizer.template, arguments.max_length,
                                               arguments.seed)
-        what = (f"{int((follows == 0).sum()):,} pairs of consecutive lines, "
+        what = (f"{counted(int((follows == 0).sum()), 'pair')} of consecutive lines, "
                 f"{int(follows.sum()):,} of random lines")
     else:
         corpus, follows = line_sequences(text, tokenizer.template, arguments.max_length), None
-        what = f"{len(corpus.offsets) - 1:,} sequences"
+        what = counted(len(corpus.offsets) - 1, "sequence")
     unknown = (text.ids == tokenizer.index[tokenizer.unk]).mean()
     if unknown == 1:
         raise ValueError(f"{arguments.corpus}: all of its tokens are unknown to the tokenizer of "
                          f"{arguments.tokenizer}; use a tokenizer of the text's language")
-    say(f"{len(text.ids):,} tokens in {len(text.starts_document):,} lines, {100 * unknown:.2g}% of "
-        f"them unknown: {what}")
+    say(f"{counted(len(text.ids), 'token')} in {counted(len(text.starts_document), 'line')}, "
+        f"{100 * unknown:.2g}% of them unknown: {what}")
     return corpus, follows
 
 
@@ -237,7 +242,7 @@ def held_out_sequences(arguments, tokenizer):
         return None
     text = encode_lines(lines_of(arguments.held_out, arguments.errors)(), tokenizer.token_ids)
     if not len(text.ids):
-        raise ValueError(f"{arguments.held_out}: expected one sentence per line, found no word")
+        raise ValueError(f"{arguments.held_out}: {NO_WORDS}")
     return line_sequences(text, tokenizer.template, arguments.max_length)
 
 
@@ -267,14 +272,17 @@ def report_bert(arguments, model, start, corpus, masking, steps, held_out):
         sample, source = take(corpus, left), "of sequences that no step has used"
     read = steps * min(arguments.batch_size, N) * len(corpus.ids) / N
     report(of_masked_lm(model, start, sample, counts, masking, read, arguments.seed),
-           ("masked tokens", source), arguments.held_out, "token frequencies",
+           ("masked token", source), arguments.held_out, "token frequencies",
            "train for more --steps, or on more text", seen=sample is corpus)
 
 
 # ---- numbers to files ---------------------------------------------------------------------------
 
 def write(arguments, model, tokenizer):
-    """Write the folder.  Without --next-sentence omit the untrained pooler and NSP head."""
+    """Write the folder.  Without --next-sentence omit the untrained pooler and NSP head.
+
+    -> the number of parameters that were written
+    """
     from scratch_embed.numerics.folders import replaced_together
     from scratch_embed.text.wordpiece_files import save
     if not arguments.next_sentence:
@@ -283,3 +291,4 @@ def write(arguments, model, tokenizer):
     with replaced_together(arguments.output, "config.json") as folder:
         model.save(folder)
         save(folder, tokenizer, arguments.max_length)
+    return model.p.flat.size

@@ -24,6 +24,7 @@ from scratch_embed.cli.training import (
     say,
 )
 from scratch_embed.cli.verdicts import add_held_out_option, report
+from scratch_embed.numerics.wording import counted
 
 BATCH_SIZE = 1000                   # lines classified together
 
@@ -45,7 +46,7 @@ def add_training(methods):
     option = command.add_argument
     add_held_out_option(command, "labelled lines")
     option("--lr", type=positive, default=0.1, metavar="RATE",
-           help="initial learning rate (default: %(default)s)")
+           help="learning rate at the start; it falls linearly to 0 (default: %(default)s)")
     option("--loss", choices=["softmax", "ns", "hs", "ova"], default="softmax",
            help="softmax; negative sampling; hierarchical softmax, for many labels; one-vs-all, "
                 "for several labels per line (default: %(default)s)")
@@ -56,7 +57,7 @@ def add_training(methods):
     option("--buckets", type=whole(1), metavar="N",
            help="number of rows that word n-grams and character n-grams share by hashing; each row "
                 "takes 4 x dim bytes (default: the number of n-grams in the text, at most "
-                "2000000)")
+                "2,000,000)")
     option("--negatives", type=whole(1), default=5, metavar="N",
            help="negatives per line, with --loss ns (default: %(default)s)")
 
@@ -113,9 +114,10 @@ def report_classifier(arguments, classifier, lines):
     verdict = of_classifier(classifier, lines, arguments.negatives, arguments.epochs,
                             arguments.seed)
     quality, always = classifier.test(lines), classifier.majority(lines)
-    say(f"P@1 on {quality.examples:,} lines of {arguments.held_out or 'the training text'}: "
-        f"{quality.precision:.4f}; always {classifier.labels[0]}: {always:.4f}")
-    report(verdict, ("lines", "of the training text"), arguments.held_out,
+    say(f"P@1 on {counted(quality.examples, 'line')} of "
+        f"{arguments.held_out or 'the training text'}: {quality.precision:.4f}; "
+        f"always {classifier.labels[0]}: {always:.4f}")
+    report(verdict, ("line", "of the training text"), arguments.held_out,
            "the frequencies of the labels", "train on more lines, for more --epochs or with a "
            "larger --lr")
 

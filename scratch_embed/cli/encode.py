@@ -14,8 +14,10 @@ from scratch_embed.cli.parsing import (
 )
 from scratch_embed.cli.printing import print_json
 from scratch_embed.cli.prompts import say_default
+from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.tokenizing import chosen_tokenizer, refuse_for_a_transformer, say_known
 from scratch_embed.cli.training import say
+from scratch_embed.numerics.wording import counted
 
 BATCH_SIZE = 1000                   # lines encoded and printed together
 PRECISIONS = "float32", "int8", "uint8", "binary", "ubinary"
@@ -35,9 +37,9 @@ def add_commands(commands):
     option = command.add_argument
     option("input", nargs="?", default="-", metavar="TEXT",
            help='one text per line, plain or gzip; "-" is stdin (default: %(default)s)')
-    option("-o", "--output", metavar="FILE", help="file for a NumPy array (numpy.load) with one "
-           "row per line: D numbers, or D/8 bytes with --precision binary or ubinary (default: "
-           "print the numbers)")
+    option("-o", "--output", metavar="FILE", help="the file to write; its name ends in "
+           ".npy: a NumPy array (numpy.load) with one row per line: D numbers, or D/8 bytes with "
+           "--precision binary or ubinary (default: print the numbers)")
     option("--normalize", action="store_true", help="scale every vector to norm 1")
     option("--truncate-dim", type=whole(1), metavar="D", help="keep only the first D dimensions "
            "(default: all)")
@@ -83,11 +85,14 @@ def write_array(arguments, encoder):
     """Write a NumPy file, completely or not at all."""
     from scratch_embed.numerics.npy import array_writer
     from scratch_embed.text.corpus import read_lines
-    vectors = chosen_encode(encoder, arguments)(list(read_lines(arguments.input, arguments.errors)))
+    lines = list(read_lines(arguments.input, arguments.errors))
+    if not any(map(str.strip, lines)):
+        raise ValueError(f"{arguments.input}: {NO_WORDS}")
+    vectors = chosen_encode(encoder, arguments)(lines)
     say_known(encoder, arguments.model, "lines")
     array_writer(arguments.output)(arguments.output, vectors)
-    say(f"encoded {len(vectors):,} lines: {vectors.dtype} array of shape {vectors.shape}; wrote "
-        f"{arguments.output}")
+    say(f"encoded {counted(len(vectors), 'line')}: {vectors.dtype} array of shape "
+        f"{vectors.shape}; wrote {arguments.output}")
 
 
 def print_rows(arguments, encoder):
@@ -97,12 +102,16 @@ def print_rows(arguments, encoder):
     lines = read_lines(arguments.input, arguments.errors)
     encode = chosen_encode(encoder, arguments)
     shown = shortest_digits if arguments.precision == "float32" else list
+    words = False
     while some := list(itertools.islice(lines, at_a_time(arguments))):
+        words = words or any(map(str.strip, some))
         for line, row in zip(some, encode(some)):
             if arguments.json:
                 print_json({"query": line, "vector": row.tolist()})
             else:
                 print(*shown(row))
+    if not words:
+        raise ValueError(f"{arguments.input}: {NO_WORDS}")
     say_known(encoder, arguments.model, "lines")
 
 

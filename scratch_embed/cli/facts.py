@@ -13,7 +13,7 @@ import numpy as np
 
 from scratch_embed.loading import NUMPY, Found, is_fasttext
 from scratch_embed.numerics.files import GZIP_MAGIC, open_binary
-from scratch_embed.numerics.safetensors import read_header
+from scratch_embed.numerics.safetensors import DTYPES, read_header
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
@@ -39,9 +39,11 @@ def from_header(found: Found):
     """Facts in the first bytes of a file: tensors and metadata, an array's shape, settings."""
     if found.metadata is not None:
         entries, _ = read_header(found.path)
-        types = {entry.dtype for entry in entries.values()}
+        types = {np.dtype(DTYPES[entry.dtype]).name if entry.dtype in DTYPES else entry.dtype
+                 for entry in entries.values()}
         numbers = sum(math.prod(entry.shape) for entry in entries.values())
-        return {"tensors": len(entries), "numbers": numbers, "types": ", ".join(sorted(types)),
+        return {"tensors": len(entries), "numbers in them": numbers,
+                "types of numbers": ", ".join(sorted(types)),
                 "metadata": {name: _unpacked(value) for name, value in found.metadata.items()}}
     if found.start.startswith(NUMPY):
         array = np.load(found.path, mmap_mode="r", allow_pickle=False)
@@ -118,8 +120,8 @@ def _(index: Index):
 @facts_of.register
 def _(index: TextIndex):
     model = index.made_by.get("model")
-    there = {"its model": "there" if os.path.exists(model) else "not there: give its new path "
-             "with --model"} if isinstance(model, str) else {}
+    found = "found" if os.path.exists(str(model)) else "not found: give its new path with --model"
+    there = {"its model": f"{model} ({found})"} if isinstance(model, str) else {}
     return {"lines": len(index), "dimensions": index.index.dim, **there}
 
 

@@ -17,8 +17,7 @@ from scratch_embed.cli.training import (
 from scratch_embed.cli.verdicts import (
     add_held_out_option,
     held_out_corpus,
-    note_epochs,
-    note_text,
+    note_vocabulary,
     report_pairs,
 )
 
@@ -42,12 +41,13 @@ def add_training(methods):
     add_pair_options(command, sample=1e-4)
     add_held_out_option(command)
     command.add_argument("--lr", type=positive, default=0.05, metavar="RATE",
-                         help="initial learning rate (default: %(default)s)")
+                         help="learning rate at the start; it falls linearly to 0 "
+                              "(default: %(default)s)")
     add_ngram_options(command, MIN_N, MAX_N)
     command.add_argument("--buckets", type=whole(1), metavar="N",
                          help="number of rows that the n-grams share by hashing; each row takes "
                               "4 x dim bytes (default: twice the number of different n-grams, at "
-                              "most 2000000)")
+                              "most 2,000,000)")
     command.add_argument("--subword-gradient", choices=["full", "mean"], default="full",
                          help="each of the n subwords of a word gets the full gradient, as in the "
                               "original's code, or 1/n of it, the gradient of the equation "
@@ -79,8 +79,7 @@ def run_fasttext(arguments):
                              **{"buckets": arguments.buckets} if arguments.buckets else {})
     vocab, corpus = read_text(arguments)
     held_out = held_out_corpus(arguments, vocab)
-    note_text(arguments, vocab, corpus)
-    note_epochs(arguments, vocab, corpus)
+    note_vocabulary(arguments, vocab)
     ngrams = chosen_ngrams(arguments, vocab)
     trained = train(corpus, vocab, method, **settings, ngrams=ngrams,
                     options=run_options(arguments, checkpoint))
@@ -93,9 +92,10 @@ def run_fasttext(arguments):
                         chosen_tokenizer(arguments)).words.save(arguments.output)
         what = "vectors of the known words only (a name that ends in .bin keeps the n-grams)"
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}, {what}")
-    report_pairs(arguments, of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
-                                     epochs=arguments.epochs, details=DETAILS, ngrams=ngrams,
-                                     seed=arguments.seed))
+    verdict = of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
+                       epochs=arguments.epochs, details=DETAILS, ngrams=ngrams,
+                       seed=arguments.seed)
+    report_pairs(arguments, verdict, vocab)
 
 
 def chosen_ngrams(arguments, vocab):

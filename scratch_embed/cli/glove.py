@@ -15,10 +15,12 @@ from scratch_embed.cli.training import (
 from scratch_embed.cli.verdicts import (
     FEW_FOR_GLOVE,
     add_held_out_option,
+    advice_for_text,
     held_out_corpus,
-    note_text,
+    note_vocabulary,
     report,
 )
+from scratch_embed.numerics.wording import counted
 
 
 def add_training(methods):
@@ -48,7 +50,8 @@ def add_training(methods):
            help="exponent of the weight (count/x-max)^alpha of pairs with a smaller count "
                 "(default: %(default)s)")
     option("--lr", type=positive, default=0.05, metavar="RATE",
-           help="learning rate (default: %(default)s)")
+           help="learning rate of AdaGrad, which divides it by the size of past gradients "
+                "(default: %(default)s)")
     option("--adagrad", choices=["c", "paper"], default="c",
            help="how AdaGrad uses the learning rate: c: as in the original's C code, where it "
                 "affects only the first steps; paper: as in the paper (default: %(default)s)")
@@ -85,7 +88,11 @@ def run_glove(arguments):
     checkpoint = check_files(arguments, adagrad=adagrad, **settings, **given)
     vocab, corpus = read_text(arguments)
     held_out = held_out_corpus(arguments, vocab)
-    note_text(arguments, vocab, corpus, FEW_FOR_GLOVE)
+    if held_out and 3 * len(held_out.ids) < len(corpus.ids):
+        raise ValueError(f"--held-out {arguments.held_out}: expected at least a third of the "
+                         f"{len(corpus.ids):,} words of the training text, got "
+                         f"{len(held_out.ids):,}: in a short text most counts are 1 and say little")
+    note_vocabulary(arguments, vocab)
     x_max = arguments.x_max or default_x_max(len(corpus.ids))
     if not given:
         say(f"--x-max {x_max:g}, chosen by the number of words")
@@ -94,7 +101,7 @@ def run_glove(arguments):
                     symmetric=not arguments.asymmetric)
     say_size(arguments, corpus, len(vocab))
     cells = count(corpus, progress=True)
-    say(f"counted {len(cells.rows):,} pairs")
+    say(f"counted {counted(len(cells.rows), 'pair')}")
     trained = train(cells, len(vocab), adagrad, x_max=x_max, **settings,
                     options=run_options(arguments, checkpoint))
     vectors = {"sum": trained.vectors, "words": trained.W,
@@ -106,8 +113,9 @@ def run_glove(arguments):
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
     verdict = (of_cells(trained, count(held_out), x_max, arguments.alpha, arguments.seed, cells)
                if held_out else of_cells(trained, cells, x_max, arguments.alpha, arguments.seed))
-    report(verdict, ("counts", "that it was trained on"), arguments.held_out,
-           "the frequencies of the two words", "train for more --epochs, or on more text")
+    report(verdict, ("count", "that it was trained on"), arguments.held_out,
+           "the frequencies of the two words", advice_for_text(arguments, vocab, FEW_FOR_GLOVE)
+           or "train for more --epochs, or on more text")
 
 
 def say_size(arguments, corpus, V):

@@ -48,6 +48,12 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         value = self._format_args(action, self._get_default_metavar_for_optional(action))
         return f"{', '.join(action.option_strings)} {value}"
 
+    def _get_help_string(self, action):
+        """The help of an option; a default of a thousand or more as 2,000."""
+        if type(action.default) is int and action.default >= 1000:
+            return action.help.replace("%(default)s", f"{action.default:,}")
+        return action.help
+
     def _split_lines(self, text, width):
         """Wrap at spaces only: argparse would also break gzip-compressed."""
         return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)

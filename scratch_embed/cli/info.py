@@ -26,13 +26,13 @@ def run_info(arguments):
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise ValueError(f"{path}: expected a file or folder, got a pipe or a device")
     kind, found = kind_of(path)
-    facts, why, damage = size_of(path), None, None
+    facts, inside, why, damage = size_of(path), {}, None, None
     if kind is None:
         why = "this kind is not known"
     else:
         why = hint(kind, path) or None
         try:
-            facts |= from_header(found)
+            inside = from_header(found)
             if why is None:
                 facts |= facts_of(kind.read(path))
             elif is_text(found):
@@ -40,7 +40,8 @@ def run_info(arguments):
         except (ValueError, KeyError, OSError, MemoryError) as error:
             why, damage = "see the message", error
     answer = {"path": path, "kind": kind.name if kind else found.described,
-              "loads": why is None, "why": str(damage) if damage else why, "facts": facts}
+              "loads": why is None, "why": str(damage) if damage else why,
+              "facts": facts | inside}
     if arguments.json:
         print_json(answer)
     else:
@@ -50,19 +51,26 @@ def run_info(arguments):
 
 
 def print_facts(answer):
-    """Print a line per fact: what, then the value."""
-    rows = {name: answer[name] for name in ("path", "kind", "loads")} | answer["facts"]
-    width = max(map(len, rows)) + 2
-    for name, value in rows.items():
-        print(f"{name:{width}}{shown(value)}")
+    """Print a line per fact: what, then the value; the facts of a dict are indented below it."""
+    rows = [*rows_of({name: answer[name] for name in ("path", "kind", "loads")} | answer["facts"])]
+    width = max(len(name) for name, _ in rows) + 2
+    for name, value in rows:
+        print(f"{name:{width}}{value}".rstrip())
+
+
+def rows_of(facts, indent=""):
+    """Yield (what, value as text) of the facts; a dict is a row without a value, then its facts."""
+    for name, value in facts.items():
+        nested = isinstance(value, dict) and value
+        yield indent + name, "" if nested else shown(value)
+        if nested:
+            yield from rows_of(value, indent + "  ")
 
 
 def shown(value):
     """A value as one line of text."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {shown(inner)}" for name, inner in value.items()) or "none"
     if isinstance(value, list):
         return ", ".join(map(shown, value)) or "none"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return "none" if value is None else str(value)
+    return "none" if value in (None, {}) else str(value)

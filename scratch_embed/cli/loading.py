@@ -73,7 +73,8 @@ def add_encoder_options(command, bm25=False):
     """
     command.add_argument("--sif", type=non_negative, metavar="A",
                          help="weight each word by A/(A + p), where p is its share of all words, "
-                              "so that rare words count more; 0: equal weights.  p comes from the "
+                              "so that rare words count more, the more so the smaller A is; 0: "
+                              "equal weights.  p comes from the "
                               "counts in a fastText .bin, else by Zipf's law from the rank of the "
                               "word in the file, whose first word should be the most frequent "
                               f"(default: {SIF})")
@@ -87,7 +88,7 @@ def chosen_sif(arguments, model):
     return arguments.sif or None
 
 
-def load_encoder(path, sif=None, tokenizer=None):
+def load_encoder(path, sif=None, tokenizer=None, deduced=DEDUCED, note=True):
     """An encoder, with encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
     A folder becomes a SentenceEncoder; a file of word vectors becomes a StaticEncoder, the mean
@@ -95,35 +96,37 @@ def load_encoder(path, sif=None, tokenizer=None):
 
     sif: the a of sif_weights, or None for equal weights; a number for a folder is a ValueError.
     tokenizer: text -> words, for word vectors; None: the model's, which is printed.
+    deduced: what is printed of a tokenizer that the file does not store.
+    note: whether to print that a folder without modules.json gets mean pooling.
     """
     if os.path.isdir(path):
         if sif is not None:
             raise ValueError(f"--sif weights word vectors, and {path} is a folder with a "
                              "transformer; leave it out")
-        return transformer_of(path)
-    return mean_of_words(path, sif, tokenizer)
+        return transformer_of(path, note)
+    return mean_of_words(path, sif, tokenizer, deduced)
 
 
-def transformer_of(folder):
-    """The SentenceEncoder of a folder; a folder without modules.json gets mean pooling."""
+def transformer_of(folder, note):
+    """The SentenceEncoder of a folder; one without modules.json gets mean pooling: see `note`."""
     from scratch_embed.cli.models import require_model
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.folder import has_modules
     require_model(folder)
     encoder = SentenceEncoder.load(folder)
-    if not has_modules(folder):
+    if note and not has_modules(folder):
         say(f"{folder} has no modules.json: a text's vector is the mean of its tokens' vectors")
     return encoder
 
 
-def mean_of_words(path, sif, tokenizer):
+def mean_of_words(path, sif, tokenizer, deduced):
     """A StaticEncoder of a file of word vectors, which counts known words: see say_known()."""
     from scratch_embed.sentences.static import StaticEncoder
     encoder = StaticEncoder.load(path, tokenizer, sif)
     if tokenizer is None:
         stored = encoder.words.tokenizer is not None
         say(f"tokenizer of {os.path.basename(path)}: {encoder.tokenize} "
-            f"({'stored in the file' if stored else DEDUCED})")
+            f"({'stored in the file' if stored else deduced})")
     count_words(encoder)
     return encoder
 

@@ -9,6 +9,7 @@ Read next cli/README.md (a table of the commands), cli/train.py, cli/tour.py
 """
 import os
 import sys
+import time
 import warnings
 from functools import partial
 
@@ -48,6 +49,7 @@ GROUPS = {                         # the titles in --help: the files whose comma
 
 def main(argv=None):
     """Run one command; return its exit code."""
+    started = time.time()
     arguments = parser().parse_args(argv)              # exits with code 2 if the command is wrong
     if hasattr(sys.stdout, "reconfigure"):             # bytes that are not UTF-8, in the words of
         sys.stdout.reconfigure(errors="surrogateescape")      # some models, are printed unchanged
@@ -61,7 +63,7 @@ def main(argv=None):
             if sys.stdout is not None:                 # None if it was closed
                 sys.stdout.flush()
     except KeyboardInterrupt as stopped:
-        print("\nstopped" + resume_hint(arguments, stopped), file=sys.stderr)
+        print("\nstopped" + resume_hint(arguments, stopped, started), file=sys.stderr)
         return 130
     except BrokenPipeError:                            # `scratch-embed ... | head` stops reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,9 +81,10 @@ def print_warning(arguments, message, *_):
     print(f"scratch-embed: warning: {shell_names(str(message), arguments)}", file=sys.stderr)
 
 
-def resume_hint(arguments, stopped):
+def resume_hint(arguments, stopped, started):
     """How to continue a stopped run; empty if the command has no --checkpoint.
 
+    started: when the command began, in seconds since 1970.
     A HeldInterrupt says that the checkpoint was saved before Ctrl-C took effect.
     """
     from scratch_embed.numerics.interrupt import HeldInterrupt
@@ -89,10 +92,19 @@ def resume_hint(arguments, stopped):
         return ""
     path = arguments.checkpoint
     if not path:
-        return ("; with --checkpoint FILE a run can be continued: its state is saved every minute "
-                "and at Ctrl-C")
+        if written_since(started, arguments.output):
+            return f"; {arguments.output} is written and complete"
+        return (f"; this run is lost, and nothing was written to {arguments.output}; with "
+                "--checkpoint FILE a run can be continued: its state is saved every minute and at "
+                "Ctrl-C")
     return (f"; the state is saved in {path}: repeat the command with --resume to continue"
             if isinstance(stopped, HeldInterrupt) else "")
+
+
+def written_since(started, output):
+    """Whether a file, or the config.json of a folder, was written after a time."""
+    path = os.path.join(output, "config.json") if os.path.isdir(output) else output
+    return os.path.exists(path) and os.stat(path).st_mtime >= started
 
 
 def parser():

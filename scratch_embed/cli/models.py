@@ -5,6 +5,7 @@ from functools import partial
 
 from scratch_embed.cli.parsing import add_errors, below_one, positive, refuse_old_names, whole
 from scratch_embed.cli.training import add_checkpoint_options, say
+from scratch_embed.numerics.wording import counted
 
 # ---- options ------------------------------------------------------------------------------------
 
@@ -26,12 +27,12 @@ def add_step_options(command, steps, batch, lr):
     option("--batch-size", type=whole(1), default=batch, metavar="N",
            help="sequences per step (default: %(default)s)")
     option("--lr", type=positive, default=lr, metavar="RATE",
-           help="peak learning rate; after the warm-up it falls linearly to 0 "
+           help="learning rate after the warm-up; then it falls linearly to 0 "
                 "(default: %(default)s)")
     option("--warmup-ratio", type=below_one, default=0.1, metavar="SHARE",
            help="share of the steps, at the start, in which the learning rate rises "
                 "(default: %(default)s)")
-    option("--dropout", type=below_one, default=0.1, metavar="P",
+    option("--dropout", type=below_one, default=0.1, metavar="SHARE",
            help="probability with which an activation is set to 0 (default: %(default)s)")
     option("--workers", type=whole(1), default=1, metavar="N",
            help="threads, which share each batch; the same number gives the same result every "
@@ -50,7 +51,8 @@ def steps_of(arguments, N):
     if arguments.epochs is None:
         return arguments.steps
     steps = arguments.epochs * (N // min(arguments.batch_size, N))
-    say(f"{steps:,} steps in {arguments.epochs} epochs of {N:,} sequences")
+    say(f"{counted(steps, 'step')} in {counted(arguments.epochs, 'epoch')} of "
+        f"{counted(N, 'sequence')}")
     return steps
 
 
@@ -85,7 +87,7 @@ def check_folder(path, sentences):
 def check_memory(size, workers):
     """As check_size; prints the number of parameters."""
     check_size(size, workers)
-    say(f"the model has {size:,} parameters")
+    say(f"the model has {size:,} parameters, with the heads of training")
 
 
 def check_size(size, workers):
@@ -111,6 +113,22 @@ def require_savable(tokenizer):
     from scratch_embed.text.wordpiece_files import save
     with tempfile.TemporaryDirectory() as folder:
         save(folder, tokenizer)
+
+
+# ---- after the work -----------------------------------------------------------------------------
+
+def mean_loss(losses):
+    """The mean loss of the last 100 steps, or of all if there are fewer, in words."""
+    last = losses[-100:]
+    steps = (f"the last {len(last)} steps" if len(losses) > len(last) else
+             f"all {len(last)} steps" if len(last) > 1 else "1 step")
+    return f"loss {sum(last) / len(last):.4f}, the mean of {steps}"
+
+
+def saved_size(saved, trained):
+    """The number of parameters that were saved, in words.  trained: how many were trained"""
+    return f"{saved:,} parameters" + (
+        f", without the {trained - saved:,} of the heads of training" if saved < trained else "")
 
 
 # ---- reading ------------------------------------------------------------------------------------

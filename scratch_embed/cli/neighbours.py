@@ -1,7 +1,9 @@
 """neighbours: the rows of an index that are nearest to texts, vectors or rows of the index."""
+import os
 from typing import Any, NamedTuple
 
 from scratch_embed.cli.loading import MODELS, load_encoder
+from scratch_embed.cli.messages import say
 from scratch_embed.cli.parsing import add_command, add_json, add_top
 from scratch_embed.cli.printing import print_results
 from scratch_embed.cli.prompts import say_prompts
@@ -14,6 +16,7 @@ class Query(NamedTuple):
     name: str | int                # how the output names it
     vector: Any                    # (D,)
     own: str | int | None = None   # the id of this row of the index, which is not its neighbour
+    if_zero: str = "its vector is zero"        # why it then has no neighbours
 
 
 def add_commands(commands):
@@ -23,18 +26,22 @@ def add_commands(commands):
         "scratch-embed neighbours texts.index --rows 12 -k 5", run=run_neighbours,
         check=check_usage,
         details="A line per neighbour, the nearest first: query, rank, score, id of the row, and "
-                "its text if the index has texts.  `search` also searches by words.")
+                "its text if the index has texts.  The id of a row is the line number that "
+                "`search` prints, if `index` wrote the index.  A query without neighbours is named "
+                "on stderr, and the exit code is 1; the others are answered.  `search` also "
+                "searches by words.")
     index = command.add_argument("index", metavar="INDEX",
                                  help="a file that `index` or Index.save wrote")
     index.read_as = "any index"
     command.add_argument("texts", nargs="*", metavar="QUERY", help="a text, encoded by the "
-                         "model of the index (default: see --rows)")
+                         "model of the index; QUERY, --rows or --vector-file is required "
+                         "(default: none)")
     command.add_argument("--rows", nargs="+", metavar="ID", help="rows of the index, by their ids: "
                          "the line numbers, if `index` wrote it; the row itself is left out "
-                         "(default: no rows)")
+                         "(default: none)")
     vectors = command.add_argument(
         "--vector-file", metavar="FILE", help="vectors, as `encode` writes them: a .npy file, or "
-        'lines of numbers, "-" for stdin (default: no vectors)')
+        'lines of numbers, "-" for stdin (default: none)')
     vectors.read_as = "any"
     command.add_argument("--model", metavar="MODEL", help=f"{MODELS}; for QUERY, if the index does "
                          "not store its model or the model has moved (default: the path in the "
@@ -62,14 +69,35 @@ def run_neighbours(arguments):
         vectors = read_rows(arguments.vector_file, index.dim)
         queries += [Query(number, vector) for number, vector in enumerate(vectors, 1)]
     if arguments.texts:
-        encoder, prompt = encoder_for(loaded, arguments)
-        vectors = encoder.encode(arguments.texts, prompt=prompt)
-        say_known(encoder, "the model", "queries", strict=not queries)
-        queries += map(Query, arguments.texts, vectors)
+        queries += encoded(loaded, arguments)
     show = print_objects if arguments.json else print_lines
     for query, found in zip(queries, nearest_rows(index, queries, arguments.top)):
         show(query.name, [(score, row, texts[row]) if texts is not None else (score, row)
                           for row, score in found])
+    report([query for query in queries if not query.vector.any()])
+
+
+def encoded(loaded, arguments):
+    """A Query for each text.  Prints the share of known words, if any word is known."""
+    encoder, prompt = encoder_for(loaded, arguments)
+    name = os.path.basename(os.path.normpath(arguments.model or loaded.made_by["model"]))
+    vectors = encoder.encode(arguments.texts, prompt=prompt)
+    if vectors.any():
+        say_known(encoder, name, "queries", strict=False)
+    return [Query(text, vector, if_zero=f"{name} knows none of its words")
+            for text, vector in zip(arguments.texts, vectors)]
+
+
+def report(without):
+    """Name the queries without neighbours on stderr: the last one by raising it, for exit code 1.
+
+    Their vectors are zero, and a zero vector has no direction.
+    """
+    messages = [f"{query.name!r} has no neighbours: {query.if_zero}" for query in without]
+    for message in messages[:-1]:
+        say(f"scratch-embed: {message}")
+    if messages:
+        raise ValueError(messages[-1])
 
 
 def load_any_index(path):
@@ -121,6 +149,7 @@ def read_rows(path, dim):
 def numbers_of(line, place, name, dim):
     """The numbers of a line, as `encode` prints them.  Raises FormatError for another count."""
     from scratch_embed.numerics.errors import FormatError
+    from scratch_embed.numerics.wording import counted
     fields = line.split()
     try:
         numbers = [float(field) for field in fields]
@@ -128,7 +157,7 @@ def numbers_of(line, place, name, dim):
         numbers = None
     if numbers is None or len(numbers) != dim:
         raise FormatError(name, place, f"expected {dim} numbers, the dimensions of the index, "
-                                       f"found {len(fields)} fields")
+                                       f"found {counted(len(fields), 'field')}")
     return numbers
 
 
@@ -144,7 +173,7 @@ def encoder_for(loaded, arguments):
     if not arguments.model:
         raise ValueError(f"{arguments.index} does not store its model: give --model, the model "
                          "that encoded its rows")
-    encoder = load_encoder(arguments.model)
+    encoder = load_encoder(arguments.model, deduced="deduced from the vocabulary")
     if encoder.dim != loaded.dim:
         raise ValueError(f"{arguments.index} has vectors of {loaded.dim} dimensions, and "
                          f"{arguments.model} has {encoder.dim}: give the model that encoded its "

@@ -11,6 +11,7 @@ import re
 import sys
 
 from scratch_embed.cli.help import HelpFormatter, description, example_of, listed_commands
+from scratch_embed.cli.other_names import name_here
 
 RENAMED = {                        # old name: new name, which the error message states
     "--batch": "--batch-size",
@@ -41,6 +42,7 @@ class CommandParser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, printed by the command that was typed."""
 
     summary = ""                                       # what the list of commands says of it
+    others = {}                                        # {option: commands that have it}, of all
 
     def __init__(self, **settings):
         super().__init__(formatter_class=HelpFormatter, allow_abbrev=False, **settings)
@@ -85,7 +87,8 @@ def refuse_unknown(parser, given):
             return
         if text.startswith("-") and len(text) > 1 and " " not in text and not NUMBER.match(text):
             name = text.partition("=")[0]
-            if name not in known and (text.startswith("--") or text[:2] not in known):
+            # -output is no value of -o
+            if name not in known and (text[:2] not in known or f"-{name}" in known):
                 parser.error(unknown_option(parser, name))
         elif commands:
             if text not in commands:
@@ -102,10 +105,24 @@ def unknown_option(parser, name):
         return (f"{name} is now {RENAMED[name]}" if RENAMED[name] in known else
                 f"unknown option {name}; other commands have it, by the name {RENAMED[name]}")
     shown = [option for option, action in known.items() if action.help != argparse.SUPPRESS]
+    here = name_here(name, shown)
+    if here and here.split()[0] in shown:
+        return f"{name} is {here} here"
+    if here and not subcommands(parser):
+        return f"unknown option {name}; other commands have it, by the name {here}"
+    if name in parser.others:
+        return f"unknown option {name}; it belongs to {listed(parser.others[name])}"
     close = ([option for option in shown if option.startswith(f"{name}-")]
              or difflib.get_close_matches(name, shown, 1))
     nearest = f"; the nearest is {'/'.join(known[close[0]].option_strings)}" if close else ""
     return f"unknown option {name}{nearest}"
+
+
+def listed(names, most=3):
+    """The first of some names, and how many there are besides."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} other commands" if more > 1 else
+                                      f" and {names[most]}" if more == 1 else "")
 
 
 def unknown_command(parser, name):
@@ -170,10 +187,25 @@ def top_parser(groups, version):
             module.add_commands(commands)
         listed[title] = [line for name, command in commands.choices.items() if name not in before
                          for line in leaves(name, command)]
+    share_options(top)
     top.description = ("Embeddings from scratch in NumPy and Numba.\n\n"
                        f"{listed_commands(listed)}\n\n`scratch-embed COMMAND --help` explains a "
                        "command.")
     return top
+
+
+def share_options(top):
+    """Tell each command which options the others have, for the message about an unknown option."""
+    found = {}
+
+    def visit(parser, path):
+        for option, action in parser._option_string_actions.items():
+            if path and action.help != argparse.SUPPRESS and option not in ("-h", "--help"):
+                found.setdefault(option, []).append(" ".join(path))
+        parser.others = found
+        for name, inner in subcommands(parser).items():
+            visit(inner, [*path, name])
+    visit(top, [])
 
 
 def leaves(name, command):
@@ -271,12 +303,15 @@ def require_folder(path):
     if path in ("", "-"):
         raise ValueError(f"the output: expected the name of a folder, got {path!r}")
     above = os.path.realpath(path)
-    while not os.path.exists(above):                   # makedirs makes all that are missing
+    while not os.path.exists(above):
         above = os.path.dirname(above)
     if not os.path.isdir(above):
         where = f"{path}: " if os.path.realpath(path) == above else f"{path}: {above}: "
         raise NotADirectoryError(f"{where}expected the name of a folder, got a file; choose "
                                  "another")
+    if above not in (os.path.realpath(path), os.path.dirname(os.path.realpath(path))):
+        raise FileNotFoundError(f"cannot write {path}: there is no folder "
+                                f"{os.path.dirname(os.path.realpath(path))}")
     if not os.access(above, os.W_OK):
         raise PermissionError(f"cannot write {path}: the folder {above} is write-protected")
 
@@ -301,4 +336,4 @@ def require_writable(path, corpus=None):
         raise PermissionError(f"cannot write {path}: the folder {folder} is write-protected")
     if corpus is not None and os.path.exists(path) and os.path.exists(corpus):
         if os.path.samefile(path, corpus):
-            raise ValueError(f"{path} is the input text itself; write to another file")
+            raise ValueError(f"{path} is the input itself; write to another file")

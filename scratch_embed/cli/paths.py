@@ -8,8 +8,11 @@ import os
 from typing import NamedTuple
 
 from scratch_embed.cli.parsing import require_folder, require_writable
+from scratch_embed.cli.texts import require_words
 
 STDIO = "-"                        # standard input, or for `phrases` standard output
+# arguments that name a text of sentences; `predict` also reads blank lines, as fastText does
+SENTENCES = {"corpus", "texts", "input", "labelled", "held_out", "queries"}
 WRITTEN = {"-o", "--checkpoint", "--on-disk", "--run-out", "--results-folder"}
 READ = {"TEXT": "text", "LABELLED": "text", "QRELS": "text", "RUN": "text", "VECTORS": "vectors",
         "MODEL": "encoder", "INDEX": "index",          # metavar of an argument: what it must be
@@ -37,7 +40,7 @@ EXPECTED = {
     "index": Expected("an index, of `index`", frozenset({"index"})),
     "any index": Expected("an index, of `index` or Index.save",
                           frozenset({"index", "vector index"})),
-    "text": Expected("a text", frozenset({"text", "run", "qrels", "json", "vectors"}))}
+    "text": Expected("a text", frozenset({"text", "run", "qrels", "json"}))}
 
 # role of a file: what takes it
 TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
@@ -73,6 +76,11 @@ def read_as(action):
     return "text" if reads else None
 
 
+def has_sentences(action):
+    """Whether an argument of a parser names a text of sentences, not of pairs or judgements."""
+    return read_as(action) == "text" and action.dest in SENTENCES
+
+
 def writes(action):
     """Whether an option of a parser names a file or folder to write."""
     return bool(WRITTEN.intersection(action.option_strings))
@@ -102,14 +110,14 @@ def check_paths(arguments):
             raise FileNotFoundError(missing(path, read_as(action)))
         if os.path.isdir(path) and read_as(action) in ("text", "index", "any index"):
             raise IsADirectoryError(wrong_kind(path, read_as(action)))
+        if os.path.isfile(path) and has_sentences(action):
+            require_words(path)
 
 
 def missing(path, expected):
     """The message about a path that does not exist; for the name of a model, how to get it."""
-    from scratch_embed.transformer.local_folder import missing_model
-    if expected in ("encoder", "transformer"):
-        return missing_model(path)
-    return f"{path}: there is no such file or folder"
+    from scratch_embed.transformer.local_folder import missing_model, missing_path
+    return (missing_model if expected in ("encoder", "transformer") else missing_path)(path)
 
 
 # ---- after an error ------------------------------------------------------------------------------
@@ -119,12 +127,35 @@ def explanation(arguments):
     for action, path in paths_of(arguments, read_as):
         if path != STDIO and (os.path.isfile(path) or os.path.isdir(path)):
             if problem := wrong_kind(path, read_as(action)):
-                return problem
+                other = exchanged_with(arguments, action, path)
+                return problem if other is None else wrong_kind(
+                    path, read_as(action), f"{path} and {other} are swapped")
     return None
 
 
-def wrong_kind(path, expected):
-    """The message about a path that is of another kind than `expected`; None if it may be of it."""
+def exchanged_with(arguments, action, path):
+    """The path that fits in the place of `path`, and `path` in its place; None without one."""
+    for place, other in paths_of(arguments, read_as):
+        if other != STDIO and fits(other, read_as(action)) and fits(path, read_as(place)):
+            return other
+    return None
+
+
+def fits(path, expected):
+    """Whether a path exists and is of a known kind that `expected` allows."""
+    from scratch_embed import loading
+    try:
+        kind, _ = loading.kind_of(path)
+    except (ValueError, OSError):
+        return False
+    return kind is not None and role_of(kind) in EXPECTED[expected].roles
+
+
+def wrong_kind(path, expected, advice=None):
+    """The message about a path that is of another kind than `expected`; None if it may be of it.
+
+    advice: the end of the message; by default, which command takes such a file.
+    """
     if expected == "any":
         return None
     from scratch_embed import loading
@@ -135,10 +166,12 @@ def wrong_kind(path, expected):
     if kind is None and not os.path.isdir(path):
         return None
     role = role_of(kind) if kind else None
+    if expected == "text" and role == "vectors" and loading.is_text(found):
+        return None                                    # texts of words and numbers: see texts.py
     if role in EXPECTED[expected].roles or kind is None and found.model_type is not None:
         return None
     name = kind.name if kind else found.described
-    advice = TAKES.get(role) or (loading.hint(kind, path) if kind else "")
+    advice = advice or TAKES.get(role) or (loading.hint(kind, path) if kind else "")
     return f"{path}: expected {EXPECTED[expected].words}, found {name}" + (advice and f"; {advice}")
 
 

@@ -20,7 +20,7 @@ def add_commands(commands):
     """Add `phrases`."""
     command = add_command(
         commands, "phrases", "join the phrases of a text: new york becomes new_york",
-        "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 100", run=run_phrases,
+        "scratch-embed phrases corpus.txt.gz -o joined.txt --threshold 50", run=run_phrases,
         details="A phrase is a pair of adjacent words that occur together far more often than by "
                 "chance (Mikolov et al. 2013).  To find longer phrases, run it again on the "
                 "output, with a lower threshold.")

@@ -23,10 +23,10 @@ def add_commands(commands):
     which = plot.add_mutually_exclusive_group()
     which.add_argument("--words", nargs="+", action="append", metavar="WORD",
                        help="show these words; each further --words is a group with a colour of "
-                            "its own (default: see --groups)")
+                            "its own (default: the words of --groups)")
     which.add_argument("--near", nargs="+", metavar="WORD",
-                       help="show each of these words with its nearest neighbours (default: see "
-                            "--groups)")
+                       help="show each of these words with its nearest neighbours (default: the "
+                            "words of --groups)")
     add_top(plot, 8, "neighbours of each word of --near, or words per group of --groups")
     plot.add_argument("--groups", type=whole(1), default=8, metavar="N",
                       help="without --words and --near: show so many groups of words that are "
@@ -58,8 +58,26 @@ def run_plot(arguments):
          title, axes)
     with atomic_write(arguments.output) as file:
         axes.figure.savefig(file, format=kind)
-    shown = sum(len(part.get_offsets()) for part in axes.collections)
-    print(f"drew {shown} words; wrote {arguments.output}", file=sys.stderr)
+    sizes = [len(part.get_offsets()) for part in axes.collections]           # of each group
+    print(f"drew {sum(sizes)} words{why_fewer(arguments, sizes)}; wrote {arguments.output}",
+          file=sys.stderr)
+
+
+def why_fewer(arguments, sizes):
+    """Why there are fewer words than the options say; empty if there are not.  sizes: of groups."""
+    if arguments.near:
+        asked, why = len(arguments.near) * (arguments.top + 1), (
+            "a word that is near to several is drawn once, and there may be no more words")
+    elif arguments.words:
+        asked, why = sum(map(len, arguments.words)), "a word that is given twice is drawn once"
+    else:
+        asked, why = arguments.groups * arguments.top, (
+            "any further group of near words would share words with these; a smaller --top or a "
+            "larger vocabulary gives more")
+        if len(sizes) < arguments.groups:
+            found = f"{len(sizes)} group{'s' * (len(sizes) > 1)} of {sizes[0]}"
+            return f" in {found} (asked: {arguments.groups} of {arguments.top}): {why}"
+    return f" (asked: {asked}): {why}" * (sum(sizes) < asked)
 
 
 def named_groups(given):

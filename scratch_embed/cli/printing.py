@@ -6,6 +6,7 @@ each result with its rank.
 """
 import json
 import math
+import sys
 import textwrap
 
 
@@ -22,8 +23,18 @@ def with_interval(scores):
 
 
 def print_json(found):
-    """Print an object as one line of JSON."""
-    print(json.dumps(found, ensure_ascii=True))
+    """Print an object as one line of JSON, in UTF-8.
+
+    It is in ASCII with \\u escapes if it has characters that stdout cannot encode, such as bytes
+    that are not UTF-8, or characters at which some readers end a line.
+    """
+    text = json.dumps(found, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        plain = len(text.splitlines()) == 1
+    except UnicodeEncodeError:
+        plain = False
+    print(text if plain else json.dumps(found))
 
 
 def print_results(query, names, rows):

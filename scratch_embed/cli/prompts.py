@@ -8,6 +8,9 @@ from typing import NamedTuple
 from scratch_embed.cli.messages import say
 
 QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")    # names that models use
+QUERY_DEFAULT = 'the model\'s prompt "query", else its default prompt, else none'
+DOCUMENT_DEFAULT = ('the model\'s prompt "document", "passage" or "corpus", else its default '
+                    "prompt, else none")
 
 
 class Prompts(NamedTuple):
@@ -17,34 +20,34 @@ class Prompts(NamedTuple):
     document: str | None = None
 
 
-def add_query_prompts(command):
+def add_query_prompts(command, default=QUERY_DEFAULT):
     """Add --prompt-name and --query-prompt, of which at most one may be given."""
-    _add(command, "--query-prompt", "every query", name_too=True)
+    _add(command, "--query-prompt", "every query", default, name_too=True)
 
 
 def add_document_prompts(command):
     """Add --prompt-name and --document-prompt, of which at most one may be given."""
-    _add(command, "--document-prompt", "every line", name_too=True)
+    _add(command, "--document-prompt", "every line", DOCUMENT_DEFAULT, name_too=True)
 
 
 def add_query_prompt(command):
     """Add --query-prompt, for later searches."""
-    _add(command, "--query-prompt", "every query, in later searches")
+    _add(command, "--query-prompt", "every query, in later searches", QUERY_DEFAULT)
 
 
 def add_document_prompt(command):
     """Add --document-prompt."""
-    _add(command, "--document-prompt", "every document")
+    _add(command, "--document-prompt", "every document", DOCUMENT_DEFAULT)
 
 
-def _add(command, option, what, name_too=False):
+def _add(command, option, what, default, name_too=False):
     group = command.add_mutually_exclusive_group()
-    default = "(default: the model's prompt for them, if it has one)"
     if name_too:
         group.add_argument("--prompt-name", metavar="NAME",
-                           help=f"put the model's prompt of this name before {what} {default}")
+                           help=f"put the model's prompt of this name before {what} "
+                                f"(default: {default})")
     group.add_argument(option, metavar="STRING", help=f'put this text before {what}; "": no prompt '
-                       f"{default}")
+                       f"(default: {default})")
 
 
 def chosen_prompts(encoder, name, query=None, document=None, query_name=None, document_name=None):

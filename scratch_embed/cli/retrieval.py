@@ -36,7 +36,8 @@ def add_evaluation(kinds):
         "--qrels qrels.tsv", run=run_evaluation, check=check_usage,
         details="Each measure has its 95% bootstrap interval over queries.  A hybrid fuses the "
                 "rankings of an encoder and of BM25, by reciprocal rank fusion or as a weighted "
-                "sum.")
+                "sum.  Give --corpus, --queries and --qrels together, or none of them for the "
+                "toy world of --world.")
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command, bm25=True)
     add_query_prompts(command)
@@ -44,12 +45,13 @@ def add_evaluation(kinds):
     option = command.add_argument
     option("--corpus", metavar="FILE", help='documents: JSON lines {"_id", "title", "text"}, as '
                                             "in BEIR, or lines of id <tab> text; plain or gzip "
-                                            "(default: a toy world)")
+                                            "(default: those of --world)")
     option("--queries", metavar="FILE", help="queries in the same format; queries without "
-                                             "judgements are left out (default: the world's)")
+                                             "judgements are left out "
+                                             "(default: those of --world)")
     option("--qrels", metavar="FILE", help="relevance judgements: lines of query <tab> document "
                                            "<tab> gain, with or without a header; or TREC's "
-                                           "(default: the world's)")
+                                           "(default: those of --world)")
     option("--world", choices=list(WORLDS), metavar="NAME",
            help="a toy collection instead of files; `scratch-embed world` writes it, and a text "
                 f"to train on.  {HELP} (default: facts)")
@@ -57,12 +59,12 @@ def add_evaluation(kinds):
     option("--depth", type=whole(1), default=1000, metavar="N",
            help="documents per ranked list, also in the lists that a hybrid fuses "
                 "(default: %(default)s)")
-    option("--weight", type=non_negative, default=0.3, metavar="W",
-           help="weight of the vectors in the weighted sum, 0 to 1; BM25 has 1 - W "
+    option("--weight", type=non_negative, default=0.3, metavar="SHARE",
+           help="weight of the vectors in the weighted sum, 0 to 1; BM25 has 1 - SHARE "
                 "(default: %(default)s)")
     option("--no-bm25", action="store_true", help="evaluate only the encoders")
-    option("--run-out", metavar="FOLDER", help="write each system's ranking there as a TREC run "
-           "(default: nowhere)")
+    option("--run-out", metavar="FOLDER", help="write each system's ranking there as a TREC run; "
+           "the folder is created if it is missing (default: nowhere)")
     add_json(command, '{system: {measure: {"value", "low", "high"}}}')
     add_errors(command)
 
@@ -212,7 +214,9 @@ def print_table(found, as_json):
         print_json(rows)
         return
     width = max(map(len, rows)) + 2
-    print(" " * width + "".join(f"{name:<21}" for name in measures()).rstrip())
+    interval = any(cell["low"] is not None for row in rows.values() for cell in row.values())
+    names = (name + ", 95% CI" * interval for name in measures())
+    print(" " * width + "".join(f"{name:<21}" for name in names).rstrip())
     for system, row in rows.items():
         cells = (f"{cell['value']:.3f}" + ("" if cell["low"] is None else
                                            f" {cell['low']:.3f}-{cell['high']:.3f}")

@@ -29,10 +29,13 @@ from scratch_embed.cli.prompts import (
     chosen_prompts,
     say_prompts,
 )
+from scratch_embed.cli.query_words import UnknownWords, why_nothing
 from scratch_embed.cli.snippets import snippet
+from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.endings import by_ending
+from scratch_embed.numerics.wording import counted
 
 ENDINGS = {".index": None, ".safetensors": None, "": None}       # of an index; one format
 BATCH_SIZE = 1000                  # queries searched together
@@ -49,7 +52,8 @@ def add_commands(commands):
     index.add_argument("texts", metavar="TEXT",
                        help='one text per line, plain or gzip; "-" is stdin; blank lines are left '
                             "out, but count in the line numbers")
-    index.add_argument("-o", "--output", required=True, metavar="FILE", help="the index to write")
+    index.add_argument("-o", "--output", required=True, metavar="FILE", help="the index to write; "
+                       "its name ends in .index or .safetensors, or has no ending")
     index.add_argument("--model", metavar="MODEL", help=f"{MODELS}.  The index stores its path "
                        "and digest (default: with --add, the model of the index)")
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
@@ -75,13 +79,13 @@ def run_index(arguments):
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
     added = index.add(lines, partial(encoder.encode, prompt=prompts_of(index).document))
     if not len(index):
-        raise ValueError(f"{arguments.texts}: expected one text per line, found only blank lines")
+        raise ValueError(f"{arguments.texts}: {NO_WORDS}")
     name = os.path.basename(index.made_by["model"])
     if say_known(encoder, name, "lines", strict=not arguments.add):
         say("`search --bm25` and --hybrid can find lines without a known word")
     index.save(arguments.output)
-    say(f"{added:,} lines added, {len(index):,} in all, {index.index.dim} dimensions; wrote "
-        f"{arguments.output}")
+    say(f"{counted(added, 'line')} added, {len(index):,} in all, {index.index.dim} dimensions; "
+        f"wrote {arguments.output}")
 
 
 def check_index_usage(arguments):
@@ -184,7 +188,7 @@ def encoder_of(index, path, model=None):
         raise ValueError(f"{path} was made with another model than {model} (digest "
                          f"{made_by['digest']}, found {digest_of(model)}): their vectors cannot "
                          "be compared; index the texts again, or give the old model with --model")
-    encoder = load_encoder(model, made_by.get("sif"), splits_of(index, path)[0])
+    encoder = load_encoder(model, made_by.get("sif"), splits_of(index, path)[0], note=False)
     dim = encoder.encode([]).shape[1]
     if dim != index.index.dim:
         raise ValueError(f"{path} has vectors of {index.index.dim} dimensions, and {model} has "
@@ -201,7 +205,7 @@ def add_search(commands):
                          details="A line per result, the best first: rank, score, line number, "
                                  "and the part of the line that has the most words of the query.  "
                                  "By default the model and BM25 search together: the score is "
-                                 "the weighted sum of both scores, each scaled to 0..1.  It is the "
+                                 "the weighted sum of both, each scaled to 0 to 1.  It is the "
                                  "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
                                  "rank) over both rankings with --hybrid.  With several queries, "
                                  "each is printed above its results.")
@@ -221,7 +225,7 @@ def add_search(commands):
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
                         "moved (default: the path in the index)")
-    add_query_prompts(search)
+    add_query_prompts(search, default="the prompt that the index stores")
     add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
                      "query")
 
@@ -233,25 +237,32 @@ def run_search(arguments):
     if not arguments.bm25:
         encoder = encoder_of(index, arguments.index, arguments.model)
         encode = partial(encoder.encode, prompt=query_prompt(index, encoder, arguments))
-    search = chosen_search(index, encode, arguments)
+    search, split = chosen_search(index, encode, arguments), splits_of(index, arguments.index)[1]
     queries, interactive = texts_of(arguments.queries)
     show = shower(arguments, interactive)
     k = min(arguments.top, len(index))                       # search returns k columns
-    asked = answered = 0
+    asked, answered, unknown = 0, 0, UnknownWords(encoder)
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
         asked += len(batch)
         for query, ids, scores in zip(batch, *search(batch, k)):
             found = [(rank, float(score), line, index.texts[line])
                      for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
                      if line in index.texts]               # −1 where fewer than k lines are found
+            unknown.add(query)
             if not found:
-                say(f"nothing found for {query!r}: it has no known word")
+                nothing = (f"nothing found for {query!r}: "
+                           + why_nothing(query, index.texts.values(), split))
+                if arguments.queries == [query]:       # nothing follows: this is the error
+                    raise ValueError(nothing)
+                say(nothing)
             answered += bool(found)
             show(query, found)
     if asked and not answered:
         raise ValueError("nothing found: no query has a known word")
     if encoder is not None:
         say_known(encoder, os.path.basename(index.made_by["model"]), "queries", strict=False)
+        if unknown.words:
+            say(f"{os.path.basename(index.made_by['model'])}: unknown words: {unknown}")
 
 
 def query_prompt(index, encoder, arguments):

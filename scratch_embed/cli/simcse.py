@@ -5,8 +5,10 @@ from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
     check_memory,
+    mean_loss,
     require_other_folder,
     require_savable,
+    saved_size,
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
@@ -25,11 +27,13 @@ def add_training(methods):
     option = command.add_argument
     option("corpus", nargs="?", metavar="TEXT",
            help="text, plain or gzip, one sentence per line; the positive of a sentence is itself "
-                'under another dropout mask; "-" is stdin (default: --pairs)')
+                'under another dropout mask; "-" is stdin; TEXT or --pairs is required '
+                '(default: none)')
     option("--pairs", metavar="FILE",
            help="instead of TEXT: lines of text <tab> positive, or of text <tab> positive <tab> "
-                "hard negative (default: TEXT)")
-    add_output_options(command, "the folder to write; sentence-transformers loads it")
+                "hard negative; TEXT or --pairs is required (default: none)")
+    add_output_options(command, "the folder to write, created if it is missing; "
+                                "sentence-transformers loads it")
     model = option("--model", required=True, metavar="MODEL",
                    help="the BERT or the sentence encoder to start from")
     model.read_as = "transformer"
@@ -46,9 +50,10 @@ def add_training(methods):
     head.add_argument("--no-head", action="store_true", help="train without a projection head")
     option("--max-length", type=whole(1), metavar="N",
            help="truncate texts to N tokens (default: the most that the model accepts)")
-    option("--held-out", metavar="FILE", help="lines of text <tab> positive: print during training "
-           "how near the pairs are (alignment) and how far apart all texts are (uniformity); for "
-           "both, smaller is better (default: no measurement)")
+    option("--held-out", metavar="FILE", help="lines of text <tab> positive, which training does "
+           "not read: measure the result on these pairs, and print during training how near the "
+           "pairs are (alignment) and how far apart all texts are (uniformity); for both, smaller "
+           "is better (default: measure the result on the training texts, at the end only)")
     option("--eval-steps", type=whole(1), default=50, metavar="N",
            help="steps between two measurements on --held-out (default: %(default)s)")
     refuse_old_names(command, "--headless", "--every")
@@ -59,7 +64,7 @@ def run_simcse(arguments):
     """Read, train, save; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.encoder import SentenceEncoder
-    from scratch_embed.sentences.simcse import geometry, remove_head, train, width
+    from scratch_embed.sentences.simcse import HEAD, geometry, remove_head, train, width
     require_other_folder(arguments.output, arguments.model, sentences=True)
     optim = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0)
     steps = {} if arguments.epochs else {"steps": arguments.steps}
@@ -73,8 +78,8 @@ def run_simcse(arguments):
     texts = texts_of(arguments)
     views = tokenize(texts, start)
     held_out = pairs_held_out(arguments, start)
-    W = width(pool, model)
-    check_memory(model.p.flat.size + W * (W + 1), arguments.workers)
+    W = 0 if arguments.no_head or HEAD in model.p else width(pool, model)
+    check_memory(model.without_heads().p.flat.size + W * (W + 1), arguments.workers)
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))
@@ -84,16 +89,16 @@ def run_simcse(arguments):
                     run_options(arguments, checkpoint))
     recipe = start.encoder.recipe._replace(
         dense=head_of(trained.model.p) if start.keep_head else ())
-    SentenceEncoder(start.encoder.tokenizer, remove_head(trained.model),
-                    recipe).save(arguments.output)
+    saved = remove_head(trained.model)
+    SentenceEncoder(start.encoder.tokenizer, saved, recipe).save(arguments.output)
+    sizes = saved_size(saved.p.flat.size + sum(dense.p.flat.size for dense in recipe.dense),
+                       trained.model.p.flat.size)
     if held_out and steps % arguments.eval_steps:            # the last step has not printed it
         say("after: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, trained.model, pool)))
-    last = trained.losses[-100:]
     N = min(arguments.batch_size, len(views[0].offsets) - 1)
     chance = math.log(N * max(1, len(views) - 1))
-    say(f"loss {sum(last) / len(last):.4f}, the mean of the last {len(last)} steps (chance: "
-        f"{chance:.4f}); wrote {arguments.output}")
+    say(f"{mean_loss(trained.losses)} (chance: {chance:.4f}); wrote {arguments.output}, {sizes}")
     report_search(arguments, trained.model, start, texts, views, held_out)
 
 
@@ -112,8 +117,10 @@ def report_search(arguments, model, start, texts, views, held_out):
     if verdict is None:
         say(f"no verdict: fewer than {FEW} texts to find")
         return
+    few = " (the two texts of a pair share few tokens)" * (verdict.tokens < verdict.chance)
     say(f"finding {what} among {verdict.texts:,}, MRR: {verdict.trained:.4f}; before training "
-        f"{verdict.start:.4f}; by common tokens {verdict.tokens:.4f}; chance {verdict.chance:.4f}")
+        f"{verdict.start:.4f}; by common tokens {verdict.tokens:.4f}{few}; chance "
+        f"{verdict.chance:.4f}")
     say(verdict.sentence())
 
 

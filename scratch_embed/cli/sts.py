@@ -10,6 +10,7 @@ from scratch_embed.cli.parsing import add_command, add_errors, add_json
 from scratch_embed.cli.printing import measured, print_json
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
+from scratch_embed.numerics.wording import counted
 
 BASELINES = "bag of words", "random"
 
@@ -46,7 +47,7 @@ def run_evaluation(arguments):
     systems = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)
                for path, name in names.items()}
     systems |= dict(zip(BASELINES, (BagOfWords([*pairs.first, *pairs.second]), RandomVectors())))
-    say(f"{len(pairs.scores):,} pairs")
+    say(counted(len(pairs.scores), "pair"))
     found = {}
     for name, encoder in systems.items():
         bar = {} if name in BASELINES else {"show_progress_bar": True}
@@ -64,7 +65,7 @@ def print_table(found, as_json):
                     for name, intervals in found.items()})
         return
     width = max(map(len, found)) + 2
-    print(" " * width + f"{'Spearman':<24}Pearson")
+    print(" " * width + f"{'Spearman, 95% CI':<26}Pearson, 95% CI")
     for name, intervals in found.items():
         cells = (f"{value:6.3f} {low:6.3f} to {high:6.3f}" for value, low, high in intervals)
         print(f"{name:<{width}}{'   '.join(cells)}")

@@ -23,15 +23,19 @@ def add_tokenizer_options(command, kind="words", otherwise="words"):
 
     kind: the default of --tokenizer; None if a model decides.  otherwise: the default, in words.
     """
+    as_model = kind is None                                # then it decides all three
     option = command.add_argument
     option("--tokenizer", choices=KINDS, default=kind,
            help="split a text into lower-cased runs of letters, digits and _ (words), or at "
                 "white space, for a text that is already tokenized (spaces) "
                 f"(default: {otherwise})")
-    option("--keep-case", action="store_true", help="with --tokenizer words: do not lower-case")
+    option("--keep-case", action="store_true", help="with --tokenizer words: do not lower-case"
+           + (" (default: as for --tokenizer; lower-case, if --tokenizer or --apostrophes is given)"
+              if as_model else ""))
     option("--apostrophes", choices=APOSTROPHES,
            help="with --tokenizer words: keep: don't is one word; split: l'hiver is l and hiver "
-                "(default: keep)")
+                + ("(default: as for --tokenizer; keep, if --tokenizer or --keep-case is given)"
+                   if as_model else "(default: keep)"))
     command.set_defaults(usage_error=command.error)
 
 
@@ -109,8 +113,8 @@ def say_known(encoder, name, what, strict=True):
         return 0
     count_words(encoder)
     if strict and counts.words and not counts.known:
-        raise ValueError(f"{name}: 0 of {counts.words:,} words of the {what} are known; choose "
-                         "with --tokenizer how they are split, or take another model")
+        raise ValueError(f"{name}: 0 of {counts.words:,} words of the {what} are known; "
+                         + what_to_do(encoder))
     if counts.words:
         ngrams = isinstance(encoder.words, FastTextVectors)
         say(f"{name}: {counts.known:,} of {counts.words:,} words of the {what} are known"
@@ -119,3 +123,19 @@ def say_known(encoder, name, what, strict=True):
         say(f"{name}: {counts.without:,} of {counts.texts:,} {what} have no known word: their "
             "vectors are zero")
     return counts.without
+
+
+def what_to_do(encoder):
+    """The advice if a StaticEncoder knows no word: about the options, if they split otherwise."""
+    from scratch_embed.text.word_tokenizer import WordTokenizer, deduced
+    from scratch_embed.words.fasttext_vectors import FastTextVectors
+    vectors, used = encoder.words, encoder.tokenize
+    table = vectors.words if isinstance(vectors, FastTextVectors) else vectors
+    own = vectors.tokenizer or deduced(table.index_to_key)
+    if used == own or not isinstance(used, WordTokenizer):
+        return f"they are split as its own words are ({own}): take another model"
+    options = [name for name, given in (("--tokenizer", used.kind == "spaces"),
+                                        ("--keep-case", not used.lowercase),
+                                        ("--apostrophes", used.apostrophes == "split")) if given]
+    return (f"they are split otherwise ({used}) than its own words ({own}): leave out "
+            f"{' and '.join(options) or '--tokenizer and --apostrophes'}")

@@ -18,6 +18,7 @@ from scratch_embed.cli.tokenizing import (
     chosen_tokenizer,
     warn_of_raw_text,
 )
+from scratch_embed.numerics.wording import counted
 
 # ---- options ------------------------------------------------------------------------------------
 
@@ -72,15 +73,16 @@ def add_pair_options(command, sample):
            help="largest distance of a context word (default: %(default)s)")
     number("--negatives", type=whole(1), default=5, metavar="N",
            help="negatives per pair, with --loss ns (default: %(default)s)")
-    number("--sample", type=non_negative, default=sample, metavar="T",
-           help="subsample words whose share of the text exceeds T; 0: no subsampling "
+    number("--sample", type=non_negative, default=sample, metavar="SHARE",
+           help="subsample words whose share of the text exceeds SHARE; 0: no subsampling "
                 "(default: %(default)s)")
 
 
 def add_ngram_options(command, min_n, max_n, default=True):
     """Add --min-n and --max-n, with the defaults min_n and max_n; None if `default` is False."""
     for option, value, help in (
-            ("--min-n", min_n, "characters of the shortest n-gram, < and > included"),
+            ("--min-n", min_n, "characters of the shortest n-gram, < and > included; 0 is as 1; "
+                               "without effect if --max-n is 0"),
             ("--max-n", max_n, "characters of the longest n-gram; 0: no n-grams")):
         command.add_argument(option, type=whole(0), default=value if default else None,
                              metavar="N", help=f"{help} (default: {value})")
@@ -162,9 +164,9 @@ def check_workers(arguments):
     """Say if there are more threads than processors."""
     cores = os.cpu_count() or 1
     if arguments.workers > cores:
-        say(f"--workers {arguments.workers:,}: this machine has {cores} processors; more threads "
-            "are not faster, and word vectors become worse, since threads that wait hold old "
-            "values")
+        say(f"--workers {arguments.workers:,}: this machine has {counted(cores, 'processor')}; "
+            "more threads are not faster, and word vectors become worse, since threads that wait "
+            "hold old values")
 
 
 def run_options(arguments, checkpoint):
@@ -179,7 +181,8 @@ def read_text(arguments):
     tokenizer = chosen_tokenizer(arguments)
     vocab, corpus = read_corpus(arguments.corpus, arguments.min_count, arguments.max_vocab_size,
                                 arguments.errors, arguments.on_disk, tokenizer)
-    say(f"kept {len(corpus.ids):,} words in {len(corpus.offsets) - 1:,} sentences, "
-        f"{len(vocab):,} different; tokenizer: {tokenizer}")
+    sentences = counted(len(corpus.offsets) - 1, "sentence")
+    say(f"kept {counted(len(corpus.ids), 'word')} in {sentences}, {len(vocab):,} different; "
+        f"tokenizer: {tokenizer}")
     warn_of_raw_text(vocab, tokenizer)
     return vocab, corpus

@@ -9,6 +9,7 @@ from scratch_embed.cli.parsing import (
 )
 from scratch_embed.cli.printing import print_json, print_results
 
+EQUAL, LEAST = 0.98, 10            # a cosine of vectors that are nearly equal; of so many words
 UNKNOWN = ("An unknown word is named on stderr, and the exit code is 1; the others are answered.")
 
 
@@ -56,15 +57,33 @@ def add_commands(commands):
 
 def run_similar(arguments):
     """Print a line for each word and neighbour."""
-    vectors, missing = load_vectors(arguments.file), []
+    vectors, missing, equal = load_vectors(arguments.file), [], ""
     for word in with_a_vector(arguments.words, vectors, missing):
         neighbours = vectors.most_similar(word, topn=arguments.top)
+        equal = equal or nearly_equal(word, vectors, neighbours)
         if arguments.json:
             print_results(word, ("word", "score"), neighbours)
             continue
         for neighbour, cosine in neighbours:
             print(f"{word}\t{neighbour}\t{cosine:.4f}")
+    if equal:
+        say(f"{arguments.file}: {equal}")
     report(missing)
+
+
+def nearly_equal(word, vectors, neighbours):
+    """A sentence if the word has nearly the same cosine with all others, which is near 1; or "".
+
+    neighbours: the nearest, which show first whether that is possible
+    """
+    if len(vectors) <= LEAST or not neighbours or neighbours[-1][1] < EQUAL:
+        return ""
+    *_, (_, lowest) = vectors.most_similar(word, topn=len(vectors))
+    return "" if lowest < EQUAL else (
+        f"the vectors are nearly equal ({word!r} has a cosine of at least {lowest:.4f} with every "
+        "word), so this order says little; they have learned little")
+
+
 
 
 def with_a_vector(words, vectors, missing):

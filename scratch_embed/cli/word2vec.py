@@ -14,8 +14,7 @@ from scratch_embed.cli.training import (
 from scratch_embed.cli.verdicts import (
     add_held_out_option,
     held_out_corpus,
-    note_epochs,
-    note_text,
+    note_vocabulary,
     report_pairs,
 )
 
@@ -24,7 +23,7 @@ def add_training(methods):
     """Add `train word2vec`."""
     command = add_command(
         methods, "word2vec", "train word vectors by word2vec (Mikolov et al. 2013)",
-        "scratch-embed train word2vec corpus.txt.gz -o vectors.vec --dim 100 --workers 2",
+        "scratch-embed train word2vec corpus.txt.gz -o vectors.vec --dim 200 --workers 2",
         run=run_word2vec, check=check_usage)
     add_text_options(command, "the file to write; its ending chooses the format: .vec, .txt or "
                               "none: word2vec's text; .bin: word2vec's binary; .safetensors or "
@@ -33,7 +32,8 @@ def add_training(methods):
     add_pair_options(command, sample=1e-3)
     add_held_out_option(command)
     command.add_argument("--lr", type=positive, metavar="RATE",
-                         help="initial learning rate (default: 0.025, cbow 0.05)")
+                         help="learning rate at the start; it falls linearly to 0 "
+                              "(default: 0.025, cbow 0.05)")
     command.add_argument("--shared-negatives", action="store_true",
                          help="draw negatives once per position instead of once per pair, which "
                               "is faster; only for skip-gram with --loss ns")
@@ -64,13 +64,13 @@ def run_word2vec(arguments):
     checkpoint = check_files(arguments, method=method, **settings)
     vocab, corpus = read_text(arguments)
     held_out = held_out_corpus(arguments, vocab)
-    note_text(arguments, vocab, corpus)
-    note_epochs(arguments, vocab, corpus)
+    note_vocabulary(arguments, vocab)
     trained = train(corpus, vocab, method, **settings, options=run_options(arguments, checkpoint))
     WordVectors(vocab.words, trained.W, chosen_tokenizer(arguments)).save(arguments.output)
     say(f"loss {trained.losses[-1]:.4f}; wrote {arguments.output}")
-    report_pairs(arguments, of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
-                                     epochs=arguments.epochs, seed=arguments.seed))
+    verdict = of_pairs(trained, held_out or corpus, vocab, method, **of_plan,
+                       epochs=arguments.epochs, seed=arguments.seed)
+    report_pairs(arguments, verdict, vocab)
 
 
 def chosen_method(arguments):

@@ -15,9 +15,9 @@ def add_commands(commands):
         details="The collection has documents, queries and relevance judgements.")
     command.add_argument("name", metavar="NAME", choices=list(WORLDS), help=HELP)
     command.add_argument("-o", "--output", required=True, metavar="FOLDER",
-                         help="where to write corpus.jsonl, queries.jsonl and qrels.tsv in BEIR's "
-                              "format, and text.txt to train on, which also has the words of "
-                              "`evaluate mteb`")
+                         help="the folder, created if it is missing, for corpus.jsonl, "
+                              "queries.jsonl and qrels.tsv in BEIR's format, and text.txt to "
+                              "train on, which also has the words of `evaluate mteb`")
     add_seed(command)
 
 

@@ -120,6 +120,9 @@ def read_judgements(path: str | os.PathLike, errors: str = "strict") -> dict[str
             if line.startswith("#") and line.count("\t") != 2:
                 continue                           # a comment, in TREC's format
             split = _split_tabs if line.count("\t") == 2 else _split_white_space
+            if split is _split_white_space and len(line.encode().split()) != 4:
+                raise FormatError(path, place, "expected query <tab> document <tab> gain, or "
+                                  f"TREC's query iteration document gain, found {show(line)}")
             if split is _split_tabs and line.lower().split("\t")[2].strip() == "score":
                 continue                           # the header
         fields = split(line, path, place)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.wording import counted
 from scratch_embed.text.corpus import read_lines
 
 
@@ -41,8 +42,9 @@ def read_scored_pairs(path: str | os.PathLike, errors: str = "strict") -> Scored
         place = f"line {number}"
         if len(fields) != 3:
             raise FormatError(path, place, "expected sentence, sentence and score with tabs or "
-                              f"commas between them, found {len(fields)} fields; a sentence with "
-                              "a comma needs double quotes, or tabs between the fields")
+                              "commas between them, found "
+                              f"{counted(len(fields), 'field')}; a sentence with a comma needs "
+                              "double quotes, or tabs between the fields")
         first, second, score = (field.strip() for field in fields)
         value = _number(score)
         if not math.isfinite(value):

@@ -95,11 +95,14 @@ def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Pa
 def reciprocal_ranks(Q: np.ndarray, K: np.ndarray) -> np.ndarray:
     """1/rank of row n of K among all rows, by cosine with row n of Q.  (N, D), (N, D) -> (N,)
 
-    A row of equal score counts as half before it.
+    Rows of equal score share their ranks: each gets the mean of 1/rank over all of these, so that
+    vectors that are all equal are as good as chance.
     """
     scores = l2_normalize(Q.astype(np.float64))[0] @ l2_normalize(K.astype(np.float64))[0].T
     own = scores.diagonal()[:, None]
-    return 1 / (0.5 + (scores > own).sum(1) + 0.5 * (scores == own).sum(1))
+    before, equal = (scores > own).sum(1), np.maximum((scores == own).sum(1), 1)
+    harmonic = np.cumsum(np.concatenate([[0], 1 / np.arange(1, len(scores) + 1)]))
+    return (harmonic[np.minimum(before + equal, len(scores))] - harmonic[before]) / equal
 
 
 def token_weights(queries: Packed, keys: Packed) -> tuple[np.ndarray, np.ndarray]:

@@ -18,10 +18,13 @@ import contextlib
 import io
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 
+from scratch_embed.numerics.binary_kinds import HEAD, binary_kind
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
+from scratch_embed.numerics.wording import counted
 
 MAX_SENTENCE = 1000                # tokens; word2vec.c's MAX_SENTENCE_LENGTH
 READ_SIZE = 1 << 20                # bytes that are read at a time
@@ -30,8 +33,9 @@ WHITE_SPACE = tuple(character.encode() for character in SPACE)
 TOKEN = re.compile(f"[^{SPACE}]+")
 START = 64                         # bytes from which UTF-16 is recognised
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-NOT_UTF_8 = ('this is not UTF-8 text; convert the file, or choose errors="replace" or '
-             'errors="ignore"')
+NOT_UTF_8 = ('this is not UTF-8 text; convert it, if it is Latin-1 with '
+             '`iconv -f latin1 -t utf-8`, or choose errors="replace" or errors="ignore"')
+REPAIRED = {"replace": "replaced by U+FFFD", "ignore": "left out"}       # what errors= did
 
 File = str | os.PathLike | io.IOBase
 FILE_TYPES = str, os.PathLike, io.IOBase     # a path or an open file
@@ -60,27 +64,39 @@ def read_blocks(source: File, errors: str = "strict") -> Iterator[bytes]:
     source    a path, plain or gzip (recognised by its first bytes); "-" for standard input; or an
               open binary file.  A byte order mark at its beginning is dropped, and NUL becomes a
               space.
-    errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"
-    Raises    FormatError if the text is not UTF-8, with the line and the byte offset, or if a gzip
-              file is truncated
+    errors    what to do with bytes that are not UTF-8: "strict", "replace" or "ignore"; a warning
+              at the end of the file says how many there were
+    Raises    FormatError if the text is not UTF-8, with the line and the byte of that line, counted
+              from 0; if it is a picture, an archive ...; or if a gzip file is truncated
     """
-    with _open_text(source) as (file, name, offset):
-        line = 1
+    with _open_text(source) as (file, name):
+        line = before = wrong = 0                  # before: bytes of the line in earlier blocks
         for block in _split_after_white_space(file):
-            yield _checked_text(block, errors, name, line, offset).replace(b"\0", b" ")
-            line, offset = line + block.count(b"\n"), offset + len(block)
+            text = _checked_text(block, errors, name, line, before)
+            wrong += 0 if text is block else count_wrong(block)
+            yield text.replace(b"\0", b" ")
+            last = block.rfind(b"\n") + 1
+            line += block.count(b"\n")
+            before = len(block) - last if last else before + len(block)
+        _warn_of_wrong(name, wrong, errors)
 
 
 @contextlib.contextmanager
 def _open_text(source):
-    """Yield (file after its byte order mark, its name, how many bytes the mark took)."""
+    """Yield (file after its byte order mark, its name).  FormatError for a known binary file."""
     with open_binary(source) as (file, name):
-        mark = len(file.read(3)) if file.peek(3)[:3] == BYTE_ORDER_MARK else 0
-        start = file.peek(START)
+        if file.peek(3)[:3] == BYTE_ORDER_MARK:
+            file.read(3)
+        start = file.peek(HEAD)
+        if kind := binary_kind(start):
+            raise FormatError(name, "its first bytes", f"expected a text, found {kind.name}"
+                              + (kind.advice and f"; {kind.advice}"))
+        start = start[:START]
         if len(start) >= START and start.count(b"\0") >= len(start) // 4:
             raise FormatError(name, "its first bytes", "expected text in UTF-8, found NUL in a "
-                              "quarter or more of them, as in UTF-16 or a binary file; convert it")
-        yield file, name, mark
+                              "quarter or more of them, as in UTF-16 or a binary file; convert "
+                              "UTF-16 with `iconv -f utf-16 -t utf-8`")
+        yield file, name
 
 
 def _split_after_white_space(file):
@@ -95,16 +111,33 @@ def _split_after_white_space(file):
         yield b"".join(held)
 
 
-def _checked_text(block, errors, name, line, offset):
-    """`block` in valid UTF-8.  line, offset: where it begins in the file, for the message"""
+def _checked_text(block, errors, name, line, before):
+    """`block` in valid UTF-8.  line, before: complete lines, and bytes of the next, before it."""
     try:
         block.decode("utf-8")
         return block
     except UnicodeDecodeError as error:
         if errors != "strict":
             return block.decode("utf-8", errors).encode("utf-8")
-        line, bad = line + block.count(b"\n", 0, error.start), offset + error.start
-    raise FormatError(name, f"line {line}, byte {bad}", NOT_UTF_8)
+        earlier = block[:error.start].split(b"\n")
+        line, bad = line + len(earlier), len(earlier[-1]) + (before if len(earlier) == 1 else 0)
+    raise FormatError(name, f"line {line}, byte {bad} of it", NOT_UTF_8)
+
+
+def count_wrong(text: bytes) -> int:
+    """How many bytes of the text are not UTF-8.
+
+    >>> count_wrong(b"caf\\xe9 \\xff")
+    2
+    """
+    return len(text) - len(text.decode("utf-8", "ignore").encode("utf-8"))
+
+
+def _warn_of_wrong(name, wrong, errors):
+    if wrong and errors in REPAIRED:
+        are = "is not UTF-8 and was" if wrong == 1 else "are not UTF-8 and were"
+        # one place in the code, so that a file that is read twice is named once
+        warnings.warn(f"{name}: {counted(wrong, 'byte')} {are} {REPAIRED[errors]}", stacklevel=1)
 
 
 # ---- lines ------------------------------------------------------------------------------------
@@ -112,15 +145,20 @@ def _checked_text(block, errors, name, line, offset):
 def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
     """Yield the lines of a file without their line ends, blank lines included.
 
-    source, errors, Raises: as for read_blocks, but the byte offset is counted within the line.
+    source, errors, Raises: as for read_blocks.
     """
-    with _open_text(source) as (file, name, _):
+    with _open_text(source) as (file, name):
+        wrong = 0
         for number, line in enumerate(file, 1):
             try:
-                yield line.decode("utf-8", errors).rstrip("\r\n")
+                text = line.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise FormatError(name, f"line {number}, byte {error.start} of it",
-                                  NOT_UTF_8) from None
+                if errors == "strict":
+                    raise FormatError(name, f"line {number}, byte {error.start} of it",
+                                      NOT_UTF_8) from None
+                text, wrong = line.decode("utf-8", errors), wrong + count_wrong(line)
+            yield text.rstrip("\r\n")
+        _warn_of_wrong(name, wrong, errors)
 
 
 def slices_at_spaces(text: str, size: int = READ_SIZE) -> Iterator[str]:

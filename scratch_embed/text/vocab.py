@@ -125,7 +125,7 @@ def rank_words(words: WordList, counts: np.ndarray, min_count: int, max_vocab_si
     if max_vocab_size is not None:                                    # None: no limit
         require_whole("max_vocab_size", max_vocab_size, 1)
     if not words:
-        raise ValueError("the corpus has no words: is the file empty?")
+        raise ValueError("corpus: expected a text with words, found none")
     order = np.argsort(-counts, kind="stable")[:max_vocab_size]
     order = order[counts[order] >= min_count]
     if not len(order):

@@ -51,7 +51,7 @@ def learn_pieces(sentences: Iterable[str], size: int = 30_000, normalizer: Norma
     """
     words = count_words(sentences, normalizer)
     if not words:
-        raise ValueError("sentences: expected words to learn pieces from, got none")
+        raise ValueError("sentences: expected a text with words, found none")
     pieces = first_pieces(words, special, limit_alphabet, prefix)
     if len(pieces) > size:
         raise ValueError(f"size={size}: expected at least {len(pieces)}, the special tokens and "

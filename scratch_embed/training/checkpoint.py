@@ -130,9 +130,9 @@ def require_replaceable(path: str | os.PathLike) -> None:
         raise FileExistsError(f"{path} exists already, and is not a checkpoint of a finished run, "
                               f"which could be replaced ({error}); choose another name") from None
     if not saved.finished:
-        raise FileExistsError(f"{path} exists already: resume it (it holds {saved.done:,} of "
-                              f"{saved.total:,} {saved.unit}), or delete it, or choose another "
-                              "name for a new run")
+        raise FileExistsError(f"{path} exists already: resume=True continues its run (it holds "
+                              f"{saved.done:,} of {saved.total:,} {saved.unit}); for a new run "
+                              "delete it, or choose another name")
 
 
 def require_same(path: str | os.PathLike, saved: Saved, settings: Mapping[str, Any]) -> None:

@@ -70,7 +70,10 @@ def test_the_folder_has_the_weights_that_masked_lm_train_computes(text, tmp_path
                                               "next_sentence.weight", "next_sentence.bias"}
     for name in p:
         np.testing.assert_array_equal(p[name], expected.model.p[name])
-    assert f"loss {np.mean(expected.losses):.4f}, the mean of the last 6 steps" in err
+    assert f"loss {np.mean(expected.losses):.4f}, the mean of all 6 steps" in err
+    saved, heads = p.flat.size, expected.model.p.flat.size - p.flat.size
+    assert f"the model has {saved + heads:,} parameters, with the heads of training\n" in err
+    assert f", {saved:,} parameters, without the {heads:,} of the heads of training\n" in err
 
 
 def test_it_prints_the_number_of_tokens_and_loses_none(text, tmp_path, run):
@@ -179,7 +182,7 @@ def test_a_stopped_run_is_resumed_to_the_same_bytes(text, tmp_path, run):
     assert not resumed.exists()
     assert 0 < len(read_safetensors(tmp_path / "state")[0]["session/losses"]) < 400
     code, _, err = run(*command, *state, "-o", resumed)
-    assert code == 1 and "exists already: resume it" in err
+    assert code == 1 and "exists already: --resume continues its run (it" in err
     code, _, err = run(*command, *state, "-o", resumed, "--resume")
     assert code == 0 and "resuming" in err
     assert contents(resumed) == contents(tmp_path / "whole")
@@ -212,9 +215,9 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
 
 @pytest.mark.parametrize("options, message", [
     (["{folder}/none", "-o", "{folder}/m"], "none: there is no such file"),
-    (["{blank}", "-o", "{folder}/m"], "blank: sentences: expected words"),
+    (["{blank}", "-o", "{folder}/m"], "blank: expected a text with words"),
     (["{blank}", "-o", "{folder}/m", "--tokenizer-folder", "{model}"],
-     "expected one sentence per line"),
+     "expected a text with words"),
     (["{latin}", "-o", "{folder}/m"], "line 1, byte 3"),
     (["{text}", "-o", "{text}"], "expected the name of a folder, got a file"),
     (["{text}", "-o", "{folder}/no/m"], "there is no folder"),

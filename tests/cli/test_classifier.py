@@ -79,7 +79,7 @@ def test_a_model_name_that_does_not_end_in_bin_is_bad_usage(labelled, run):
 
 
 @pytest.mark.parametrize("content, message", [
-    (LINES + "no label here\n", "line 71 has no label"), ("\n\n", "found none: is the file empty")])
+    (LINES + "no label here\n", "line 71 has no label"), ("\n\n", "expected a text with words")])
 def test_lines_without_a_label_are_an_error_of_one_line(content, message, labelled, tmp_path, run):
     labelled.write_text(content)
     code, out, err = run("train", "classifier", labelled, "-o", tmp_path / "m.bin")
@@ -90,7 +90,7 @@ def test_lines_without_a_label_are_an_error_of_one_line(content, message, labell
 def test_the_model_must_not_replace_the_text(labelled, tmp_path, run):
     text = labelled.rename(tmp_path / "labelled.bin")
     code, _, err = run("train", "classifier", text, "-o", text)
-    assert code == 1 and "input text itself" in err and text.read_text() == LINES
+    assert code == 1 and "is the input itself" in err and text.read_text() == LINES
 
 
 # ---- predict ------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def test_typed_lines_are_classified_one_by_one():
 
 @pytest.mark.parametrize("model, text, message", [
     (MODEL, "no-such-file", "no-such-file"), ("no-model", "{text}", "no-model"),
-    (GOLDEN / "fasttext-skipgram.bin", "{text}", "found a fastText model; "),
+    (GOLDEN / "fasttext-skipgram.bin", "{text}", "found a fastText model of words, without labels"),
     (GOLDEN / "word_vectors.bin", "{text}", "found word vectors"),
     (MODEL, "{latin}", "line 2, byte 3 of it")])
 def test_a_users_error_is_one_line_and_exits_with_code_1(model, text, message, tmp_path, run):

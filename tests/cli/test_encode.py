@@ -95,10 +95,14 @@ def test_a_bert_without_modules_encodes_by_the_mean_of_its_tokens(models, text, 
     assert code == 0 and np.load(out).shape == (5, 16) and "no modules.json" in err
 
 
-def test_an_empty_text_gives_an_array_without_rows(models, tmp_path, out, run):
-    (tmp_path / "empty").write_text("")
-    code, _, err = run("encode", models.encoder, tmp_path / "empty", "-o", out)
-    assert code == 0 and "0 lines" in err and np.load(out).shape == (0, 16)
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_a_text_without_words_from_a_pipe_is_an_error(text, models, out, run, stdin):
+    """A file is tested before the work, in test_texts.py."""
+    for more in (["-o", out], []):
+        stdin(text)
+        code, _, err = run("encode", models.encoder, *more)
+        assert code == 1 and err.endswith("-: expected a text with words, found none\n")
+    assert not out.exists()
 
 
 class ThreadRecorder(io.BytesIO):
@@ -162,7 +166,7 @@ def test_many_lines_are_encoded_in_batches_and_printed_in_order(models, many, te
     (["{text}", "{text}", "-o", "{out}"], "found a text; `train`"),
     (["{encoder}", "{folder}/none", "-o", "{out}"], "none: there is no such file"),
     (["{encoder}", "{latin}", "-o", "{out}"], "line 1, byte 0"),
-    (["{encoder}", "{text}", "-o", "{text}"], "input text itself"),
+    (["{encoder}", "{text}", "-o", "{text}"], "is the input itself"),
     (["{encoder}", "{text}", "-o", "{folder}"], "name a file, not a folder"),
     (["{encoder}", "{text}", "-o", "{folder}/no/x.npy"], "there is no folder"),
     (["{encoder}", "{text}", "-o", "{out}", "--truncate-dim", "17"], "1 to 16"),

@@ -1,11 +1,13 @@
 """info: the kind, the sizes and the settings of every kind of file; damage is found."""
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from scratch_embed.cli.info import print_facts
 from scratch_embed.loading import FILES, FOLDERS, kind_of
 from scratch_embed.retrieve.index import Index
 from scratch_embed.training.checkpoint import Progress, write_checkpoint
@@ -17,7 +19,8 @@ OLD = GOLDEN / "version_0_1"
 
 def facts(out):
     """{what: value} of the lines that info prints."""
-    return {line[:line.index("  ")]: line[line.index("  "):].strip() for line in out.splitlines()}
+    rows = [re.split("  +", line.strip(), maxsplit=1) for line in out.splitlines()]
+    return {name: value for name, value in map(lambda row: [*row, ""][:2], reversed(rows))}
 
 
 @pytest.fixture
@@ -35,12 +38,14 @@ def files(tmp_path):
         tmp_path / "w.npy": {"loads": "yes", "words": "2", "shape": "2, 2", "type": "float32"},
         tmp_path / "rows.index": {"kind": "a search index", "rows": "3", "dimensions": "3",
                                   "score": "cosine"},
-        tmp_path / "run.state": {"kind": "a training checkpoint", "numbers": "6"},
+        tmp_path / "run.state": {"kind": "a training checkpoint", "numbers in them": "6",
+                                 "types of numbers": "float64"},
         tmp_path / "a.npy": {"kind": "a NumPy array", "shape": "4, 5", "type": "float32"},
         tmp_path / "text": {"kind": "a text", "lines": "2", "words between white space": "4"},
         OLD / "text.index": {"lines": "80", "dimensions": "8"},
         OLD / "hs.bin": {"kind": "a fastText classifier", "labels": "6", "dimensions": "6"},
-        OLD / "fasttext.bin": {"kind": "a fastText model", "loads": "yes"},
+        OLD / "fasttext.bin": {"kind": "a fastText model of words, without labels",
+                                 "loads": "yes"},
         OLD / "corpus": {"kind": "a corpus folder", "sentences": "80"},
         OLD / "bert": {"kind": "a BERT folder", "after the model": "mean", "files": "6"},
         OLD / "encoder": {"after the model": "cls, Dense to 8, Normalize",
@@ -57,9 +62,52 @@ def test_the_facts_of_each_kind(files, run):
 
 
 def test_settings_are_shown(files, tmp_path, run):
-    assert "lr 0.5" in run("info", tmp_path / "run.state")[1]
-    assert "model skipgram" in run("info", OLD / "fasttext.bin")[1]
+    assert facts(run("info", tmp_path / "run.state")[1])["lr"] == "0.5"
+    assert facts(run("info", OLD / "fasttext.bin")[1])["model"] == "skipgram"
     assert "digest" in run("info", OLD / "text.index")[1]
+
+
+def test_the_facts_of_a_group_are_indented_below_it_one_per_line(tmp_path, run):
+    print_facts({"path": "x", "kind": "y", "loads": "yes",
+                 "facts": {"settings": {"lr": 0.5, "inner": {"on": True}}, "prompts": {}}})
+    assert run("info", tmp_path / "none")[1] == (
+        "path      x\nkind      y\nloads     yes\nsettings\n  lr      0.5\n  inner\n"
+        "    on    True\nprompts   none\n")
+
+
+@pytest.mark.parametrize("name, kind", [
+    ("w.vec", "word vectors in text, with a header as of word2vec and fastText's .vec"),
+    ("w.bin", "word vectors in word2vec's binary format"),
+    ("g.txt", "word vectors in text without a header, as of GloVe"),
+    ("w.vocab.txt", "the words of word vectors in another file"), ("x.vocab.txt", "a text")])
+def test_files_of_word_vectors_are_told_apart(name, kind, tmp_path, run):
+    for end in "vec", "bin", "npy":
+        WordVectors(["king", "queen"], np.eye(2) / 3).save(tmp_path / f"w.{end}")
+    (tmp_path / "g.txt").write_text("king 0.5 1\nqueen 1 2\n")
+    (tmp_path / "x.vocab.txt").write_text("king\nqueen\n")
+    found = facts(run("info", tmp_path / name)[1])
+    assert found["kind"] == kind and (found["loads"] == "yes") == ("vectors in" in kind and
+                                                                   "another" not in kind)
+    if name == "w.vocab.txt":
+        assert ".npy of the same name" in found["loads"]
+
+
+def test_what_reads_a_kind_that_is_not_loaded_is_said_of_commands_first():
+    names = {kind.name: kind.read for kind in FILES if isinstance(kind.read, str)}
+    for name in "a text", "a run in TREC's format", "relevance judgements (qrels)", "JSON":
+        assert "`scratch-embed " in names[name].split("in Python")[0], name
+
+
+def test_an_index_names_its_model_and_whether_it_is_there(tmp_path, run):
+    (tmp_path / "t").write_text("king\n")
+    WordVectors(["king", "queen"], np.eye(2)).save(tmp_path / "w.vec")
+    run("index", tmp_path / "t", "-o", tmp_path / "x.index", "--model", tmp_path / "w.vec")
+    found = facts(run("info", tmp_path / "x.index")[1])
+    assert found["its model"] == f"{tmp_path / 'w.vec'} (found)"
+    assert found["types of numbers"] == "float32, int64, uint8" and found["sif"] == "0.001"
+    (tmp_path / "w.vec").unlink()
+    found = facts(run("info", tmp_path / "x.index")[1])
+    assert found["its model"].endswith("w.vec (not found: give its new path with --model)")
 
 
 def test_whether_it_loads_is_what_the_table_of_kinds_says(files, run):
@@ -90,7 +138,7 @@ def test_a_damaged_file_is_described_and_is_an_error(tmp_path, run):
     data = (OLD / "fasttext.bin").read_bytes()
     (tmp_path / "f.bin").write_bytes(data[:-5])
     code, out, err = run("info", tmp_path / "f.bin")
-    assert code == 1 and facts(out)["kind"] == "a fastText model" and "truncated" in err
+    assert code == 1 and facts(out)["kind"].startswith("a fastText model of ") and "trunc" in err
 
 
 def test_a_pipe_or_a_device_is_not_read(tmp_path, run):

@@ -1,9 +1,12 @@
 """--json prints the same shapes in every command that prints data."""
+import contextlib
+import io
 import json
 
 import numpy as np
 import pytest
 
+from scratch_embed.cli.printing import print_json
 from scratch_embed.words.classifier import Classifier
 from scratch_embed.words.vectors import WordVectors
 from tests.cli.test_grammar import LEAVES
@@ -69,3 +72,19 @@ def test_json_has_one_shape_for_numbers_and_one_for_what_was_found(name, files, 
         assert found.keys() in ({"query", "results"}, {"query", "vector"})
         rows = found.get("results", [])
         assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+
+
+@pytest.mark.parametrize("encoding, text, shown", [
+    ("utf-8", "naïve 日本", "naïve 日本"), ("latin-1", "naïve", "naïve"),
+    ("latin-1", "日本", r"\u65e5\u672c"), ("ascii", "naïve", r"na\u00efve"),
+    ("utf-8", "caf\udce9", r"caf\udce9"), ("utf-8", "a\u2028b", r"a\u2028b")])
+def test_letters_are_printed_as_they_are_if_stdout_can_encode_them(encoding, text, shown):
+    """Bytes that are not UTF-8, and characters that end a line for some readers, are escaped."""
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, encoding, "surrogateescape", newline="\n")
+    with contextlib.redirect_stdout(stdout):
+        print_json({"query": text})
+    stdout.flush()
+    line = written.getvalue()
+    assert line == f'{{"query": "{shown}"}}\n'.encode(encoding)
+    assert json.loads(line.decode(encoding)) == {"query": text}

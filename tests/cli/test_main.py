@@ -98,7 +98,7 @@ def test_bad_usage_exits_with_code_2(wrong, run):
     (["train", "word2vec", "{text}", "-o", "no/folder/x"], "no folder"),
     (["train", "word2vec", "{text}", "-o", "{folder}"], "folder"),
     (["train", "word2vec", "{text}", "-o", "{file}", "--min-count", "99"], "--min-count|min_count"),
-    (["train", "word2vec", "{text}", "-o", "{text}"], "input text itself"),
+    (["train", "word2vec", "{text}", "-o", "{text}"], "is the input itself"),
     (["train", "word2vec", "{text}", "-o", ""], "name a file"),
     (["train", "word2vec", "{text}", "-o", "{file}.gz"],
      "with the ending .vec, .txt, .bin, .safetensors, .npy or none, got the ending .gz"),
@@ -250,6 +250,30 @@ def test_similar_prints_word_neighbour_cosine(file, run):
     rows = [line.split("\t") for line in out.splitlines()]
     assert code == 0 and [r[0] for r in rows] == ["king", "king", "apple", "apple"]
     assert rows[0][1:] == ["man", f"{3 / np.sqrt(2 * 5.25):.4f}"]
+
+
+@pytest.mark.parametrize("noise, said", [(0.01, True), (1.0, False)])
+def test_similar_says_if_the_vectors_are_nearly_equal(noise, said, tmp_path, run):
+    vectors = 1 + noise * np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
+    WordVectors([f"w{n}" for n in range(20)], vectors).save(tmp_path / "v.vec")
+    code, out, err = run("similar", tmp_path / "v.vec", "w1", "w2", "-k", 2)
+    assert code == 0 and len(out.splitlines()) == 4
+    assert (err.count("the vectors are nearly equal ('w1' has a cosine of at least 0.99") == 1
+            ) == said and len(err.splitlines()) == said
+
+
+@pytest.mark.parametrize("command", [
+    ["train", "word2vec", "text", "-o", "v", "--min-count", 1, "--sample", 0, "--dim", 2],
+    ["train", "bert", "text", "-o", "i", "--dim", 8, "--steps", 1, "--max-length", 8],
+    ["encode", "v.vec", "text"], ["index", "text", "-o", "i", "--model", "v.vec"],
+    ["phrases", "text", "-o", "p"]])
+def test_every_command_counts_the_bytes_that_errors_replaced(command, file, tmp_path, run):
+    (tmp_path / "text").write_bytes(b"the king \xe9\nthe \xffqueen\n" * 3)
+    names = {name: tmp_path / name for name in ("text", "v", "i", "p")} | {"v.vec": file}
+    command = [names.get(part, part) for part in command]
+    code, _, err = run(*command, "--errors", "replace")
+    assert code == 0 and err.count(f"{tmp_path / 'text'}: 6 bytes are not UTF-8 and were replaced "
+                                   "by U+FFFD") == 1, err
 
 
 def test_an_unknown_word_among_known_ones_is_named_and_the_others_are_answered(file, run):

@@ -40,7 +40,8 @@ def test_a_text_is_encoded_by_the_model_of_the_index_or_a_given_one(files, run):
     code, _, err = run("neighbours", rows, "ship")
     assert code == 1 and "give --model" in err
     code, out, err = run("neighbours", texts, "unheard-of")
-    assert (code, out) == (1, "") and "0 of 2 words of the queries are known" in err
+    assert (code, out) == (1, "")
+    assert err == "scratch-embed: 'unheard-of' has no neighbours: w.vec knows none of its words\n"
 
 
 def test_vectors_are_read_as_encode_writes_them(files, tmp_path, run, stdin):
@@ -55,6 +56,24 @@ def test_vectors_are_read_as_encode_writes_them(files, tmp_path, run, stdin):
     np.save(tmp_path / "v.npy", np.float32([0, 1]))                       # a single vector
     single = run("neighbours", rows, "--vector-file", tmp_path / "v.npy", "-k", 1)
     assert single[1] == "1\t1\t1.0000\tcat\n"
+
+
+def test_a_query_without_neighbours_is_named_and_the_others_are_answered(files, tmp_path, run):
+    """As `similar` does: of texts, of rows and of vectors; the exit code is 1."""
+    texts, _, model = files
+    code, out, err = run("neighbours", texts, "ship", "metro", "xyzzy", "-k", 1)
+    assert (code, out) == (1, "ship\t1\t1.0000\t4\ta ship\n")
+    assert "w.vec: 1 of 3 words of the queries are known" in err and err.endswith(
+        "scratch-embed: 'metro' has no neighbours: w.vec knows none of its words\n"
+        "scratch-embed: 'xyzzy' has no neighbours: w.vec knows none of its words\n")
+    Index.from_vectors(np.eye(2), ["a", "b"]).save(tmp_path / "rows.index")
+    np.save(tmp_path / "v.npy", np.float32([[0, 0], [0, 3]]))
+    code, out, err = run("neighbours", tmp_path / "rows.index", "--vector-file",
+                         tmp_path / "v.npy", "-k", 1)
+    assert (code, out) == (1, "2\t1\t1.0000\tb\n")
+    assert "1 has no neighbours: its vector is zero" in err
+    code, _, err = run("neighbours", tmp_path / "rows.index", "ship", "--model", model)
+    assert code == 0 and "deduced from the vocabulary)" in err and "--tokenizer" not in err
 
 
 def test_json(files, run):

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from scratch_embed.cli.main import parser
+from scratch_embed.cli.other_names import NAMES
 from scratch_embed.cli.parsing import RENAMED
 from tests.cli.test_parsing import commands, options
 from tests.pages import PACKAGE, blocks
@@ -36,4 +37,12 @@ def test_every_option_that_is_explained_exists():
 
 
 def test_the_table_of_renamed_options_is_that_of_the_parser():
-    assert dict(re.findall(r"^\| `(--[\w-]+)[ \w]*` \| `(--[\w-]+)` \|$", TEXT, re.M)) == RENAMED
+    table = TEXT.split("| earlier |")[1]
+    assert dict(re.findall(r"^\| `(--[\w-]+)[ \w]*` \| `(--[\w-]+)` \|$", table, re.M)) == RENAMED
+
+
+def test_the_table_of_names_in_other_programs_is_that_of_the_parser():
+    table = TEXT.split("--dim here*")[1].split("Some options")[0]
+    rows = [[re.findall(r"`(--[^`]+)`", cell) for cell in line.split("|")[1:3]]
+            for line in table.splitlines() if line.startswith("| `")]
+    assert {name: here for names, (here,) in rows for name in names} == NAMES

@@ -4,7 +4,14 @@ import argparse
 import pytest
 
 from scratch_embed.cli.main import parser
-from scratch_embed.cli.parsing import RENAMED, CommandParser, add_command, refuse_old_names
+from scratch_embed.cli.other_names import NAMES, name_here
+from scratch_embed.cli.parsing import (
+    RENAMED,
+    CommandParser,
+    add_command,
+    listed,
+    refuse_old_names,
+)
 
 
 def commands(parser, path=()):
@@ -60,3 +67,32 @@ def test_an_old_name_is_not_in_the_help_and_leaves_no_argument():
     assert vars(top.parse_args(["learn"])) == {
         "run": None, "check": None, "command": command, "usage_error": command.error,
         "batch_size": 3}
+
+
+# ---- names of other programs --------------------------------------------------------------------
+
+def test_every_name_of_another_program_has_an_option_of_some_command():
+    existing = set().union(*(options(command) for _, command in commands(parser())))
+    assert {here.split()[0] for here in NAMES.values()} <= existing
+    for name, here in NAMES.items():                   # the values that it stands for exist too
+        if " " in here:
+            option, value = here.split()
+            assert any(value in (action.choices or ()) for _, command in commands(parser())
+                       for action in command._actions if option in action.option_strings), name
+
+
+@pytest.mark.parametrize("name", ["--vector-size", "--vector_size", "-vector-size", "--vectorSize"])
+def test_hyphens_underscores_and_capitals_do_not_count(name):
+    assert name_here(name, ["--dim"]) == "--dim"
+
+
+def test_an_own_option_comes_before_a_name_of_another_program():
+    assert name_here("-minCount", ["--min-count"]) == "--min-count"
+    assert name_here("--size", ["--Size"]) == "--Size" and name_here("--fly", ["--dim"]) is None
+
+
+def test_an_option_of_other_commands_is_named_with_up_to_three_of_them(run):
+    assert listed(["a"]) == "a" and listed(["a", "b", "c", "d"]) == "a, b, c and d"
+    assert listed(list("abcde")) == "a, b, c and 2 other commands"
+    assert "unknown option --depth; it belongs to evaluate retrieval;" in run(
+        "similar", "v", "king", "--depth", "3")[2]

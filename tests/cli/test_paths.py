@@ -11,8 +11,18 @@ import numpy as np
 import pytest
 
 from scratch_embed.cli.main import parser
-from scratch_embed.cli.paths import EXPECTED, TAKES, check_paths, missing, read_as, role_of, writes
+from scratch_embed.cli.paths import (
+    EXPECTED,
+    TAKES,
+    check_paths,
+    has_sentences,
+    missing,
+    read_as,
+    role_of,
+    writes,
+)
 from scratch_embed.loading import FILES, FOLDERS
+from scratch_embed.words.vectors import WordVectors
 from tests.cli.test_grammar import LEAVES, SHOWN
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -21,6 +31,7 @@ NUMBERS = [(name, action) for name, _, action in SHOWN
            if action.type is not None and action.type.__module__.endswith("parsing")
            and action.metavar != "STRING"]
 READS = [(name, action) for name, _, action in SHOWN if read_as(action)]
+TEXTS = [(name, action) for name, action in READS if has_sentences(action)]
 WRITES = [(name, action) for name, _, action in SHOWN if writes(action)]
 # a value of every other argument that a command requires
 VALUES = {"WORD": "king", "A": "a", "B": "b", "C": "c", "QUERY": "king", "ID": "1",
@@ -105,6 +116,14 @@ def test_an_output_that_cannot_be_written_is_an_error_before_any_input_is_read(
 
 
 @pytest.mark.parametrize("name, action", WRITES, ids=id_of)
+def test_the_folder_above_an_output_is_not_made(name, action, kinds, tmp_path, run):
+    out = tmp_path / "no" / ("x.png" if name == "plot" else "x.bin")
+    code, out, err = run(*typed(name, kinds, tmp_path, **{action.dest: out}))
+    assert (code, out) == (1, "") and f"there is no folder {tmp_path}/no\n" in err
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("name, action", WRITES, ids=id_of)
 @pytest.mark.parametrize("path", ["", "-"])
 def test_an_output_without_a_name_is_refused(name, action, path, kinds, tmp_path):
     arguments = parser().parse_args(typed(name, kinds, tmp_path, **{action.dest: path}))
@@ -166,6 +185,26 @@ def test_a_file_of_another_kind_is_named_with_the_command_that_takes_it(name, ac
         assert TAKES.get(role, "numpy.load") in last
 
 
+@pytest.mark.parametrize("command, first, second", [
+    ("encode", "text", "vectors"), ("encode", "text", "encoder"), ("predict", "text", "classifier"),
+    ("evaluate sts", "model", "text"), ("evaluate classifier", "text", "classifier"),
+    ("index", "encoder", "text")])
+def test_two_paths_that_are_swapped_are_both_named(command, first, second, kinds, tmp_path, run):
+    one, other = kinds[first], kinds[second]
+    options = ["-o", tmp_path / "x"] * (command in ("index", "encode"))
+    paths = [one, "--model", other] if command == "index" else [one, other]
+    code, _, err = run(*command.split(), *paths, *options)
+    named = err.splitlines()[-1].removeprefix("scratch-embed: ")
+    assert code == 1 and named.endswith((f"; {one} and {other} are swapped",
+                                         f"; {other} and {one} are swapped"))
+
+
+def test_a_path_of_an_unknown_kind_is_not_said_to_be_swapped(kinds, tmp_path, run):
+    (tmp_path / "x").write_bytes(b"\x00\x01\x02")
+    for other in tmp_path / "x", kinds["array"], kinds["text"]:
+        assert "swapped" not in run("predict", kinds["text"], other)[2]
+
+
 def test_every_kind_that_can_be_read_has_a_role_that_a_command_takes():
     for kind in (*FILES, *FOLDERS):
         assert role_of(kind) in TAKES or isinstance(kind.read, str), kind.name
@@ -178,19 +217,49 @@ def test_damage_is_described_by_the_reader_of_the_format(tmp_path, run):
     assert code == 1 and "cut.bin: byte " in err
 
 
+# ---- what is not a text --------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, action", TEXTS, ids=id_of)
+@pytest.mark.parametrize("content", ["", "\n \n\t\n", "\n" * 70_000])
+def test_a_text_without_words_has_one_message(content, name, action, kinds, tmp_path, run):
+    (tmp_path / "blank").write_text(content)
+    code, out, err = run(*typed(name, kinds, tmp_path, **{action.dest: tmp_path / "blank"}))
+    assert (code, out) == (1, "")
+    assert err == f"scratch-embed: {tmp_path}/blank: expected a text with words, found none\n"
+
+
+@pytest.mark.parametrize("name, action", TEXTS, ids=id_of)
+@pytest.mark.parametrize("ending", ["vec", "txt", "bin"])
+def test_word_vectors_are_not_a_text(ending, name, action, kinds, tmp_path, run):
+    path = tmp_path / f"v.{ending}"
+    WordVectors(["king", "queen", "the"], np.linspace(-1, 1, 12).reshape(3, 4)).save(path)
+    code, out, err = run(*typed(name, kinds, tmp_path, **{action.dest: path}))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"scratch-embed: {path}: expected a text, found word vectors")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name, action", TEXTS, ids=id_of)
+def test_a_picture_is_named_as_a_picture(name, action, kinds, tmp_path, run):
+    path = tmp_path / "map.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xff")
+    code, _, err = run(*typed(name, kinds, tmp_path, **{action.dest: path}))
+    assert code == 1 and "found a PNG picture; it has no text" in err.splitlines()[-1]
+
+
 # ---- the name of a model -------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, repository", [
-    ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+    ("all-MiniLM-L6-v2", "ORGANISATION/all-MiniLM-L6-v2"),
     ("BAAI/bge-small-en-v1.5", "BAAI/bge-small-en-v1.5"),
-    ("bert-base-uncased", "sentence-transformers/bert-base-uncased")])
+    ("bert-base-uncased", "ORGANISATION/bert-base-uncased")])
 def test_the_name_of_a_model_is_answered_with_two_ways_to_get_its_folder(name, repository, tmp_path,
                                                                          run):
     (tmp_path / "text").write_text("a\n")
     for command in (["encode", name, tmp_path / "text"], ["fill", name, "a [MASK]"],
                     ["index", tmp_path / "text", "-o", tmp_path / "x", "--model", name]):
         code, out, err = run(*command)
-        assert (code, out) == (1, "") and "give a local folder, nothing is downloaded" in err
+        assert (code, out) == (1, "") and "nothing is downloaded" in err
         assert f"hf download {repository} --local-dir" in err and ".save(" in err
 
 

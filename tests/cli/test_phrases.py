@@ -77,7 +77,7 @@ def test_errors_chooses_what_happens_to_bytes_that_are_not_utf8(text, tmp_path, 
 @pytest.mark.parametrize("wrong, message", [
     (["no-such-file", "-o", "{new}"], "no-such-file"),
     (["{text}", "-o", "no/folder/x"], "no folder"),
-    (["{text}", "-o", "{text}"], "input text itself"),
+    (["{text}", "-o", "{text}"], "is the input itself"),
     (["{text}", "-o", "{new}", "--delimiter", " "], "white space")])
 def test_a_users_error_is_one_line_and_writes_nothing(wrong, message, text, tmp_path, capfdbinary):
     code, out, err = run(capfdbinary, *(w.format(text=text, new=tmp_path / "new") for w in wrong))

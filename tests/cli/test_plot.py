@@ -47,6 +47,20 @@ def test_words_neighbours_and_the_title_are_drawn(file, tmp_path, run):
     assert b"<!-- s.vec -->" in (tmp_path / "map.svg").read_bytes()
 
 
+@pytest.mark.parametrize("arguments, message", [
+    (["--near", "king", "woman", "-k", 2], "drew 4 words (asked: 6): a word that is near to sev"),
+    (["--words", "king", "queen", "king"], "drew 2 words (asked: 3): a word that is given twice"),
+    (["--groups", 3, "-k", 2], "drew 4 words in 2 groups of 2 (asked: 3 of 2): any further group"),
+    ([], "drew 5 words in 1 group of 5 (asked: 8 of 8): any further group of near words"),
+    (["--groups", 1, "-k", 3], "drew 3 words; wrote"),
+    (["--groups", 1, "-k", 9], "drew 5 words (asked: 9): any"),
+    (["--words", "king", "man"], "drew 2 words; wrote")])
+def test_fewer_words_than_asked_for_are_explained(arguments, message, file, tmp_path, run):
+    pytest.importorskip("matplotlib")
+    code, _, err = run("plot", file, "-o", tmp_path / "map.svg", *arguments)
+    assert code == 0 and message in err
+
+
 def test_a_wrong_argument_is_named_with_or_without_matplotlib(file, tmp_path, run):
     code, _, err = run("plot", file, "-o", tmp_path / "map.png", "--words", "king", "king")
     assert code == 1 and "at least 2 words, got 1" in err

@@ -145,7 +145,7 @@ def test_a_run_does_not_differ_from_itself(two, run):
 # ---- errors -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("qrels, ranking, message", [
-    ("q1 0 a\n", RUN, "qrels: line 1: expected 4 fields"),
+    ("q1 0 a\n", RUN, "qrels: line 1: expected query <tab> document"),
     (QRELS, "q1 Q0 a 1 0.5\n", "run: line 1: expected 6 fields"),
     (QRELS, "q1 Q0 a 1 high me\n", "a number as the score, found 'high'"),
     (QRELS, RUN.replace("q", "Q"), "are they of the same collection?"), ("", RUN, "found none")])

@@ -103,6 +103,9 @@ def test_a_long_line_is_shown_around_the_words_of_the_query(tmp_path, run):
 def test_a_query_without_a_known_word_finds_nothing_with_a_message(index, how, run):
     code, out, err = run("search", index, "xyzzy", *how)
     assert (code, out) == (1, "") and "nothing found for 'xyzzy': it has no known word" in err
+    assert err.count("nothing found") == 1
+    code, out, err = run("search", index, "xyzzy", "plugh", *how)
+    assert (code, out) == (1, "query: xyzzy\n\nquery: plugh\n\n")
     assert err.endswith("scratch-embed: nothing found: no query has a known word\n")
     code, out, _ = run("search", index, "cat", "xyzzy", *how, "--json")
     out = out.splitlines()[1]
@@ -126,7 +129,7 @@ def test_adding_continues_the_line_numbers_and_equals_indexing_all_at_once(index
                                                                       run, stdin):
     stdin("\na dog\n")
     code, _, err = run("index", "-", "-o", index, "--add")
-    assert code == 0 and "1 lines added, 5 in all" in err
+    assert code == 0 and "1 line added, 5 in all" in err
     assert run("search", index, "dog", "-k", 1)[1] == "1\t1.0000\t7\ta dog\n"
     (tmp_path / "all").write_text(LINES + "\na dog\n")
     run("index", tmp_path / "all", "-o", tmp_path / "other", "--model", files[1])
@@ -230,6 +233,32 @@ def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, 
     assert code == 1 and message in err
 
 
+# ---- what was not found ------------------------------------------------------------------------
+
+def test_the_unknown_words_of_the_queries_are_named(index, run):
+    code, _, err = run("search", index, "cat xyzzy", "the plugh xyzzy", "--dense")
+    assert "nothing found for 'the plugh xyzzy': it has no known word\n" in err
+    assert code == 0 and err.endswith("w.vec: unknown words: xyzzy, the, plugh\n")
+    assert "unknown words: q0, q1, q2, q3, q4, ...\n" in run(
+        "search", index, "cat " + " ".join(f"q{i}" for i in range(9)))[2]
+    assert "unknown" not in run("search", index, "cat")[2]
+
+
+def test_a_query_without_results_has_one_line_which_says_why(index, run):
+    for query, reason in (("", "'': it is blank"), (" ", "' ': it is blank"),
+                          ("xyzzy", "'xyzzy': it has no known word"),
+                          ("cät", "'cät': it has no known word; the index has cat")):
+        code, out, err = run("search", index, query, "--bm25")
+        assert (code, out, err) == (1, "", f"scratch-embed: nothing found for {reason}\n")
+
+
+def test_the_pooling_of_a_bert_is_said_when_it_is_indexed_and_not_at_each_search(
+        models, tmp_path, run):
+    _, _, err = run("index", models.text, "-o", tmp_path / "i", "--model", models.bert)
+    assert "has no modules.json" in err
+    assert "modules.json" not in run("search", tmp_path / "i", "a", "-k", 1)[2]
+
+
 # ---- errors -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("command, message", [
@@ -237,12 +266,12 @@ def test_an_index_with_wrong_metadata_about_its_model_is_refused(index, change, 
     (["search", "{texts}", "cat"], "texts: "),
     (["index", "{folder}/none", "-o", "{index}", "--model", "{model}"], "none: there is no such"),
     (["index", "{texts}", "-o", "{index}", "--model", "{folder}"], "expected a folder with"),
-    (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "input text itself"),
+    (["index", "{texts}", "-o", "{texts}", "--model", "{model}"], "is the input itself"),
     (["index", "{texts}", "-o", "{model}", "--model", "{model}"], "the model itself"),
     (["index", "{texts}", "-o", "{index}", "--model", "-"], "-: No such file"),
     (["index", "{texts}", "-o", "{folder}/no/index", "--model", "{model}"], "there is no folder"),
     (["index", "{texts}", "-o", "{index}", "--add"], "index: No such file"),
-    (["index", "{blank}", "-o", "{index}", "--model", "{model}"], "found only blank lines"),
+    (["index", "{blank}", "-o", "{index}", "--model", "{model}"], "blank: expected a text with"),
     (["index", "{latin}", "-o", "{index}", "--model", "{model}"], "line 1, byte 0")])
 def test_a_users_error_is_one_line_and_leaves_no_index(command, message, files, tmp_path, run):
     (tmp_path / "blank").write_text("\n \n")

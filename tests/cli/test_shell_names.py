@@ -51,7 +51,7 @@ def test_the_names_in_a_file_are_not_translated():
 def test_advice_that_a_command_cannot_follow_is_left_out():
     error = FormatError("q", "line 1", 'not UTF-8; convert the file, or choose errors="replace" or '
                                        'errors="ignore"')
-    assert message_of(error, arguments("evaluate", "words", "v", "--pairs", "q")) == (
+    assert message_of(error, arguments("similar", "v", "q")) == (
         "q: line 1: not UTF-8; convert the file")
     assert message_of(error, arguments("predict", "m", "q")).endswith(
         "or choose --errors replace or --errors ignore")

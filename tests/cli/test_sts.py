@@ -21,7 +21,9 @@ def files(tmp_path):
 def test_a_model_stands_beside_its_baselines(files, run):
     code, out, err = run("evaluate", "sts", *files)
     heading, model, bag, random = out.splitlines()
-    assert code == 0 and "6 pairs" in err and heading.split() == ["Spearman", "Pearson"]
+    assert code == 0 and "6 pairs" in err and heading.split("  ")[-1] == "Pearson, 95% CI"
+    assert heading.split() == ["Spearman,", "95%", "CI", "Pearson,", "95%", "CI"]
+    assert heading.index("Pearson") < model.index(model.split()[5]) + 2     # above its numbers
     assert model.startswith("w.vec ") and bag.startswith("bag of words ")
     assert random.startswith("random ") and float(model.split()[1]) > 0.9
 

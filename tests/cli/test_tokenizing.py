@@ -146,8 +146,7 @@ def test_an_index_remembers_the_tokenizer_for_its_vectors_and_for_bm25(text, tmp
     assert run("search", tmp_path / "i", "málaga", "--dense")[0] == 1     # another word
     assert run("search", tmp_path / "i", "málaga", "-k", 1, "--bm25")[1].split("\t")[2] == "1"
     assert run(*index, "--tokenizer", "words")[0] == 0
-    assert "no query has a known word" in run("search", tmp_path / "i", "Málaga",
-                                                   "--dense")[2]
+    assert "it has no known word" in run("search", tmp_path / "i", "Málaga", "--dense")[2]
 
 
 def test_an_index_of_version_0_1_is_searched_by_its_old_rules(text, tmp_path, run):
@@ -211,7 +210,22 @@ def test_if_no_word_is_known_the_command_fails_and_writes_nothing(command, text,
     code, _, err = run(*(part.format(text=text, **names) for part in command))
     assert code == 1 and "Traceback" not in err and not [*tmp_path.glob("out*")]
     assert any(part in err.splitlines()[-1] for part in (
-        ": 0 of ", "found none of them", "are unknown to the model"))
+        ": 0 of ", "found none of them", "are unknown to the model", "knows none of its words"))
+
+
+@pytest.mark.parametrize("stored, options, advice", [
+    (WORDS, ["--keep-case"], "leave out --keep-case"),
+    (WORDS, ["--tokenizer", "spaces"], "leave out --tokenizer"),
+    (WORDS, ["--keep-case", "--apostrophes", "split"], "leave out --keep-case and --apostrophes"),
+    (SPACES, ["--tokenizer", "words"], "leave out --tokenizer and --apostrophes"),
+    (WORDS, [], "take another model"), (WORDS, ["--tokenizer", "words"], "take another model"),
+    (None, [], "take another model")])
+def test_if_no_word_is_known_the_advice_names_the_options_that_differ_from_the_model(
+        stored, options, advice, text, tmp_path, run):
+    WordVectors(["xyzzy", "x'y"], np.ones((2, 2)), stored).save(tmp_path / "w.safetensors")
+    code, _, err = run("encode", tmp_path / "w.safetensors", text, "-o", tmp_path / "v.npy",
+                       *options)
+    assert code == 1 and err.endswith(f": {advice}\n")
 
 
 def test_fasttext_makes_unknown_words_of_their_ngrams(train, text, tmp_path, run):

@@ -1,11 +1,12 @@
 """What train word2vec, glove, fasttext and classifier share; and the options of GloVe."""
 import inspect
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from scratch_embed.cli.main import parser
+from scratch_embed.cli.main import parser, resume_hint
 from scratch_embed.cli.training import run_options
 from scratch_embed.text.reader import read_corpus
 from scratch_embed.training.session import RunOptions
@@ -74,7 +75,7 @@ def test_workers_and_seed_are_passed_as_run_options(method):
 
 @pytest.mark.parametrize("method", WORD_METHODS)
 @pytest.mark.parametrize("options, message", [
-    (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "input text itself"),
+    (["-o", "no/folder/x"], "no folder"), (["-o", "{text}"], "is the input itself"),
     (["-o", "{text}.gz"], "compress"),
     (["-o", "{text}.vec", "--checkpoint", "no/folder/x"], "no folder")])
 def test_an_output_that_cannot_be_written_is_an_error_before_the_text_is_read(
@@ -98,7 +99,7 @@ def test_a_text_that_is_missing_or_not_utf8_is_an_error_of_one_line(method, tmp_
     assert err == "scratch-embed: no-such-file: there is no such file or folder\n"
     (tmp_path / "latin").write_bytes(TEXT.encode() + b"caf\xe9\n")
     code, out, err = train(method, tmp_path / "latin", "-o", tmp_path / "v.bin")
-    assert (code, out) == (1, "") and "line 41, byte 903" in err and len(err.splitlines()) == 1
+    assert (code, out) == (1, "") and "line 41, byte 3 of it" in err and len(err.splitlines()) == 1
     assert os.listdir(tmp_path) == ["latin"]
 
 
@@ -165,12 +166,29 @@ def test_ctrl_c_exits_with_code_130_leaves_the_old_file_and_saves_the_checkpoint
         with terminal(ctrl_c_at("loss")) as screen:
             code, out, _ = train(method, source, "-o", old, "--epochs", "20000", *options)
         ending = (f"; the state is saved in {state}: repeat the command with --resume to continue"
-                  if options else "; with --checkpoint FILE a run can be continued: its state is "
-                  "saved every minute and at Ctrl-C")
+                  if options else f"; this run is lost, and nothing was written to {old}; with "
+                  "--checkpoint FILE a run can be continued: its state is saved every minute and "
+                  "at Ctrl-C")
         assert (code, out) == (130, "") and "Traceback" not in screen.text
         assert screen.text.endswith(f"\nstopped{ending}\r\n")
         assert old.read_text() == "old" and state.exists() == bool(options)
         state.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("output", ["v.vec", "folder"])
+def test_ctrl_c_after_the_output_was_written_says_so(output, tmp_path):
+    path = tmp_path / output
+    written = path
+    if output == "folder":
+        path.mkdir()
+        written = path / "config.json"
+    options = SimpleNamespace(checkpoint=None, output=str(path))
+    assert "nothing was written" in resume_hint(options, KeyboardInterrupt(), 10.0)
+    written.write_text("old")
+    os.utime(written, (5, 5))
+    assert "nothing was written" in resume_hint(options, KeyboardInterrupt(), 10.0)
+    os.utime(written, (20, 20))
+    assert resume_hint(options, KeyboardInterrupt(), 10.0) == f"; {path} is written and complete"
 
 
 # ---- glove ---------------------------------------------------------------------------------------

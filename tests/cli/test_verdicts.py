@@ -84,6 +84,10 @@ def test_glove_is_compared_with_biases(files, run):
     for held_out in [], ["--held-out", files / "other"]:
         err = run("train", "glove", files / "text", "-o", files / "v", "--dim", 8, *held_out)[2]
         assert "with the frequencies of the two words alone" in err and "verdict: " in err
+    (files / "short").write_text("\n".join((files / "text").read_text().split("\n")[:9]))
+    code, _, err = run("train", "glove", files / "text", "-o", files / "v", "--held-out",
+                       files / "short")
+    assert code == 1 and "expected at least a third of the" in err     # most of its counts are 1
 
 
 def test_simcse_is_compared_with_chance_common_tokens_and_the_start(files, models, run):
@@ -92,8 +96,9 @@ def test_simcse_is_compared_with_chance_common_tokens_and_the_start(files, model
         err = run("train", "simcse", *source, "-o", files / "e", "--model", models.bert, "--steps",
                   3, "--batch-size", 8)[2]
         assert f"(chance: {np.log(8):.4f})" in err
-        assert re.search(r"MRR: [01]\.\d+; before training [01]\.\d+; by common tokens [01]\.\d+; "
-                         r"chance 0\.\d{4}\nverdict: ", err), err
+        assert re.search(r"MRR: [01]\.\d+; before training [01]\.\d+; by common tokens [01]\.\d+"
+                         r"( \(the two texts of a pair share few tokens\))?; chance "
+                         r"0\.\d{4}\nverdict: ", err), err
     (files / "few").write_text("the cat\nthe dog\n")
     err = run("train", "simcse", files / "few", "-o", files / "e", "--model", models.bert,
               "--steps", 1)[2]
@@ -102,20 +107,43 @@ def test_simcse_is_compared_with_chance_common_tokens_and_the_start(files, model
 
 # ---- small texts, defaults by the text ----------------------------------------------------------
 
-def test_small_texts_and_vocabularies_are_said(files, run):
+def test_a_small_vocabulary_is_said(files, run):
     err = run("train", "word2vec", files / "text", "-o", files / "v", "--dim", 2)[2]
-    assert "a small vocabulary: 20 different words occur at least 5 times (--min-count)" in err
-    many = [[f"w{n}" for n in RNG.permutation(100)] for _ in range(40)]
-    (files / "many").write_text("\n".join(" ".join(line) for line in many[:10]))
-    err = run("train", "glove", files / "many", "-o", files / "v", "--dim", 2)[2]
-    assert "a small text: 10 occurrences of a word, on average" in err and "(100 are few)" in err
-    (files / "many").write_text("\n".join(" ".join(line) for line in many))
-    err = run("train", "word2vec", files / "many", "-o", files / "v", "--dim", 2)[2]
-    assert ("5 epochs read a word 200 times on average, and 1,000 times are better; try --epochs "
-            "25") in err
-    err = run("train", "word2vec", files / "many", "-o", files / "v", "--dim", 2, "--epochs",
-              25)[2]
-    assert "a small" not in err
+    assert "a small vocabulary: 20 different words with at least 5 occurrences (--min-count)" in err
+
+
+def shuffled(lines):
+    """Lines of the same 100 words in random order, of which nothing can be learned."""
+    return "\n".join(" ".join(f"w{n}" for n in RNG.permutation(100)) for _ in range(lines))
+
+
+@pytest.mark.parametrize("method, lines, options, advice", [
+    ("word2vec", 10, [], "the text is small, a word occurs 10 times in it on average; use more"),
+    ("glove", 10, ["--epochs", 1], "the text is small, a word occurs 10 times in it on average"),
+    ("word2vec", 40, ["--sample", 0], "5 epochs read a word 200 times on average, and 1,000 times "
+                                      "are better; try --epochs 25"),
+    ("word2vec", 40, ["--sample", 0, "--epochs", 25, "--lr", 1e-4],
+     "train on more text, for more --epochs or with a larger --lr"),
+    ("word2vec", 40, ["--sample", 1e-4], "subsampling by --sample 0.0001 leaves 440 of 4,000 "
+                                         "words; try --sample 0.01 --epochs 25"),
+    ("fasttext", 40, [], "subsampling by --sample 0.0001 leaves 440 of 4,000 words; try --sample "
+                         "0.01 --epochs 25")])
+def test_the_advice_names_what_is_the_cause(method, lines, options, advice, files, run):
+    """It is a part of the verdict, so that both cannot contradict each other."""
+    (files / "many").write_text(shuffled(lines))
+    err = run("train", method, files / "many", "-o", files / "v", "--dim", 2, *options)[2]
+    sentence = err.splitlines()[-1 if "no better" in err else -2]
+    assert re.match("verdict: (no|only a little) better", sentence) and f"): {advice}" in sentence
+    assert err.count("small") <= 1 and err.count("; try --") <= 1
+
+
+@pytest.mark.parametrize("method", ["word2vec", "glove"])
+def test_no_text_is_called_small_if_something_was_learned_from_it(method, files, run):
+    text = (files / "text").read_text().splitlines()[:40]
+    (files / "few").write_text("\n".join(text))
+    err = run("train", method, files / "few", "-o", files / "v", "--dim", 8, "--lr", 0.1,
+              "--epochs", 200)[2]
+    assert "verdict: better" in err and "text is small" not in err and "; use more" not in err
 
 
 def test_glove_and_fasttext_choose_x_max_and_buckets_by_the_text_and_say_so(files, run):

@@ -114,6 +114,13 @@ def test_an_error_names_the_malformed_judgement_in_beirs_format(tmp_path, line, 
         read_judgements(saved(tmp_path / "qrels", f"1\ta\t1\n{line}\n"))
 
 
+@pytest.mark.parametrize("line", ["hello", "q1 d1 1", "q1\td1", "a b c d e", "q1\td1\t1\tx y"])
+def test_a_file_that_is_in_no_format_of_judgements_is_told_both(tmp_path, line):
+    with pytest.raises(FormatError, match="line 1: expected query <tab> document <tab> gain, or "
+                                          "TREC's query iteration document gain, found '"):
+        read_judgements(saved(tmp_path / "qrels", f"{line}\n"))
+
+
 @pytest.mark.parametrize("line", ["1\tb\t1", "1 0 b"])
 def test_an_error_names_the_malformed_judgement_in_trecs_format(tmp_path, line):
     with pytest.raises(FormatError, match="line 2: expected 4 fields, query iteration document"):

@@ -312,7 +312,7 @@ def test_a_single_string_and_an_empty_vocabulary_are_refused():
     for wrong in (lambda: BagOfWords("cat"), lambda: RandomVectors().encode("cat")):
         with pytest.raises(ValueError, match="one string"):
             wrong()
-    with pytest.raises(ValueError, match="no words"):
+    with pytest.raises(ValueError, match="expected a text with words"):
         BagOfWords(["...", ""])
 
 

@@ -37,7 +37,7 @@ def test_a_quoted_field_may_contain_a_line_end(tmp_path):
     ("a\tb\t1\nc\td\tnan\n", "line 2: expected a number as the score, found 'nan'"),
     ("a\tb\t1\n\td\t2\n", "line 2: expected two sentences"), ("", "found none"),
     ("first\tsecond\tscore\n", "found none"), ("\n\n", "found none"),
-    ('a,b,1\n"c,d,2\n', "expected CSV"), ("just a text\nof two lines\n", "found 1 fields")])
+    ('a,b,1\n"c,d,2\n', "expected CSV"), ("just a text\nof two lines\n", "found 1 field")])
 def test_a_malformed_line_is_named(text, message, tmp_path):
     (tmp_path / "pairs").write_text(text)
     with pytest.raises(FormatError, match=message):

@@ -128,7 +128,7 @@ def test_scaling_by_a_power_of_two_does_not_change_a_bit_of_the_loss(dtype, seed
 
 @given(seeds, taus)
 def test_swapping_queries_and_keys_does_not_change_clips_loss(seed, tau):
-    """BLAS sums k qᵀ in another order than q kᵀ: a cosine has a rounding error of γ(D)."""
+    """BLAS sums k qᵀ in another order than q kᵀ: a cosine has an error of γ(D + 4)."""
     q, k = batch(seed, M=5)
     loss, backward = symmetric_infonce(q, k, tau)
     swapped, backward_swapped = symmetric_infonce(k, q, tau)
@@ -141,7 +141,7 @@ def test_swapping_queries_and_keys_does_not_change_clips_loss(seed, tau):
 # ---- its gradient -------------------------------------------------------------------------------
 
 def random_mask(seed, M):
-    """(N, M) bool: 30% of the pairs, also of the positives, for which the mask has no effect."""
+    """(N, M) bool, True for about 30% of the pairs.  On positives the mask has no effect."""
     return np.random.default_rng(seed + 1).random((N, M)) < 0.3
 
 
@@ -224,7 +224,7 @@ def test_a_mask_of_another_shape_or_type_is_rejected():
 
 @given(seeds, taus)
 def test_the_share_of_a_negative_in_the_push_is_a_softmax_over_the_negatives(seed, tau):
-    """The share is p_ij/(1 − p_ii); the positive cancels.  dL/ds_ij = p_ij/N for j ≠ i."""
+    """The push of negative j is dL/ds_ij = p_ij/N; its share is p_ij/(1 − p_ii).  s_ii cancels."""
     s, _ = cosine_logits(*batch(seed), tau)
     _, backward = cross_entropy_numpy(s, np.arange(N))
     negatives = np.arange(N)[:, None] != np.arange(s.shape[1])
@@ -235,7 +235,7 @@ def test_the_share_of_a_negative_in_the_push_is_a_softmax_over_the_negatives(see
 
 @pytest.mark.parametrize("tau, ratio", [(1.0, 1.1052), (0.05, 7.389), (0.01, 22026.5)])
 def test_a_cosine_higher_by_a_tenth_multiplies_the_push(tau, ratio):
-    """Two negatives of q_0 = e₀ with cosines 0.3 and 0.2."""
+    """q_0 = e₀ has two negatives with cosines 0.3 and 0.2: the ratio of pushes is e^(0.1/τ)."""
     k = np.array([[1, 0], [0.3, np.sqrt(0.91)], [0.2, np.sqrt(0.96)]])
     s, _ = cosine_logits(np.array([[1.0, 0]]), k, tau)
     _, backward = cross_entropy_numpy(s, np.array([0]))
@@ -257,7 +257,8 @@ def test_pull_and_pushes_sum_to_0_in_each_row(seed, tau, dtype):
 
 
 @given(seeds, taus)
-def test_the_gradient_is_tangent_to_the_sphere(seed, tau):       # no dependence on ‖x‖
+def test_the_gradient_is_tangent_to_the_sphere(seed, tau):
+    """The loss does not depend on ‖x‖, so dx has no part along x."""
     q, k = batch(seed)
     for x, dx in zip((q, k), infonce(q, k, tau)[1]()):
         size = np.linalg.norm(x, axis=1) * np.linalg.norm(dx, axis=1) + 2 / tau
@@ -285,7 +286,7 @@ def test_a_duplicate_text_costs_log_2_and_a_paraphrase_is_pushed_away():
 
 @given(seeds, st.floats(0.05, 1))
 def test_float32_equals_float64_up_to_rounding(seed, tau):
-    """Errors: a cosine 2 γ(D + 4); a logit 1/τ times that, and its rounding; L twice a logit's."""
+    """Errors: of a cosine 2 γ(D + 4); of a logit 1/τ times this, plus u; of L twice a logit's."""
     q, k = batch(seed, dtype=np.float32)
     loss32, backward32 = infonce(q, k, tau)
     loss64, backward64 = infonce(q.astype(float), k.astype(float), tau)
@@ -293,7 +294,7 @@ def test_float32_equals_float64_up_to_rounding(seed, tau):
     assert abs(loss32 - loss64) <= 2 * (2 * gamma(D + 5, u32) / tau) + 8 * u32 * (1 + loss64)
     for d32, d64 in zip(backward32()[:2], backward64()):
         assert d32.dtype == np.float32
-        # the error of p is twice the error of a logit; the product with u or v adds γ(M)
+        # p has twice the error of a logit; the product with the normalised q or k adds γ(M)
         error = (8 * gamma(D + 5, u32) / tau + 2 * gamma(16, u32)) / tau
         shortest = min(np.linalg.norm(x, axis=1).min() for x in (q, k))
         assert abs(d32 - d64).max() <= error / shortest
@@ -337,8 +338,8 @@ def test_parity_with_the_golden_file():
 
 
 def test_parity_with_the_installed_libraries():
-    for peer in ("torch", "sentence_transformers", "transformers"):
-        pytest.importorskip(peer)
+    for library in ("torch", "sentence_transformers", "transformers"):
+        pytest.importorskip(library)
     assert_equal_to(runpy.run_path(str(GOLDEN.with_name("make_infonce.py")))["originals"]())
 
 

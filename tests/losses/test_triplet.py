@@ -21,7 +21,10 @@ def triplets(seed, dtype=np.float64):
 
 @dtypes
 def test_two_triplets_worked_by_hand(dtype):
-    """Row 0: 5 − 2 + 5 = 8, u = −(3, 4)/5, v = −(0, 1).  Row 1: 1 − 10 + 5 < 0.  L = (8 + 0)/2."""
+    """Row 0: 5 − 2 + 5 = 8, u = −(3, 4)/5, v = −(0, 1).  Row 1: 1 − 10 + 5 < 0.  L = (8 + 0)/2.
+
+    u and v are the unit vectors from p and from n to a.
+    """
     a = np.zeros((2, 2), dtype)
     p, n = np.array([[3, 4], [1, 0]], dtype), np.array([[0, 2], [0, 10]], dtype)
     loss, backward = triplet(a, p, n)
@@ -98,7 +101,7 @@ def test_the_gradient_is_0_if_the_negative_is_far_enough(seed):
 def test_float32_equals_float64_up_to_rounding(seed, margin):
     """Distances and directions have relative errors of at most about (D + 6) u.
 
-    Gradients are compared only for triplets that are clearly active or clearly inactive.
+    Gradients are compared only for triplets whose loss before max(0, ·) is not 0 up to rounding.
     """
     x = triplets(seed, np.float32)
     (loss, backward), (loss64, backward64) = triplet(*x, margin), triplet(*x.astype(float), margin)
@@ -106,10 +109,10 @@ def test_float32_equals_float64_up_to_rounding(seed, margin):
     bound = (D + 8) * u32 * size
     assert abs(loss - loss64) <= bound.mean()
     distances = np.linalg.norm(x[0].astype(float) - x[1:], axis=-1)
-    clear = abs(distances[0] - distances[1] + margin) > bound
+    not_near_kink = abs(distances[0] - distances[1] + margin) > bound
     for d, d64 in zip(backward(), backward64()):
         assert d.dtype == np.float32
-        assert (abs(d - d64)[clear] <= 4 * (D + 8) * u32 / N).all()
+        assert (abs(d - d64)[not_near_kink] <= 4 * (D + 8) * u32 / N).all()
 
 
 @pytest.mark.parametrize("shapes", [((2, 3), (2, 3), (3, 3)), ((2, 3), (2, 4), (2, 3)),

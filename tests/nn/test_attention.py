@@ -24,7 +24,7 @@ def offsets_of(lengths):
     return np.cumsum([0, *lengths])
 
 
-def sees(t, causal=False):
+def visible(t, causal=False):
     """(t, t) bool: whether query i attends to key j."""
     return np.tri(t, dtype=bool) if causal else np.ones((t, t), bool)
 
@@ -95,7 +95,7 @@ def test_backward_is_the_derivative_in_all_three_inputs(causal, dropout, H):
 
 @given(seeds)
 def test_the_gradients_of_the_keys_sum_to_zero(seed):
-    """The same vector added to all keys adds a number to all scores of a query: P does not change.
+    """Adding one vector to all keys adds one number to all scores of a query, so P does not change.
     """
     q, k, v = draw(seed, 5, 6)
     _, backward = attention(q, k, v, np.array([0, 5]), 1)
@@ -109,7 +109,7 @@ def test_the_gradients_of_the_keys_sum_to_zero(seed):
 @causal_or_not
 @given(seeds, lengths)
 def test_a_sequence_has_the_same_output_and_gradients_alone_and_in_a_batch(causal, seed, lengths):
-    """Also in a group of sequences of equal length; to the rounding bounds of each result."""
+    """Up to rounding.  The last three sequences have equal lengths, so they are one group."""
     lengths = lengths + lengths[-1:] * 2
     offsets = offsets_of(lengths)
     q, k, v = draw(seed, offsets[-1], 6)
@@ -119,7 +119,7 @@ def test_a_sequence_has_the_same_output_and_gradients_alone_and_in_a_batch(causa
     for start, end in zip(offsets, offsets[1:]):
         rows, t = slice(start, end), end - start
         alone, back = attention(q[rows], k[rows], v[rows], np.array([0, t]), 2, causal)
-        bounds = error_bounds(q[rows], k[rows], v[rows], dy[rows], 2, sees(t, causal), u=u64)
+        bounds = error_bounds(q[rows], k[rows], v[rows], dy[rows], 2, visible(t, causal), u=u64)
         for one, other, bound in zip((y, *grads), (alone, *back(dy[rows])), bounds):
             assert (abs(one[rows] - other) <= 2 * bound).all()
 
@@ -131,7 +131,7 @@ def test_permuted_tokens_have_permuted_outputs(seed, t):
     order = np.random.default_rng(seed).permutation(t)
     y, backward = attention(q, k, v, offsets, 2)
     permuted, back = attention(q[order], k[order], v[order], offsets, 2)
-    bounds = error_bounds(q, k, v, dy, 2, sees(t), u=u64)
+    bounds = error_bounds(q, k, v, dy, 2, visible(t), u=u64)
     for one, other, bound in zip((y, *backward(dy)), (permuted, *back(dy[order])), bounds):
         assert (abs(one[order] - other) <= 2 * bound[order]).all()
 
@@ -139,15 +139,15 @@ def test_permuted_tokens_have_permuted_outputs(seed, t):
 @dtypes
 @given(seed=seeds, t=st.integers(2, 40), exponent=st.floats(-3, 3), data=st.data())
 def test_no_bit_of_causal_attention_depends_on_later_tokens(dtype, seed, t, exponent, data):
-    now = data.draw(st.integers(0, t - 2))
-    before, after = draw(seed, t, 8, dtype=dtype), draw(seed + 1, t, 8, exponent, dtype)
-    after[:, :now + 1] = before[:, :now + 1]
+    n = data.draw(st.integers(1, t - 1))                 # the first n tokens are not changed
+    original, changed = draw(seed, t, 8, dtype=dtype), draw(seed + 1, t, 8, exponent, dtype)
+    changed[:, :n] = original[:, :n]
     offsets = np.array([0, t])
     for dropout in (NO_DROPOUT, Dropout(0.3, 2)):
-        y, _ = attention(*before, offsets, 2, True, dropout)
-        z, _ = attention(*after, offsets, 2, True, dropout)
-        np.testing.assert_array_equal(y[:now + 1], z[:now + 1])
-        assert (y[now + 1:] != z[now + 1:]).any()
+        y, _ = attention(*original, offsets, 2, True, dropout)
+        z, _ = attention(*changed, offsets, 2, True, dropout)
+        np.testing.assert_array_equal(y[:n], z[:n])
+        assert (y[n:] != z[n:]).any()
 
 
 @dtypes
@@ -188,16 +188,16 @@ def test_the_kernels_are_within_their_rounding_bounds(causal, seed, t, H, d, exp
     dy, offsets = draw(seed + 1, t, H * d, dtype=np.float32)[0], np.array([0, t])
     y, backward = attention(q, k, v, offsets, H, causal, dropout)
     exact, back = attention(*(x.astype(float) for x in (q, k, v)), offsets, H, causal, dropout)
-    bounds = error_bounds(q, k, v, dy, H, sees(t, causal), dropout)
+    bounds = error_bounds(q, k, v, dy, H, visible(t, causal), dropout)
     for got, want, bound in zip((y, *backward(dy)), (exact, *back(dy.astype(float))), bounds):
         assert got.dtype == np.float32 and (abs(got - want) <= bound).all()
 
 
 @dtypes
-@pytest.mark.parametrize("far", [1e3, 1e8, 1e15])
-def test_large_scores_give_finite_results(dtype, far):
+@pytest.mark.parametrize("scale", [1e3, 1e8, 1e15])
+def test_large_scores_give_finite_results(dtype, scale):
     q, k, v = draw(0, 6, 4, dtype=dtype)
-    y, backward = attention(q * dtype(far), k * dtype(far), v, np.array([0, 2, 6]), 2)
+    y, backward = attention(q * dtype(scale), k * dtype(scale), v, np.array([0, 2, 6]), 2)
     assert np.isfinite(y).all() and abs(y).max() <= abs(v).max() * (1 + 1e-6)
     assert all(np.isfinite(dx).all() for dx in backward(v))
 

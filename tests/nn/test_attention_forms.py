@@ -1,4 +1,4 @@
-"""Grouped-query attention, windows, biases, and sequences with other numbers of keys."""
+"""Grouped-query attention, windows, biases, more or fewer keys than queries."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,14 +23,14 @@ def draw(seed, *shape, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def grouped(seed, T, H, G, d, dtype=np.float64, U=None):
-    """q (T, H·d), k and v (U, G·d)."""
+def draw_qkv(seed, T, H, G, d, dtype=np.float64, U=None):
+    """q (T, H·d), k and v (U, G·d): H heads of q and G heads of k and v, d numbers per head."""
     return (draw([seed, 0], T, H * d, dtype=dtype), draw([seed, 1], U or T, G * d, dtype=dtype),
             draw([seed, 2], U or T, G * d, dtype=dtype))
 
 
-def distance(t):
-    """(t, t): j − i."""
+def distances(t):
+    """j − i for query i and key j, (t, t)."""
     return np.arange(t) - np.arange(t)[:, None]
 
 
@@ -58,7 +58,7 @@ def test_two_heads_that_share_keys_and_values_worked_by_hand(dtype):
 @causal_or_not
 @pytest.mark.parametrize("H, G", [(4, 2), (6, 1), (3, 3)])
 def test_a_shared_head_equals_repeated_heads_and_sums_their_gradients(causal, H, G):
-    q, k, v = grouped(0, 10, H, G, 2)
+    q, k, v = draw_qkv(0, 10, H, G, 2)
     dy = draw(1, 10, H * 2)
     y, backward = attention(q, k, v, OFFSETS, H, causal, Dropout(0.3, 5))
 
@@ -77,12 +77,12 @@ def test_a_shared_head_equals_repeated_heads_and_sums_their_gradients(causal, H,
 @pytest.mark.parametrize("H, G", [(4, 2), (3, 1)])
 def test_backward_is_the_derivative_with_shared_keys_and_windows(causal, window, H, G):
     check_backward(lambda q, k, v: attention(q, k, v, OFFSETS, H, causal, Dropout(0.3, 9),
-                                             window=window), *grouped(1, 10, H, G, 3))
+                                             window=window), *draw_qkv(1, 10, H, G, 3))
 
 
 @dtypes
 def test_g_must_divide_h(dtype):
-    q, k, v = grouped(0, 10, 4, 3, 2, dtype)
+    q, k, v = draw_qkv(0, 10, 4, 3, 2, dtype)
     with pytest.raises(ValueError, match=r"G a divisor of H.*got \(10, 8\), \(10, 6\)"):
         attention(q, k, v, OFFSETS, 4)
     with pytest.raises(ValueError, match="G a divisor of H"):
@@ -109,27 +109,27 @@ def test_means_over_a_window_worked_by_hand(dtype, causal, window, y):
 @causal_or_not
 @given(seed=seeds, t=st.integers(1, 20), window=st.integers(0, 9))
 def test_no_bit_depends_on_a_token_outside_the_window(dtype, causal, seed, t, window):
-    q, k, v = grouped(seed, t, 2, 2, 3, dtype)
-    other, offsets = np.stack([k, v]), np.array([0, t])
+    q, k, v = draw_qkv(seed, t, 2, 2, 3, dtype)
+    changed_kv, offsets = np.stack([k, v]), np.array([0, t])
     changed = int(seed % t)
-    other[:, changed] = draw(seed + 1, 2, 6, dtype=dtype)
+    changed_kv[:, changed] = draw(seed + 1, 2, 6, dtype=dtype)
     (y, back), (z, back_z) = (attention(q, *kv, offsets, 2, causal, window=window)
-                              for kv in ((k, v), other))
-    sees = (abs(distance(t)) <= window) & (distance(t) <= 0 if causal else True)
-    np.testing.assert_array_equal((y != z).any(1), sees[:, changed])
+                              for kv in ((k, v), changed_kv))
+    visible = (abs(distances(t)) <= window) & (distances(t) <= 0 if causal else True)
+    np.testing.assert_array_equal((y != z).any(1), visible[:, changed])
     dy = np.zeros_like(y)
-    dy[changed] = 1                                  # dv is not 0 for the keys in its window
+    dy[changed] = 1                                  # dv is not 0 only for the keys in its window
     _, _, dv = back(dy)
-    np.testing.assert_array_equal(dv.any(1), sees[changed])
+    np.testing.assert_array_equal(dv.any(1), visible[changed])
 
 
 @causal_or_not
 @given(seed=seeds, t=st.integers(1, 20), window=st.integers(0, 9))
 def test_a_window_equals_a_bias_of_minus_infinity(causal, seed, t, window):
-    q, k, v = grouped(seed, t, 2, 1, 3)
+    q, k, v = draw_qkv(seed, t, 2, 1, 3)
     offsets, dy = np.array([0, t]), draw(seed + 1, t, 6)
-    sees = (abs(distance(t)) <= window) & (distance(t) <= 0 if causal else True)
-    B = np.broadcast_to(np.where(sees, 0.0, -np.inf), (2, t, t))
+    visible = (abs(distances(t)) <= window) & (distances(t) <= 0 if causal else True)
+    B = np.broadcast_to(np.where(visible, 0.0, -np.inf), (2, t, t))
     (y, back), (z, back_z) = (attention(q, k, v, offsets, 2, **options) for options in (
         dict(causal=causal, window=window), dict(bias=B)))
     for got, want in zip((y, *back(dy)), (z, *back_z(dy))):
@@ -138,7 +138,7 @@ def test_a_window_equals_a_bias_of_minus_infinity(causal, seed, t, window):
 
 def test_a_negative_window_is_an_error():
     with pytest.raises(ValueError, match="window: expected a whole number of at least 0, got -1"):
-        attention(*grouped(0, 10, 2, 2, 2), OFFSETS, 2, window=-1)
+        attention(*draw_qkv(0, 10, 2, 2, 2), OFFSETS, 2, window=-1)
 
 
 # ---- biases --------------------------------------------------------------------------------------
@@ -163,17 +163,18 @@ def test_backward_is_the_derivative_in_the_bias_too(causal, dropout):
     """Biases (H, t, u) with t larger than any sequence; (W, H, t, u) with W = 3 and W = 1."""
     check_backward(lambda q, k, v, B: attention(q, k, v, OFFSETS, 4, causal, dropout, window=3,
                                                 bias=B),
-                   *grouped(1, 10, 4, 2, 3), draw(2, 4, 6, 6))
-    threes = np.arange(0, 19, 3)                     # 6 sequences of 3 tokens: 2 images, 3 windows
-    check_backward(lambda q, k, v, B: attention(q, k, v, threes, 4, causal, dropout, bias=B),
-                   *grouped(1, 18, 4, 2, 3), draw(2, 3, 4, 3, 3))
+                   *draw_qkv(1, 10, 4, 2, 3), draw(2, 4, 6, 6))
+    window_offsets = np.arange(0, 19, 3)             # 2 images of 3 windows, 3 tokens per window
+    check_backward(lambda q, k, v, B: attention(q, k, v, window_offsets, 4, causal, dropout,
+                                                bias=B),
+                   *draw_qkv(1, 18, 4, 2, 3), draw(2, 3, 4, 3, 3))
     check_backward(lambda q, k, v, B: attention(q, k, v, OFFSETS, 4, causal, dropout, bias=B),
-                   *grouped(1, 10, 4, 2, 3), draw(2, 1, 4, 5, 5))
+                   *draw_qkv(1, 10, 4, 2, 3), draw(2, 1, 4, 5, 5))
 
 
 @dtypes
 def test_each_window_of_an_image_uses_its_own_bias(dtype):
-    q, k, v = grouped(0, 18, 2, 2, 2, dtype)
+    q, k, v = draw_qkv(0, 18, 2, 2, 2, dtype)
     B, dy = draw(1, 3, 2, 3, 3, dtype=dtype), draw(2, 18, 4, dtype=dtype)
     y, backward = attention(q, k, v, np.arange(0, 19, 3), 2, bias=B)
     *_, dB = backward(dy)
@@ -189,12 +190,12 @@ def test_each_window_of_an_image_uses_its_own_bias(dtype):
                                    (1, 2, 9, 9, 9)])
 def test_a_bias_that_does_not_fit_is_an_error(dtype, shape):
     with pytest.raises(ValueError, match=r"bias: expected \(H, t, u\) with H=2, t ≥ 5 and u ≥ 5"):
-        attention(*grouped(0, 10, 2, 2, 2, dtype), OFFSETS, 2, bias=np.zeros(shape, dtype))
+        attention(*draw_qkv(0, 10, 2, 2, 2, dtype), OFFSETS, 2, bias=np.zeros(shape, dtype))
 
 
 def test_adding_a_number_to_a_row_of_the_bias_does_not_change_the_output():
     """Softmax ignores a shift of a row, so dB sums to 0 along each row."""
-    q, k, v = grouped(0, 10, 2, 2, 2)
+    q, k, v = draw_qkv(0, 10, 2, 2, 2)
     y, backward = attention(q, k, v, OFFSETS, 2, bias=draw(1, 2, 5, 5))
     z, _ = attention(q, k, v, OFFSETS, 2, bias=draw(1, 2, 5, 5) + draw(2, 2, 5, 1))
     np.testing.assert_allclose(y, z, rtol=1e-13, atol=1e-13)
@@ -210,20 +211,20 @@ def test_relative_bias_worked_by_hand(dtype):
     """Three tokens have five differences; the row of difference 0 is looked up three times."""
     p = Params({"b.weight": (5, 2)}, dtype)
     p["b.weight"][...] = np.arange(10).reshape(5, 2)
-    B, backward = relative_bias(distance(3) + 2, p, "b")
+    B, backward = relative_bias(distances(3) + 2, p, "b")
     assert B[0].tolist() == [[4, 6, 8], [2, 4, 6], [0, 2, 4]] and (B[1] == B[0] + 1).all()
     g = p.like()
-    backward(np.stack([np.ones((3, 3)), distance(3)]).astype(dtype), g)
+    backward(np.stack([np.ones((3, 3)), distances(3)]).astype(dtype), g)
     assert g["b.weight"].tolist() == [[1, -2], [2, -2], [3, 0], [2, 2], [1, 2]]
 
 
-def test_the_gradient_of_attention_reaches_the_table():
-    q, k, v = grouped(0, 10, 2, 2, 2)
+def test_the_gradient_reaches_the_table_of_relative_biases():
+    q, k, v = draw_qkv(0, 10, 2, 2, 2)
     p = Params({"b.weight": (9, 2)}, np.float64)
 
-    def of_table(table):
+    def attention_with_table(table):
         p["b.weight"][...] = table
-        B, back_bias = relative_bias(distance(5) + 4, p, "b")
+        B, back_bias = relative_bias(distances(5) + 4, p, "b")
         y, back = attention(q, k, v, OFFSETS, 2, bias=B)
 
         def backward(dy):
@@ -231,14 +232,16 @@ def test_the_gradient_of_attention_reaches_the_table():
             back_bias(back(dy)[3], g)
             return g["b.weight"]
         return y, backward
-    check_backward(of_table, draw(1, 9, 2))
+    check_backward(attention_with_table, draw(1, 9, 2))
 
 
-# ---- other numbers of keys, and an extra row -----------------------------------------------------
+# ---- more or fewer keys than queries, extra keys and values --------------------------------------
 
 @dtypes
 def test_an_extra_key_and_value_worked_by_hand(dtype):
-    """All scores are 0, so y is the mean of the values; prepend_row adds the value 12 to each."""
+    """All scores are 0, so y is the mean of the visible values.  prepend_row puts the value
+    12 before those of each sequence.
+    """
     p = Params({"k": (1,), "v": (1,)}, dtype)
     p["v"][...] = 12
     x, offsets = np.array([[0], [3], [6]], dtype), np.array([0, 1, 3])
@@ -254,8 +257,8 @@ def test_an_extra_key_and_value_worked_by_hand(dtype):
     assert_close(g["v"], [1 / 2 + 2 / 3], dtype)
 
 
-def test_backward_is_the_derivative_in_extra_rows():
-    q, k, v = grouped(0, 10, 4, 2, 3)
+def test_backward_is_the_derivative_in_extra_keys_and_values():
+    q, k, v = draw_qkv(0, 10, 4, 2, 3)
 
     def extended(q, k, v, row_k, row_v):
         p = Params({"k": (6,), "v": (6,)}, np.float64)
@@ -276,7 +279,7 @@ def test_backward_is_the_derivative_in_extra_rows():
 @pytest.mark.parametrize("window", [None, 1])
 def test_the_last_query_and_the_last_key_have_the_same_position(causal, window):
     """With cached keys, the last queries alone give the last rows of the whole output."""
-    q, k, v = grouped(0, 12, 2, 2, 2)
+    q, k, v = draw_qkv(0, 12, 2, 2, 2)
     y, _ = attention(q, k, v, np.array([0, 7, 12]), 2, causal, window=window)
     last = np.r_[4:7, 10:12]
     z, back = attention(q[last], k, v, np.array([0, 3, 5]), 2, causal, window=window,
@@ -285,8 +288,8 @@ def test_the_last_query_and_the_last_key_have_the_same_position(causal, window):
     assert [dx.shape for dx in back(z)] == [(5, 4), (12, 4), (12, 4)]
 
 
-def test_causal_attention_needs_as_many_keys_as_queries():
-    q, k, v = grouped(0, 10, 2, 2, 2, U=9)
+def test_causal_attention_needs_at_least_as_many_keys_as_queries():
+    q, k, v = draw_qkv(0, 10, 2, 2, 2, U=9)
     key_offsets = np.array([0, 2, 4, 8, 9])
     assert attention(q, k, v, OFFSETS, 2, key_offsets=key_offsets)[0].shape == (10, 4)
     with pytest.raises(ValueError, match="at least as many keys .*got 4 keys and 5 queries"):
@@ -304,7 +307,7 @@ def test_causal_attention_needs_as_many_keys_as_queries():
 def test_the_kernels_are_within_their_rounding_bounds(causal, seed, t, extra, heads, d, window,
                                                       biased, dropout):
     (H, G), u = heads, t + extra
-    q, k, v = grouped(seed, t, H, G, d, np.float32, U=u)
+    q, k, v = draw_qkv(seed, t, H, G, d, np.float32, U=u)
     dy, B = (draw([seed, i], *shape, dtype=np.float32) for i, shape in (
         (3, (t, H * d)), (4, (H, t, u))))
     offsets, key_offsets = np.array([0, t]), np.array([0, u])
@@ -314,17 +317,17 @@ def test_the_kernels_are_within_their_rounding_bounds(causal, seed, t, extra, he
                                 window=window, bias=B.astype(dtype) if biased else None,
                                 key_offsets=key_offsets)
         return y, *backward(dy.astype(dtype))
-    distances = np.arange(u) - np.arange(t)[:, None] - extra
-    sees = (abs(distances) <= (99 if window is None else window)) & (
-        distances <= 0 if causal else True)
-    bounds = error_bounds(q, k, v, dy, H, sees, dropout, B=B if biased else 0.0)
+    distance = np.arange(u) - np.arange(t)[:, None] - extra      # the last key is at the last query
+    visible = (abs(distance) <= (u if window is None else window)) & (
+        distance <= 0 if causal else True)
+    bounds = error_bounds(q, k, v, dy, H, visible, dropout, B=B if biased else 0.0)
     for got, want, bound in zip(run(np.float32), run(np.float64), bounds):
         assert got.dtype == np.float32 and (abs(got - want) <= bound).all()
 
 
 @dtypes
 def test_inputs_are_not_changed_and_a_backward_may_be_called_again(dtype):
-    q, k, v = inputs = grouped(0, 10, 4, 2, 2, dtype)
+    q, k, v = inputs = draw_qkv(0, 10, 4, 2, 2, dtype)
     B, dy = draw(1, 4, 5, 5, dtype=dtype), draw(2, 10, 8, dtype=dtype)
     before = [x.copy() for x in (*inputs, B, dy)]
     _, backward = attention(q, k, v, OFFSETS, 4, True, Dropout(0.3, 1), window=2, bias=B)

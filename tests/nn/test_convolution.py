@@ -1,4 +1,4 @@
-"""Convolutions and patches: worked by hand, inputs of each output, gradients, float32."""
+"""Convolutions and patches: by hand, what an output depends on, gradients, float32."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,8 +86,8 @@ def test_the_backward_of_patches_is_the_derivative(size, stride):
 def test_freezing_the_weights_does_not_change_the_gradient_of_the_input():
     p, x, dy = conv_params(3, 4, 3), draw(1, 2, 6, 3), draw(2, 2, 6, 4)
     _, backward = conv1d(x, p, "c", padding=1)
-    g, none = p.like(), Params({}, np.float64)
-    np.testing.assert_array_equal(backward(dy, g), backward(dy, none))
+    g, no_grads = p.like(), Params({}, np.float64)
+    np.testing.assert_array_equal(backward(dy, g), backward(dy, no_grads))
     assert g.flat.any()
 
 
@@ -125,7 +125,7 @@ def test_a_shift_of_the_frames_shifts_the_output(seed):
 
 @given(seeds, st.sampled_from([1, 2]), st.sampled_from([1, 8, 33]), st.integers(3, 30))
 def test_a_convolution_in_float32_is_within_its_rounding_bound(seed, stride, I, T):
-    """A sum of n terms has an error of γ(n) Σ |terms|: the convolution of |x| with |W|."""
+    """A sum of n terms has an error of γ(n) Σ |terms|: here a convolution of |x| with |W|."""
     p, x = conv_params(I, 4, 3, seed, np.float32), draw(seed, 2, T, I, dtype=np.float32)
 
     def run(p, x, dtype, transform=lambda a: a):
@@ -135,8 +135,10 @@ def test_a_convolution_in_float32_is_within_its_rounding_bound(seed, stride, I, 
         g = q.like()
         dy = transform(draw(seed + 1, *y.shape).astype(np.float32).astype(dtype))
         return y, backward(dy, g), g.flat
-    y32, y64, sums = run(p, x, np.float32), run(p, x, np.float64), run(p, x, np.float64, abs)
-    for got, want, terms, n in zip(y32, y64, sums, (3 * I + 2, 3 * 4 + 4, 2 * T + 2)):
+    y32, y64 = run(p, x, np.float32), run(p, x, np.float64)
+    magnitudes = run(p, x, np.float64, abs)
+    for got, want, terms, n in zip(y32, y64, magnitudes,
+                                   (3 * I + 2, 3 * 4 + 4, 2 * T + 2)):
         assert got.dtype == np.float32 and (abs(got - want) <= 1.01 * n * u32 * terms).all()
 
 

@@ -13,7 +13,7 @@ probabilities = st.floats(0.001, 0.999)
 
 
 def kept(dropout, *shape):
-    """Which elements of an array of this shape are kept."""
+    """Whether each element of an array of this shape is kept.  (*shape) bool"""
     return apply_dropout(np.ones(shape), dropout)[0] != 0
 
 
@@ -43,10 +43,10 @@ def test_forward_backward_and_float64_have_the_same_mask(key, probability, shape
     (y, back), (y64, back64) = (apply_dropout(a, dropout) for a in (x, x.astype(float)))
     is_kept = kept(dropout, *shape)
     for got, exact, source in [(y, y64, x), (back(dy), back64(dy.astype(float)), dy),
-                               (back(dy), back64(dy.astype(float)), dy)]:      # again
+                               (back(dy), back64(dy.astype(float)), dy)]:      # called twice
         np.testing.assert_array_equal(got != 0, is_kept)
         np.testing.assert_array_equal(exact != 0, is_kept)
-        np.testing.assert_allclose(got, exact, rtol=2.01 * u32)     # 1/(1 − p), and the product
+        np.testing.assert_allclose(got, exact, rtol=2.01 * u32)     # 1/(1 − p), product
         np.testing.assert_allclose(exact, source.astype(float) * is_kept / (1 - probability),
                                    rtol=1e-15)
 
@@ -58,7 +58,7 @@ def test_backward_is_the_derivative():
 
 @pytest.mark.parametrize("probability", [0.01, 0.1, 0.5, 0.9])
 def test_dropout_does_not_change_the_mean(probability):
-    """Up to 5 standard errors of the mean of N elements that are 0 or 1/(1 − p)."""
+    """N elements are 0 or 1/(1 − p); their mean is 1 within 5 standard errors."""
     N = 200_000
     for key in range(5):
         dropout = Dropout(probability, key * 2**32 + 99)

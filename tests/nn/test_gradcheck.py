@@ -31,10 +31,10 @@ def test_a_right_gradient_passes_and_a_gradient_of_zeros_fails_at_any_scale(scal
         check_backward(scaled(softmax, scale, 0), X)
 
 
-@pytest.mark.parametrize("wrong", [-1, 0.5, 1 + 1e-4])
-def test_a_gradient_times_a_wrong_factor_is_rejected(wrong):
+@pytest.mark.parametrize("factor", [-1, 0.5, 1 + 1e-4])
+def test_a_gradient_times_a_wrong_factor_is_rejected(factor):
     with pytest.raises(AssertionError, match="backward gives"):
-        check_backward(scaled(softmax, 1, wrong), X)
+        check_backward(scaled(softmax, 1, factor), X)
 
 
 def test_one_wrong_number_among_many_is_found():
@@ -103,12 +103,12 @@ def test_each_tensor_with_a_wrong_gradient_is_named_with_its_factor():
     def broken(x, p):
         y, backward = linear(x, p, "l")
 
-        def scaled(dy, g):
+        def wrong_backward(dy, g):
             dx = backward(dy, g)
             g["l.weight"] *= 3
             g["l.bias"] *= -0.5
             return dx
-        return y, scaled
+        return y, wrong_backward
     with pytest.raises(AssertionError, match=r"d\(l.weight\) is 3 times what it should "
                        r"be; d\(l.bias\) is -0.5 times what it should be$"):
         check_parameters(broken, X, params())
@@ -132,8 +132,8 @@ def test_the_gradients_of_frozen_parameters_are_not_checked():
     check_loss(loss, p)
 
 
-@pytest.mark.parametrize("wrong", [0, 2])
-def test_a_loss_is_checked_in_all_parameters(wrong):
+@pytest.mark.parametrize("wrong_factor", [0, 2])
+def test_a_loss_is_checked_in_all_parameters(wrong_factor):
     def loss(p, factor=1):
         y, backward = linear(X, p, "l")
         return (y * y).sum(), lambda g: backward(factor * 2 * y, g)
@@ -141,5 +141,5 @@ def test_a_loss_is_checked_in_all_parameters(wrong):
     before = p.flat.copy()
     check_loss(loss, p)
     with pytest.raises(AssertionError, match="backward gives"):
-        check_loss(lambda p: loss(p, wrong), p)
+        check_loss(lambda p: loss(p, wrong_factor), p)
     np.testing.assert_array_equal(p.flat, before)

@@ -18,7 +18,7 @@ from scratch_embed.nn.params import Params
 from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
 
 dims = st.sampled_from([1, 2, 3, 8, 17, 64, 129])
-exponents = st.floats(-12, 12)                       # squares and their sums stay in float32
+exponents = st.floats(-12, 12)                       # float32 can hold squares and their sums
 dropouts = st.sampled_from([Dropout(), Dropout(0.1, 3), Dropout(0.5, 4)])
 
 
@@ -46,7 +46,10 @@ def draw(seed, *shape, exponent=0.0, dtype=np.float64):
 
 
 def in_both_types(f, p):
-    """[(y, dx, g) in float32, and in float64] of f(p, dtype) -> (y, g -> dx), for equal numbers."""
+    """Run f(p, dtype) -> y, backward(g) -> dx on the same numbers in float32 and in float64.
+
+    -> [(y, dx, g) in float32, (y, dx, g) in float64]
+    """
     results = []
     for dtype in (np.float32, np.float64):
         q = p.copy(dtype)
@@ -98,7 +101,7 @@ def test_layer_norm_worked_by_hand(dtype, rtol):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_id_outside_the_table_is_an_error_and_no_ids_are_allowed(dtype):
+def test_an_id_outside_the_table_is_an_error_but_an_empty_array_of_ids_is_not(dtype):
     p = Params({"e.weight": (3, 2)}, dtype)
     for ids, found in (([0, 3], r"0\.\.3"), ([-1, 2], r"-1\.\.2")):
         with pytest.raises(ValueError, match=rf"e: ids must be in 0\.\.2, got {found}"):
@@ -116,7 +119,7 @@ def test_linears_backward_is_the_derivative():
 
 
 @pytest.mark.parametrize("eps", [1e-12, 1e-5, 0.5])
-def test_layer_norm_is_checked_by_finite_differences(eps):
+def test_layer_norms_backward_is_the_derivative(eps):
     check_parameters(lambda x, p: layer_norm(x, p, "n", eps), draw(1, 3, 5), norm_params(5))
 
 
@@ -139,10 +142,10 @@ def test_embeddings_backward_is_the_derivative():
 def test_add_norms_backward_is_the_derivative(dropout):
     p = norm_params(5)
 
-    def of_both(x_and_r, p):
+    def add_norm_of_stacked(x_and_r, p):
         y, backward = add_norm(x_and_r[:3], x_and_r[3:], p, "n", 1e-12, dropout)
         return y, lambda dy, g: np.concatenate(backward(dy, g))
-    check_parameters(of_both, draw(1, 6, 5), p)
+    check_parameters(add_norm_of_stacked, draw(1, 6, 5), p)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -156,7 +159,7 @@ def test_gradients_of_two_backward_passes_are_added(dtype):
         once, twice = p.like(), p.like()
         f(p)[1](dy, once)
         backward = f(p)[1]
-        for _ in range(2):                                     # a backward may be called again
+        for _ in range(2):                                     # backward may be called twice
             backward(dy, twice)
         np.testing.assert_allclose(twice.flat, 2 * once.flat, rtol=64 * np.finfo(dtype).eps)
         assert once.flat.any()
@@ -175,7 +178,7 @@ def test_a_constant_row_is_normalised_to_zero(value, D):
 
 @given(seeds, st.integers(2, 800), st.integers(-20, -3))
 def test_a_nearly_constant_row_keeps_its_small_differences(seed, D, exponent):
-    """x = 10.1 (1 + e), e ~ 10^exponent: float32 agrees with float64 on the same rounded x."""
+    """x = 10.1 (1 + e), rounded to float32, with e of order 10^exponent."""
     e = np.random.default_rng(seed).standard_normal((1, D)) * 10.0**exponent
     x = np.float32(10.1 * (1 + e))
     y, _ = layer_norm(x, plain_norm(D, np.float32), "n", 1e-12)
@@ -187,12 +190,12 @@ def test_a_nearly_constant_row_keeps_its_small_differences(seed, D, exponent):
 
 @given(seeds, st.floats(-3, 3), st.floats(-100, 100), st.sampled_from([2, 5, 33]))
 def test_layer_norm_ignores_scale_and_shift(seed, exponent, shift, D):
-    """At eps = 0, up to the rounding errors of both x̂, as above with u = 2⁻⁵³."""
+    """At eps = 0, up to the rounding errors of both x̂ (module docstring, with u = 2⁻⁵³)."""
     x = draw(seed, 4, D)
     changed = x * 10.0**exponent + shift
     y, z = (layer_norm(a, plain_norm(D), "n", 0.0)[0] for a in (x, changed))
-    worst = max((abs(a).max(-1) / a.std(-1)).max() for a in (x, changed))
-    bound = 4 * (D + 8) * u64 * (worst + 1) * (1 + abs(y))
+    max_over_std = max((abs(a).max(-1) / a.std(-1)).max() for a in (x, changed))
+    bound = 4 * (D + 8) * u64 * (max_over_std + 1) * (1 + abs(y))
     assert (abs(y - z) <= bound).all()
 
 
@@ -220,7 +223,10 @@ def test_without_eps_layer_norms_gradient_has_no_part_along_ones_or_xhat(seed, D
 
 @given(seeds, st.floats(-6, 3), st.sampled_from([2, 5, 33]))
 def test_with_eps_layer_norms_gradient_keeps_a_part_along_xhat(seed, exponent, D):
-    """Σ dx = 0 for any eps, but Σ x̂ dx = r³ eps Σ d x̂: x times a number > 1 has a longer x̂."""
+    """r = 1/√(var + eps): Σ dx = 0 for any eps, but Σ x̂ dx = r³ eps Σ dy x̂ is not.
+
+    If eps > 0, multiplying x by a number above 1 makes x̂ longer, so y depends on the scale of x.
+    """
     x, dy, eps, p = draw(seed, 4, D), draw(seed + 1, 4, D), 10.0**exponent, plain_norm(D)
     xhat, backward = layer_norm(x, p, "n", eps)
     dx, r = backward(dy, p.like()), (x.var(-1) + eps)**-0.5
@@ -231,7 +237,7 @@ def test_with_eps_layer_norms_gradient_keeps_a_part_along_xhat(seed, exponent, D
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_constant_rows_give_finite_results(dtype):
-    """The computed mean of seven 0.1 is not exactly 0.1, so x̂ is a rounding error over √eps."""
+    """In float64 the computed mean of seven 0.1 is not exactly 0.1: x̂ is this error over √eps."""
     for value in (0, 0.1, 1e10, -3e18):
         x = np.full((2, 7), value, dtype)
         y, backward = layer_norm(x, plain_norm(7, dtype), "n")
@@ -283,9 +289,10 @@ def test_embeddings_gradient_in_float32_is_within_its_rounding_bound(seed, T, D,
 
 
 def norm_bounds(x, dy, p, error_of_x=0.0):
-    """Bounds on the errors of y and dx as derived above; whether these are valid; the bound of x̂.
+    """Twice the first-order bounds of y and dx, whether they are valid, and the bound of x̂.
 
-    x, dy: (T, D) float64; error_of_x: (T, 1).  First-order bounds are valid if δ < std/4.
+    x, dy: (T, D) float64; error_of_x: (T, 1).  The module docstring derives the bounds; they are
+    valid if δ < std/4.
     """
     D = x.shape[-1]
     w, b = p["n.weight"].astype(float), p["n.bias"].astype(float)
@@ -304,7 +311,7 @@ def norm_bounds(x, dy, p, error_of_x=0.0):
 
 @given(seeds, dims, dims.filter(lambda D: D > 1), exponents, st.floats(-3, 2))
 def test_layer_norms_kernel_is_within_its_rounding_bound(seed, T, D, exponent, mean_exponent):
-    """Also if the mean is 100 standard deviations, so that x − mean has few digits."""
+    """The mean is up to 100 standard deviations; then x − mean has few correct digits."""
     x = (draw(seed, T, D) + 10.0**mean_exponent) * 10.0**exponent
     x, dy = x.astype(np.float32), draw(seed + 1, T, D, dtype=np.float32)
     p = norm_params(D, seed, np.float32)
@@ -312,7 +319,7 @@ def test_layer_norms_kernel_is_within_its_rounding_bound(seed, T, D, exponent, m
         lambda p, dtype: (lambda y, back: (y, lambda g: back(dy.astype(dtype), g)))(
             *layer_norm(x.astype(dtype), p, "n")), p)
     y_bound, dx_bound, valid, xhat_bound = norm_bounds(x.astype(float), dy.astype(float), p)
-    if valid:                                  # else x − mean has hardly a correct digit
+    if valid:                                  # else x − mean has almost no correct digit
         assert (abs(y - y64) <= y_bound).all()
         assert (abs(dx - dx64) <= dx_bound + 2.0**-140).all()
         terms = abs(dy) * (2 * xhat_bound + gamma(T + 1, u32) * D**0.5)

@@ -79,7 +79,7 @@ def test_rms_norm_ignores_scale_so_its_gradient_has_no_part_along_x(seed, expone
 
 @given(seeds, dims, dims, st.floats(-12, 12))
 def test_rms_norms_kernel_is_within_its_rounding_bound(seed, T, D, exponent):
-    """The root has a relative error of γ(D + 4)/2 if no square overflows: nothing is subtracted."""
+    """The root has a relative error of γ(D + 4)/2 if no square overflows: all terms are ≥ 0."""
     x = (draw(seed, T, D) * 10.0**exponent).astype(np.float32)
     dy, p = draw(seed + 1, T, D, dtype=np.float32), params({"n.weight": (D,)}, seed, np.float32)
     results = []
@@ -197,15 +197,15 @@ SHAPES = {"l.weight": (5, 5), "l.bias": (5,), "n.weight": (5,), "n.bias": (5,), 
 @dtypes
 def test_a_missing_bias_acts_as_a_bias_of_zeros(dtype):
     x, dy = draw(0, 2, 4, 5, dtype=dtype)
-    without = params({name: shape for name, shape in SHAPES.items() if "bias" not in name}, 1,
+    no_bias = params({name: shape for name, shape in SHAPES.items() if "bias" not in name}, 1,
                      dtype)
     zeros = Params(SHAPES, dtype)
-    for name in without:
-        zeros[name][...] = without[name]
+    for name in no_bias:
+        zeros[name][...] = no_bias[name]
     for f in (linear, layer_norm, lambda x, p, _: add_norm(x, x, p, "a")):
         name = {linear: "l", layer_norm: "n"}.get(f, "a")
-        g, g0 = without.like(), zeros.like()
-        (y, back), (y0, back0) = f(x, without, name), f(x, zeros, name)
+        g, g0 = no_bias.like(), zeros.like()
+        (y, back), (y0, back0) = f(x, no_bias, name), f(x, zeros, name)
         np.testing.assert_array_equal(y, y0)
         np.testing.assert_array_equal(back(dy, g), back0(dy, g0))
         np.testing.assert_array_equal(g[name + ".weight"], g0[name + ".weight"])
@@ -234,7 +234,7 @@ def test_a_frozen_tensor_gets_no_gradient_and_all_other_gradients_stay_the_same(
         if name == "a":
             np.testing.assert_array_equal(one[1], other[1])
             one, other = one[0], other[0]
-        assert (one is None) == (other is None) == (name == "e")
+        assert (one is None) == (other is None) == (name == "e")         # ids have no gradient
         if one is not None:
             np.testing.assert_array_equal(one, other)
     for name in grads:

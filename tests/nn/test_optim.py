@@ -170,7 +170,7 @@ def test_the_kernel_is_within_its_rounding_bound(seed, exponent, t, decay):
     n, b1, b2, lr, eps = 33, 0.9, 0.999, 1e-3, 1e-8
     theta, g, m = (rng.standard_normal(n).astype(np.float32) for _ in range(3))
     g, m = g * np.float32(10.0**exponent), m * np.float32(10.0**exponent)
-    v, c = m * m, rng.random()
+    v, c = m * m, rng.random()                               # c: the clip factor
     numbers = AdamWNumbers(lr, c, b1, 1 - b1, b2, 1 - b2, eps, 1 - b1**t, 1 - b2**t)
     exact = [x.astype(np.float64) for x in (theta, g, m, v)]
     terms = b1 * abs(exact[2]) + (1 - b1) * c * abs(exact[1])
@@ -188,7 +188,7 @@ def test_the_kernel_is_within_its_rounding_bound(seed, exponent, t, decay):
 @dtypes
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_several_workers_step_along_the_clipped_sum_of_their_gradients(monkeypatch, dtype, workers):
-    """Threads give the same bits as a serial loop, and up to rounding the step along the sum."""
+    """Threads give the bits of a serial loop; summing the gradients first changes only rounding."""
     monkeypatch.setattr(optim, "BLOCK", 5)
     names = {"a.weight": Tensor((3, 4), decay=True), "a.bias": (7,),
              "b.weight": Tensor((2, 2), decay=True), "none": (0,)}
@@ -245,12 +245,12 @@ def test_a_clipped_step_equals_the_step_along_the_scaled_gradient(dtype, seed, e
     np.testing.assert_allclose(clipped.m.flat, by_hand.m.flat, rtol=rounding, atol=0)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e30])
-def test_a_gradient_without_a_finite_norm_makes_parameters_nan(wrong):
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_a_gradient_without_a_finite_norm_makes_parameters_nan(value):
     """The square of 1e30 overflows float32.  A clip factor of 0 would hide the overflow."""
     p = filled(1, np.float32)
     g = p.like()
-    g.flat[0] = wrong
+    g.flat[0] = value
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.isfinite(AdamW(p).step([g], 0.1, max_grad_norm=1.0))
         assert np.isnan(p.flat).any()

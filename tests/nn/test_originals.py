@@ -25,20 +25,20 @@ def distances(t):
     return np.arange(t) - np.arange(t)[:, None]
 
 
-# ---- ours, called alike: f(inputs, p) -> y, backward; backward(dy, g) -> {input: gradient} -------
+# ---- our layers as f(inputs, p) -> y, backward; backward(dy, g) -> {input name: gradient} --------
 
 def layer(f):
     """f for a layer with one input, x, and the tensors l.weight and perhaps l.bias."""
-    def run(x, p):
-        y, backward = f(x["x"], p, "l")
+    def run(inputs, p):
+        y, backward = f(inputs["x"], p, "l")
         return y, lambda dy, g: {"x": backward(dy, g)}
     return run
 
 
 def function(f, *names):
     """f for a function without parameters, of the inputs with these names."""
-    def run(x, p):
-        y, backward = f(*(x[name] for name in names))
+    def run(inputs, p):
+        y, backward = f(*(inputs[name] for name in names))
 
         def back(dy, g):
             grads = backward(dy)
@@ -49,8 +49,8 @@ def function(f, *names):
 
 def mistral(q, k, v):
     """Rotary positions, then causal attention with a window, in 4 heads of q."""
-    by = rotation(POSITIONS, 6, theta=100.0, dtype=q.dtype.type)
-    (q, back_q), (k, back_k) = rotary(q, by), rotary(k, by)
+    rope = rotation(POSITIONS, 6, theta=100.0, dtype=q.dtype.type)
+    (q, back_q), (k, back_k) = rotary(q, rope), rotary(k, rope)
     y, back = attention(q, k, v, OFFSETS, 4, causal=True, window=2)   # sliding_window 3
 
     def backward(dy):
@@ -67,14 +67,14 @@ def mpnet_buckets(t):
 
 
 def swin_pairs():
-    """Row numbers (4, 4) of the bias table for a window of 2 x 2: one per pair of differences."""
+    """Rows (4, 4) of the bias table for a window of 2 x 2: one for each difference of positions."""
     row, column = np.divmod(np.arange(4), 2)
     return 3 * (row[:, None] - row + 1) + column[:, None] - column + 1
 
 
-def self_attention(offsets, attend, project, x, p):
+def self_attention(offsets, attend, project, inputs, p):
     """attend(q, k, v, offsets, p) with q, k, v = linear(x); then a linear layer "o" if project."""
-    x = x["x"]
+    x = inputs["x"]
     (q, back_q), (k, back_k), (v, back_v) = (linear(x, p, name) for name in "qkv")
     a, back_a = attend(q, k, v, offsets, p)
     y, back_o = linear(a, p, "o") if project else (a, lambda dy, g: dy)
@@ -86,7 +86,7 @@ def self_attention(offsets, attend, project, x, p):
 
 
 def with_bias(index, mask, q, k, v, offsets, p):
-    """Two heads with relative_bias, plus a mask (W, t, t) that differs by window."""
+    """Two heads with relative_bias, plus a mask (W, t, t): each of W windows has its own."""
     B, back_bias = relative_bias(index, p, "table")
     B = B if mask is None else (B + mask[:, None]).astype(q.dtype)
     y, back = attention(q, k, v, offsets, 2, bias=B)
@@ -110,9 +110,9 @@ def with_extra_row(q, k, v, offsets, p):
     return y, backward
 
 
-def patch_layer(size, stride, x, p):
+def patch_layer(size, stride, inputs, p):
     """patches, then linear."""
-    rows, back_rows = patches(x["x"], size, stride)
+    rows, back_rows = patches(inputs["x"], size, stride)
     y, back = linear(rows, p, "l")
     return y, lambda dy, g: {"x": back_rows(back(dy, g))}
 
@@ -147,7 +147,7 @@ def assert_equal(theirs, case, dtype):
     given = {name: x.astype(dtype) for name, x in arrays.items()
              if name not in ("y", "dy") and not name.startswith("d_")}
     tensors = {name: x for name, x in given.items() if name not in INPUTS}
-    conv = case.startswith("conv")
+    conv = case.startswith("conv")         # other weights are flattened to (out, in)
     p = Params({NAMES.get(name, name): x.shape if conv else (*x.shape[:1], *(
         (x[0].size,) if x.ndim > 1 else ())) for name, x in tensors.items()}, dtype)
     for name, x in tensors.items():

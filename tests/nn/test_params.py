@@ -169,7 +169,7 @@ def test_weights_are_normal_norms_one_and_biases_zero():
 
 
 def test_an_init_may_be_any_function_of_a_generator_and_a_shape():
-    """Or one of the declared kinds: zeros for LoRA, log(1/0.07) for CLIP's scale."""
+    """Or Constant (here CLIP's scale, log(1/0.07)), ONES or the default, zeros (here LoRA's B)."""
     def ramp(rng, shape):
         return np.arange(6.0).reshape(shape)
     p = init_params({"ramp": Tensor((2, 3), ramp), "scale": Tensor((), Constant(np.log(1 / 0.07))),

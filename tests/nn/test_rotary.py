@@ -19,23 +19,23 @@ def test_two_heads_worked_by_hand(dtype):
 
     So at m = 2π, x_0 and x_2 of each head do not change, and (x_1, x_3) becomes (−x_3, x_1).
     """
-    by = rotation(np.array([0, 2 * np.pi]), 4, theta=16.0, dtype=dtype)
+    rope = rotation(np.array([0, 2 * np.pi]), 4, theta=16.0, dtype=dtype)
     x = np.array([[1, 2, 3, 4, 5, 6, 7, 8]] * 2, dtype)
-    y, backward = rotary(x, by)
+    y, backward = rotary(x, rope)
     want = [[1, 2, 3, 4, 5, 6, 7, 8], [1, -4, 3, 2, 5, -8, 7, 6]]
     np.testing.assert_allclose(y, want, rtol=0, atol=64 * np.finfo(dtype).eps)
     np.testing.assert_allclose(backward(y), x, rtol=0, atol=128 * np.finfo(dtype).eps)
 
 
 def test_cosines_and_sines_worked_by_hand():
-    by = rotation(np.array([0, 1, 3]), 4, theta=100.0, dtype=np.float64)
-    np.testing.assert_allclose(by.cos, np.cos([[0, 0], [1, 0.1], [3, 0.3]]), rtol=1e-15)
-    np.testing.assert_allclose(by.sin, np.sin([[0, 0], [1, 0.1], [3, 0.3]]), rtol=1e-15)
+    rope = rotation(np.array([0, 1, 3]), 4, theta=100.0, dtype=np.float64)
+    np.testing.assert_allclose(rope.cos, np.cos([[0, 0], [1, 0.1], [3, 0.3]]), rtol=1e-15)
+    np.testing.assert_allclose(rope.sin, np.sin([[0, 0], [1, 0.1], [3, 0.3]]), rtol=1e-15)
 
 
 def test_backward_is_the_derivative():
-    by = rotation(np.array([0, 1, 2, 0, 1, 700]), 6, dtype=np.float64)
-    check_backward(lambda x: rotary(x, by), draw(0, 6, 18))
+    rope = rotation(np.array([0, 1, 2, 0, 1, 700]), 6, dtype=np.float64)
+    check_backward(lambda x: rotary(x, rope), draw(0, 6, 18))
 
 
 @dtypes
@@ -48,9 +48,9 @@ def test_a_score_depends_on_the_distance_only(dtype, seed, m, n, shift):
         (rq, _), (rk, _) = (rotary(x, rotation(np.array([position]), 8, dtype=dtype))
                             for x, position in ((q, m), (k, n)))
         return float((rq.astype(float) * rk).sum())
-    size = float(np.linalg.norm(q) * np.linalg.norm(k))
-    assert abs(score(m, n) - score(m + shift, n + shift)) <= 32 * np.finfo(dtype).eps * size + (
-        1e-12 * size)
+    norms = float(np.linalg.norm(q) * np.linalg.norm(k))
+    assert abs(score(m, n) - score(m + shift, n + shift)) <= 32 * np.finfo(dtype).eps * norms + (
+        1e-12 * norms)
 
 
 @given(seeds, st.integers(0, 10**6))
@@ -77,12 +77,12 @@ def test_the_kernel_is_within_its_rounding_bound(seed, T, H, d):
 @dtypes
 def test_inputs_are_not_changed_and_their_memory_layout_does_not_matter(dtype):
     x = draw(0, 6, 8, dtype=dtype)
-    by, before = rotation(np.arange(6), 4, dtype=dtype), x.copy()
-    y, _ = rotary(x, by)
+    rope, before = rotation(np.arange(6), 4, dtype=dtype), x.copy()
+    y, _ = rotary(x, rope)
     for view in (np.asfortranarray(x), np.repeat(x, 2, 1)[:, ::2]):
-        np.testing.assert_array_equal(rotary(view, by)[0], y)
+        np.testing.assert_array_equal(rotary(view, rope)[0], y)
     np.testing.assert_array_equal(x, before)
-    empty, _ = rotary(x[:0], Rotation(by.cos[:0], by.sin[:0]))
+    empty, _ = rotary(x[:0], Rotation(rope.cos[:0], rope.sin[:0]))
     assert empty.shape == (0, 8)
 
 
@@ -90,7 +90,7 @@ def test_inputs_are_not_changed_and_their_memory_layout_does_not_matter(dtype):
 def test_an_odd_dimension_and_other_shapes_are_errors(dtype):
     with pytest.raises(ValueError, match="even number of columns per head, got d=3"):
         rotation(np.arange(3), 3)
-    by = rotation(np.arange(3), 4, dtype=dtype)
+    rope = rotation(np.arange(3), 4, dtype=dtype)
     for shape in ((3, 6), (2, 8)):
         with pytest.raises(ValueError, match=r"expected x \(3, H·4\), got"):
-            rotary(np.zeros(shape, dtype), by)
+            rotary(np.zeros(shape, dtype), rope)

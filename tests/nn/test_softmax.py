@@ -66,18 +66,18 @@ def test_the_loss_of_equal_scores_is_log_v(dtype, V):
 
 
 @dtypes
-@pytest.mark.parametrize("far", [100, 1e10, 1e38])
-def test_extreme_scores_stay_finite(dtype, far):
+@pytest.mark.parametrize("score", [100, 1e10, 1e38])
+def test_extreme_scores_stay_finite(dtype, score):
     """The loss is 0 if the largest score is the target's, else the difference of the two scores."""
-    s = np.array([[far, 0, -far], [far, 0, -far]], dtype)
+    s = np.array([[score, 0, -score], [score, 0, -score]], dtype)
     right, _ = cross_entropy(s[:1], np.array([0]))
     wrong, backward = cross_entropy(s, np.array([0, 2]))
     assert 0 <= right < 2**-120
-    assert wrong == pytest.approx(far, rel=2 * float(np.finfo(dtype).eps))          # (0 + 2 far)/2
+    assert wrong == pytest.approx(score, rel=2 * float(np.finfo(dtype).eps))   # (0 + 2 score)/2
     np.testing.assert_allclose(backward(), [[0, 0, 0], [0.5, 0, -0.5]], rtol=0, atol=FLOOR)
     p, backward = softmax(s)
     np.testing.assert_allclose(p, [[1, 0, 0]] * 2, rtol=0, atol=FLOOR)
-    assert np.isfinite(backward(s / dtype(far))).all()
+    assert np.isfinite(backward(s / dtype(score))).all()
 
 
 # ---- gradients ----------------------------------------------------------------------------------
@@ -177,8 +177,8 @@ def test_the_memory_layout_of_the_scores_does_not_matter(dtype):
         plain = view.copy()
         np.testing.assert_array_equal(softmax(view)[0], softmax(plain)[0])
     targets = np.array([0, 5, 2, 1])
-    (loss, back), (loss_fortran, back_fortran) = (cross_entropy(a, targets)
-                                      for a in (s, np.asfortranarray(s)))
+    (loss, back), (loss_fortran, back_fortran) = (
+        cross_entropy(a, targets) for a in (s, np.asfortranarray(s)))
     assert loss == loss_fortran
     np.testing.assert_array_equal(back(), back_fortran())
 

@@ -1,4 +1,4 @@
-"""The number of BLAS threads is limited inside a block, and restored by the last block to end."""
+"""BLAS threads are limited inside a block; the last block to end restores their number."""
 import threading
 
 import pytest
@@ -29,16 +29,16 @@ def test_the_old_number_is_restored_after_an_error():
 
 @needs_openblas
 def test_overlapping_blocks_of_two_threads_restore_the_old_number():
-    before, inside, may_leave = blas_threads(), threading.Event(), threading.Event()
+    before, entered, may_leave = blas_threads(), threading.Event(), threading.Event()
 
     def other():
         with one_blas_thread():
-            inside.set()
+            entered.set()
             may_leave.wait(10)
     thread = threading.Thread(target=other)
     with one_blas_thread():                        # begins first, ends first
         thread.start()
-        assert inside.wait(10)
+        assert entered.wait(10)
     assert blas_threads() == 1
     may_leave.set()
     thread.join()
@@ -48,12 +48,12 @@ def test_overlapping_blocks_of_two_threads_restore_the_old_number():
 @needs_openblas
 def test_blas_threads_at_most_never_raises_the_number_and_restores_it():
     before = blas_threads()
-    for most, inside in (1, 1), (before, before), (before + 7, before), (None, before):
+    for most, expected in (1, 1), (before, before), (before + 7, before), (None, before):
         with pytest.raises(KeyError), blas_threads_at_most(most):
-            assert blas_threads() == inside
+            assert blas_threads() == expected
             with one_blas_thread():
                 assert blas_threads() == 1
-            assert blas_threads() == inside
+            assert blas_threads() == expected
             raise KeyError
         assert blas_threads() == before
 

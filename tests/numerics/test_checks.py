@@ -47,11 +47,11 @@ def test_require_function_rejects_the_name_of_a_function():
         require_function("method", "cbow", "cbow_chunk")
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_finite_finds_a_nan_or_infinity_at_any_position(wrong):
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_finite_finds_a_nan_or_infinity_at_any_position(value):
     table = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
     assert finite(table, np.zeros((0, 3))) and finite()
-    for place in np.ndindex(4, 3):
-        spoiled = table.copy()
-        spoiled[place] = wrong
-        assert not finite(table, spoiled) and not finite(spoiled, table)
+    for position in np.ndindex(4, 3):
+        changed = table.copy()
+        changed[position] = value
+        assert not finite(table, changed) and not finite(changed, table)

@@ -30,7 +30,7 @@ def is_unchanged(old):
 def test_the_new_bytes_replace_the_old_bytes_at_the_end_of_the_block(old):
     with atomic_write(old) as file:
         file.write(b"new")
-        assert old.read_bytes() == b"old"            # until the block has ended
+        assert old.read_bytes() == b"old"            # unchanged until the block ends
     assert old.read_bytes() == b"new" and os.listdir(old.parent) == ["file"]
 
 
@@ -79,7 +79,7 @@ with atomic_write({str(old)!r}) as file:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL
-    assert old.read_bytes() == b"old"                # the temporary file stays beside it
+    assert old.read_bytes() == b"old"                # the temporary file stays beside the old file
 
 
 def test_the_error_names_a_missing_folder(tmp_path):
@@ -88,7 +88,7 @@ def test_the_error_names_a_missing_folder(tmp_path):
             pass
 
 
-def test_permissions_are_those_of_the_old_file_or_those_that_open_sets(old, tmp_path):
+def test_permissions_are_those_of_the_old_file_or_those_of_a_new_file(old, tmp_path):
     old.chmod(0o640)
     with atomic_write(old):
         pass
@@ -107,7 +107,7 @@ def test_the_target_of_a_link_is_replaced_and_the_link_stays(old, tmp_path):
     assert link.is_symlink() and old.read_bytes() == b"new"
 
 
-# ---- what a killed process leaves --------------------------------------------------------------
+# ---- temporary files of killed processes -------------------------------------------------------
 
 KILLED = """
 import os, signal
@@ -125,7 +125,7 @@ def killed_while_writing(path):
     assert done.returncode == -signal.SIGKILL
 
 
-def test_the_next_write_removes_what_a_killed_process_left(old):
+def test_the_next_write_removes_the_temporary_files_of_killed_processes(old):
     killed_while_writing(old)
     killed_while_writing(old)
     assert len(os.listdir(old.parent)) == 3
@@ -146,7 +146,7 @@ def test_the_temporary_file_of_a_process_that_is_still_writing_is_not_removed(ol
 @pytest.mark.parametrize("name", ["file.backup01", "file.partial", "file.my_words.partial",
                                   "file.x.scratch-embed-part", "file.abcdefgh",
                                   "other.abcdefgh.scratch-embed-part"])
-def test_files_of_the_user_are_not_taken_for_leftovers(old, name):
+def test_files_of_the_user_are_not_removed_as_leftovers(old, name):
     old.with_name(name).write_bytes(b"mine")
     with atomic_write(old):
         pass
@@ -155,7 +155,7 @@ def test_files_of_the_user_are_not_taken_for_leftovers(old, name):
 
 # ---- a full disk -------------------------------------------------------------------------------
 
-def test_a_full_disk_is_named_with_the_file(old):
+def test_the_error_of_a_full_disk_names_the_file(old):
     with full_disk(1000), pytest.raises(OSError) as error, atomic_write(old) as file:
         file.write(b"x" * 100_000)
     assert (error.value.filename, error.value.strerror) == (str(old), "File too large")
@@ -164,14 +164,14 @@ def test_a_full_disk_is_named_with_the_file(old):
 
 @pytest.mark.parametrize("array", [np.arange(6.).reshape(2, 3), np.zeros((0, 4), np.int8),
                                    np.float32(1), np.arange(6).reshape(2, 3).T])
-def test_an_array_is_written_as_numpy_reads_it(tmp_path, array):
+def test_numpy_reads_the_array_that_was_written(tmp_path, array):
     write_npy(tmp_path / "x.npy", array)
     found = np.load(tmp_path / "x.npy")
     np.testing.assert_array_equal(found, array)
     assert found.dtype == np.asarray(array).dtype and found.shape == np.shape(array)
 
 
-def test_an_array_on_a_full_disk_is_named(old):
+def test_the_error_of_a_full_disk_names_the_file_of_an_array(old):
     with full_disk(1000), pytest.raises(OSError, match="File too large") as error:
         write_npy(old, np.zeros(100_000))
     assert error.value.filename == str(old) and is_unchanged(old)
@@ -185,14 +185,14 @@ def test_the_longest_name_that_the_system_allows_is_written(tmp_path, name):
     assert (tmp_path / name).read_bytes() == b"new" and os.listdir(tmp_path) == [name]
 
 
-def test_a_temporary_path_that_another_process_took_for_a_leftover_is_noticed(tmp_path):
-    """Between its creation and its lock: the lock then fails, or is that of a removed file."""
+def test_the_removal_of_a_temporary_file_by_another_process_is_noticed(tmp_path):
+    """Another process can remove the file before it is locked; then the lock protects nothing."""
     path = tmp_path / "x"
     path.touch()
     handle = lock(path)
     assert is_still_there(path, handle)
     path.unlink()
     assert not is_still_there(path, handle) and not is_still_there(path, lock(path))
-    path.touch()                                       # another file of this name
+    path.touch()                                       # another file with this name
     assert not is_still_there(path, handle)
     unlock(handle)

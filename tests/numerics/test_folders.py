@@ -1,4 +1,7 @@
-"""After an error or a kill at any time, a folder has the old files, the new files, or no mark."""
+"""After an error or a kill, a folder has all old files, all new files, or no mark.
+
+The mark is the file without which the others are not loaded (here called "mark").
+"""
 import errno
 import os
 import signal
@@ -39,7 +42,7 @@ def test_the_new_files_replace_the_old_ones_and_other_files_stay(tmp_path):
     fill(tmp_path, OLD)
     with replaced_together(tmp_path, "mark") as temporary:
         fill(temporary, NEW)
-        assert contents(tmp_path) == OLD           # until the block has ended
+        assert contents(tmp_path) == OLD           # unchanged until the block ends
     assert contents(tmp_path) == OLD | NEW
     assert sorted(os.listdir(tmp_path)) == ["below", "mark", "other", "weights"]
 
@@ -82,7 +85,8 @@ def test_a_full_disk_leaves_the_old_files(tmp_path, monkeypatch):
     assert contents(tmp_path) == OLD
 
 
-# for folder n, a child process kills itself before call n (from 0) that changes files
+# for folder n (from 0), a child process makes n calls that change files, and kills itself before
+# the next
 CRASH = """
 import os, signal, sys
 from scratch_embed.numerics.files import atomic_write
@@ -115,13 +119,13 @@ for left, folder in enumerate(sys.argv[1:]):
 
 @pytest.mark.skipif(os.name != "posix", reason="kills with a signal")
 def test_a_kill_at_any_call_leaves_all_old_files_or_all_new_files_or_no_mark(tmp_path):
-    """Killed before call n that changes the folder, for every n from 0; then saved again."""
+    """For n = 0 .. 39: killed after n calls that change files; then saved again."""
     folders = [tmp_path / str(n) for n in range(40)]
     for folder in folders:
         fill(folder, OLD)
     codes = subprocess.run([sys.executable, "-c", CRASH.format(new=NEW), *folders], cwd=ROOT,
                            check=True, capture_output=True, text=True).stdout.split()
-    assert set(codes) == {str(-signal.SIGKILL), "0"} and codes[-1] == "0"      # 40 calls are enough
+    assert set(codes) == {str(-signal.SIGKILL), "0"} and codes[-1] == "0"      # 0: not killed
     states = set()
     for folder in folders:
         found = contents(folder)
@@ -132,20 +136,21 @@ def test_a_kill_at_any_call_leaves_all_old_files_or_all_new_files_or_no_mark(tmp
             assert all_bytes >= set(NEW.values())            # no new file is lost
         save(folder, NEW)
         assert contents(folder) == OLD | NEW
-        assert not list(folder.glob(".saving-*"))            # the leftovers of the killed
+        assert not list(folder.glob(".saving-*"))            # left by the killed process
     assert states == {b"old", None, b"new"}
 
 
-def test_the_room_of_a_process_that_is_still_saving_is_not_removed(tmp_path):
+def test_the_temporary_folder_of_a_process_that_is_still_saving_is_not_removed(tmp_path):
     with replaced_together(tmp_path, "mark") as slow:
         fill(slow, NEW)
         save(tmp_path, OLD)
     assert contents(tmp_path) == OLD | NEW
 
 
-def test_a_full_disk_is_named_with_the_file_in_the_folder(tmp_path):
-    with full_disk(1000), pytest.raises(OSError) as error, replaced_together(tmp_path, "mark") as r:
-        with atomic_write(Path(r, "weights")) as file:
+def test_the_error_of_a_full_disk_names_the_file_in_the_folder(tmp_path):
+    with full_disk(1000), pytest.raises(OSError) as error:
+        with (replaced_together(tmp_path, "mark") as temporary,
+              atomic_write(Path(temporary, "weights")) as file):
             file.write(b"x" * 100_000)
     assert error.value.filename == str(tmp_path / "weights")
     assert os.listdir(tmp_path) == []

@@ -20,24 +20,24 @@ from scratch_embed.numerics.functions import (
 )
 
 ROOT = Path(__file__).parents[2]
-inside = st.floats(-float(EXP_LIMIT), float(EXP_LIMIT), width=32)
+exp32_arguments = st.floats(-float(EXP_LIMIT), float(EXP_LIMIT), width=32)
 
 
-def worst(kernel, exact, low, high, n=20_000):
+def largest_relative_error(kernel, exact, start, stop, n=20_000):
     """The largest relative error on a grid of n equally spaced numbers."""
     return max(abs(kernel(x) / exact(float(x)) - 1)
-               for x in np.linspace(low, high, n).astype(np.float32))
+               for x in np.linspace(start, stop, n).astype(np.float32))
 
 
-# ---- the error bounds in the module's docstring-----------------------------------------------
+# ---- the error bounds in the module's docstring ------------------------------------------------
 
-@given(inside)
+@given(exp32_arguments)
 def test_the_error_of_exp32_is_within_its_bound(x):
     assert abs(exp32(np.float32(x)) / math.exp(x) - 1) <= 2**-23
 
 
 def test_the_error_of_exp32_is_within_its_bound_on_a_grid():
-    assert worst(exp32, math.exp, -87, 87) <= 2**-23
+    assert largest_relative_error(exp32, math.exp, -87, 87) <= 2**-23
 
 
 def test_the_bound_holds_on_a_processor_without_fused_multiply_add():
@@ -49,7 +49,7 @@ def test_the_bound_holds_on_a_processor_without_fused_multiply_add():
     assert done.returncode == 0, done.stdout
 
 
-# ---- values and extreme arguments----------------------------------------------------------------
+# ---- values and extreme arguments ---------------------------------------------------------------
 
 def test_known_values():
     assert exp32(np.float32(0)) == 1
@@ -70,7 +70,7 @@ def test_the_softmax_of_a_row_worked_by_hand(softmax):
 
 
 def test_nan_stays_nan():
-    with np.errstate(invalid="raise"):                         # no nan is cast to an integer
+    with np.errstate(invalid="raise"):                         # a cast of nan to an integer raises
         for function in (exp32, getattr(exp32, "py_func", exp32), sigmoid, softplus):
             assert math.isnan(function(np.float32("nan")))
 
@@ -83,7 +83,7 @@ def test_exp32_is_finite_and_not_0_for_extreme_arguments(x):
 
 @given(st.floats(-700, -40))
 def test_sigmoid_and_softplus_are_e_to_the_x_in_the_left_tail(x):
-    """1 + e^x rounds to 1 there; log(1 + e^x) must not be 0."""
+    """Although 1 + e^x rounds to 1, softplus(x) = log(1 + e^x) must not be 0."""
     for function in (sigmoid, softplus):
         assert float(function(x)) == pytest.approx(math.exp(x), rel=1e-12)
 

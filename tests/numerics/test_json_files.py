@@ -56,7 +56,7 @@ def test_data_that_are_not_one_object_are_rejected(data, found):
     assert str(error.value).startswith("x.json: the file: expected a JSON object in UTF-8, found ")
 
 
-def test_read_json_rejects_the_wrong_kind_and_a_missing_file(tmp_path):
+def test_read_json_rejects_a_value_of_another_type_and_a_missing_file(tmp_path):
     path = tmp_path / "x.json"
     path.write_text("{}")
     with pytest.raises(FormatError, match="x.json: the file: expected a JSON list in UTF-8, found"):
@@ -72,16 +72,16 @@ FIELDS = Fields("x.json", {"one": 1, "true": True, "half": 0.5, "text": "où", "
                 "module 2")
 
 
-@pytest.mark.parametrize("kind, good", [
+@pytest.mark.parametrize("method, accepted", [
     ("whole", ["one"]), ("positive", ["one", "half"]), ("flag", ["true"]), ("text", ["text"]),
     ("object", ["object"])])
-def test_each_method_accepts_only_values_of_its_type(kind, good):
+def test_each_method_accepts_only_values_of_its_type(method, accepted):
     for name, value in FIELDS.values.items():
-        if name in good:
-            assert getattr(FIELDS, kind)(name) == value
+        if name in accepted:
+            assert getattr(FIELDS, method)(name) == value
         else:
             with pytest.raises(FormatError) as error:
-                getattr(FIELDS, kind)(name)
+                getattr(FIELDS, method)(name)
             assert f"x.json: module 2, field {name!r}: expected " in str(error.value)
             assert str(error.value).endswith(f", found {show(value)}")
 
@@ -102,14 +102,14 @@ def test_one_of_distinguishes_values_of_different_types():
         FIELDS.one_of("one", ["a", None, 3])
 
 
-def test_of_accepts_each_of_several_types_and_its_error_names_all():
-    kinds = (str, bool, NULL)
-    assert [FIELDS.of(name, *kinds) for name in ("text", "true", "null")] == ["où", True, None]
+def test_the_method_of_accepts_each_of_several_types_and_its_error_names_all():
+    types = (str, bool, NULL)
+    assert [FIELDS.of(name, *types) for name in ("text", "true", "null")] == ["où", True, None]
     assert FIELDS.of("list", list) == [] and FIELDS.of("two", list, NULL, default=None) is None
     for name, found in [("one", "1"), ("list", r"\[\]"), ("broken", "'.ud800'")]:
         with pytest.raises(FormatError, match=f"field '{name}': expected a string of Unicode text "
                                               f"or true or false or null, found {found}$"):
-            FIELDS.of(name, *kinds)
+            FIELDS.of(name, *types)
 
 
 INNER = Fields("x.json", {"a": {"b": {"size": "1"}}, "list": [{"n": 1}, {"n": 2}], "mixed": [{}, 3],
@@ -141,7 +141,7 @@ def test_part_accepts_an_object_of_a_known_type_or_null_if_optional():
             INNER.part(name, ["B", "C"], optional)
 
 
-def test_no_others_names_an_unknown_field():
+def test_the_error_of_no_others_names_an_unknown_field():
     FIELDS.no_others(FIELDS.values)
     with pytest.raises(FormatError, match="field 'null': expected only one, true, half, text;"):
         FIELDS.no_others(("one", "true", "half", "text"))

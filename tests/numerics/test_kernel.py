@@ -32,6 +32,7 @@ from scratch_embed.callee import one
 def two(x):
     return one(one(x))
 """
+# prints two(0), and how often compiled code was loaded from the cache
 SHOW = """
 from scratch_embed.caller import two
 print(two(0), sum(two.stats.cache_hits.values()) if hasattr(two, "stats") else "no JIT")
@@ -143,10 +144,10 @@ def make_unreadable(path):
     path.symlink_to(path)                            # a loop of links: cannot be opened by anyone
 
 
-# a flipped bit of an index may make it one of another version, which is no damage
+# nbc: compiled code; nbi: the index of it, in which a flipped bit may make another valid version
 @pytest.mark.parametrize("kind, damage", [
     *itertools.product(["nbc", "nbi"], [cut, empty, make_unreadable]), ("nbc", flip_a_bit)])
-def test_damaged_compiled_code_is_compiled_anew_with_one_warning(copy, kind, damage):
+def test_kernels_with_a_damaged_cache_are_compiled_anew_with_one_warning(copy, kind, damage):
     run(copy)
     files = [*(copy / "scratch_embed/__pycache__").glob(f"*.{kind}")]
     assert len(files) == 2                           # of `one` and `two`
@@ -225,7 +226,7 @@ def outer(x):
 def test_a_kernel_is_inlined_exactly_if_inline_is_set(inline):
     """The compiled code of `outer` contains a call of `inner` only if inline is False."""
     names = {"kernel": kernel, "np": np}
-    exec(INNER_AND_OUTER.format(inline=inline), names)       # has no file, so it is not cached
+    exec(INNER_AND_OUTER.format(inline=inline), names)       # code without a file is not cached
     names["outer"](1.0)
     (code,) = names["outer"].inspect_llvm().values()
     assert bool(re.search("= call .*inner", code)) != inline

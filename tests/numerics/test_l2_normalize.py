@@ -9,9 +9,9 @@ from scratch_embed.numerics.l2_normalize import l2_normalize
 from tests.rounding import dtypes, seeds, u64
 
 
-def draw(seed, *shape, size=0.0, dtype=np.float64):
-    """Normally distributed numbers of standard deviation 10^size."""
-    return (np.random.default_rng(seed).standard_normal(shape) * 10.0**size).astype(dtype)
+def draw(seed, *shape, exponent=0.0, dtype=np.float64):
+    """Normally distributed numbers with standard deviation 10^exponent."""
+    return (np.random.default_rng(seed).standard_normal(shape) * 10.0**exponent).astype(dtype)
 
 
 def test_worked_by_hand():
@@ -21,7 +21,7 @@ def test_worked_by_hand():
                                [[0.64, -0.48], [1, 1]], rtol=1e-15)
 
 
-def test_types_and_shapes():
+def test_float32_stays_float32_other_types_become_float64_and_shapes_are_kept():
     assert l2_normalize([[3, 4]])[0].tolist() == [[0.6, 0.8]]                  # integers, a list
     for dtype, expected in ((np.float32, np.float32), (np.float16, np.float64), (int, np.float64)):
         assert l2_normalize(np.ones((2, 3, 4), dtype))[0].dtype == expected
@@ -33,10 +33,10 @@ def test_types_and_shapes():
 
 
 @dtypes
-@given(seed=seeds, D=st.sampled_from([1, 3, 130]), size=st.floats(-30, 30))
-def test_the_norm_is_1_up_to_rounding(dtype, seed, D, size):
-    """Rounding errors of a sum of D squares, a root and a quotient, in the type of the array."""
-    u, _ = l2_normalize(draw(seed, 4, D, size=size, dtype=dtype))
+@given(seed=seeds, D=st.sampled_from([1, 3, 130]), exponent=st.floats(-30, 30))
+def test_the_norm_is_1_up_to_rounding(dtype, seed, D, exponent):
+    """The bound is that of a sum of D squares, a root and a quotient, in the type of the array."""
+    u, _ = l2_normalize(draw(seed, 4, D, exponent=exponent, dtype=dtype))
     bound = (D + 8) * np.finfo(dtype).eps
     assert (abs(np.linalg.norm(u.astype(float), axis=-1) - 1) <= bound).all()
 
@@ -46,10 +46,10 @@ def test_scaling_by_a_power_of_two_does_not_change_a_bit(dtype):
     """Although in float32 the square of 2⁻¹⁰⁰ is 0 and the square of 2¹⁰⁰ is inf."""
     x, du = draw(0, 3, 5, dtype=dtype), draw(1, 3, 5, dtype=dtype)
     u, backward = l2_normalize(x)
-    for power in (-100, 100):
-        v, back = l2_normalize(np.ldexp(x, power))
+    for exponent in (-100, 100):
+        v, back = l2_normalize(np.ldexp(x, exponent))
         np.testing.assert_array_equal(v, u)
-        np.testing.assert_array_equal(back(du), np.ldexp(backward(du), -power))
+        np.testing.assert_array_equal(back(du), np.ldexp(backward(du), -exponent))
 
 
 @dtypes
@@ -73,8 +73,8 @@ def test_backward_is_the_derivative():
 
 
 @given(seeds, st.floats(-12, 12))
-def test_the_gradient_is_orthogonal_to_the_vector(seed, size):
-    x, du = draw(seed, 3, 5, size=size), draw(seed + 1, 3, 5)
+def test_the_gradient_is_orthogonal_to_the_vector(seed, exponent):
+    x, du = draw(seed, 3, 5, exponent=exponent), draw(seed + 1, 3, 5)
     u, backward = l2_normalize(x)
     radial = abs((u * backward(du)).sum(-1)) * np.linalg.norm(x, axis=-1)
     assert (radial <= 17 * u64 * np.linalg.norm(du, axis=-1)).all()

@@ -39,7 +39,7 @@ def test_below_is_in_0_to_n_minus_1(bits, n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
-def test_below_gives_every_value_equally_often(n):
+def test_below_gives_every_value_equally_often_up_to_one(n):
     """2¹⁶ equally spaced values of the high bits: the count of each result is 2¹⁶/n ± 1."""
     high = np.arange(2**16, dtype=np.uint64) << np.uint64(48)
     counts = np.bincount([below(h, n) for h in high], minlength=n)
@@ -56,7 +56,7 @@ def test_below_and_uniform32_use_different_bits(high, low):
 def test_every_seed_epoch_and_chunk_has_its_own_stream():
     numbers = [(s, e, c) for s in range(10) for e in range(10) for c in range(10)]
     assert len({int(stream(*n)) for n in numbers}) == 1000
-    assert len({int(stream(2**bit)) for bit in range(64)}) == 64     # every bit of a seed matters
+    assert len({int(stream(2**bit)) for bit in range(64)}) == 64   # a flipped bit of a seed matters
     assert stream(1, 2, 3) == stream(1, 2, 3)
     assert stream(1, 2) != stream(1, 2, 0)
     assert stream(-1) == stream(2**64 - 1)                    # negative seeds are allowed
@@ -85,17 +85,17 @@ def hashes(n, key):
 
 def lowbias32(counter, key):
     """lowbias32 of counter XOR key, with Python's integers."""
-    x, low = counter ^ key, 2**32 - 1
-    x = (x ^ x >> 16) * 0x7FEB352D & low
-    x = (x ^ x >> 15) * 0x846CA68B & low
+    x, mask = counter ^ key, 2**32 - 1
+    x = (x ^ x >> 16) * 0x7FEB352D & mask
+    x = (x ^ x >> 15) * 0x846CA68B & mask
     return x ^ x >> 16
 
 
 def inverse(bits, key):
     """The counter whose hash is `bits`: inverts each line of lowbias32, the last line first."""
-    x, low = bits, 2**32 - 1
-    x = (x ^ x >> 16) * pow(0x846CA68B, -1, 2**32) & low
-    x = (x ^ x >> 15 ^ x >> 30) * pow(0x7FEB352D, -1, 2**32) & low
+    x, mask = bits, 2**32 - 1
+    x = (x ^ x >> 16) * pow(0x846CA68B, -1, 2**32) & mask
+    x = (x ^ x >> 15 ^ x >> 30) * pow(0x7FEB352D, -1, 2**32) & mask
     return x ^ x >> 16 ^ key
 
 

@@ -26,10 +26,12 @@ from scratch_embed.numerics.safetensors import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-GIVEN = runpy.run_path(str(GOLDEN / "make_safetensors.py"))        # the original's input
-CODES = ["u8", "i8", "f8", "f4", "u4", "i4", "f2", "u2", "i2", "i1", "u1", "b1"]
+# the arrays and metadata from which the original made the golden file
+GOLDEN_INPUT = runpy.run_path(str(GOLDEN / "make_safetensors.py"))
+DTYPE_CODES = ["u8", "i8", "f8", "f4", "u4", "i4", "f2", "u2", "i2", "i1", "u1", "b1"]
 
-# worked by hand: the header is 107 bytes and 5 spaces; 1.0 is 3F800000, -2.0 C0000000, 258 0102
+# worked by hand: a header of 107 bytes and 5 spaces (0x70 = 112), then the data, little-endian:
+# 1.0 is 0x3F800000, -2.0 is 0xC0000000, 258 is 0x0102
 HEADER = (b'{"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
           b'"a":{"dtype":"U16","shape":[],"data_offsets":[8,10]}}')
 SMALL = (b"\x70\0\0\0\0\0\0\0" + HEADER + b"     " + b"\0\0\x80\x3f" + b"\0\0\0\xc0"
@@ -38,7 +40,7 @@ SMALL = (b"\x70\0\0\0\0\0\0\0" + HEADER + b"     " + b"\0\0\x80\x3f" + b"\0\0\0\
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """One path for the files of all tests; hypothesis needs a fixture that is not per function."""
+    """The path of every test's file.  hypothesis rejects a fixture that each test makes anew."""
     return tmp_path_factory.mktemp("tensors") / "file"
 
 
@@ -49,12 +51,12 @@ def saved(path, data):
 
 
 def packed(header, data=b""):
-    """The bytes of a file.  header: an object, or its text as bytes; data: the bytes after it."""
+    """The bytes of a file with this header (a dict, or its JSON text as bytes) and data."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
 
 
-def f32(begin, end, shape=(1,), dtype="F32"):
+def entry(begin, end, shape=(1,), dtype="F32"):
     """The header's entry of a tensor, float32 unless another dtype is given."""
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
 
@@ -87,12 +89,12 @@ def test_an_empty_file_worked_by_hand(path):
 
 def test_we_read_the_golden_file_of_the_original():
     tensors, metadata = read_safetensors(GOLDEN / "tensors.safetensors")
-    assert_same(tensors, GIVEN["TENSORS"])
-    assert metadata == GIVEN["METADATA"]
+    assert_same(tensors, GOLDEN_INPUT["TENSORS"])
+    assert metadata == GOLDEN_INPUT["METADATA"]
 
 
 def test_we_write_the_golden_file_byte_for_byte(path):
-    write_safetensors(path, GIVEN["TENSORS"], GIVEN["METADATA"])
+    write_safetensors(path, GOLDEN_INPUT["TENSORS"], GOLDEN_INPUT["METADATA"])
     assert path.read_bytes() == (GOLDEN / "tensors.safetensors").read_bytes()
 
 
@@ -104,14 +106,14 @@ def test_read_header_gives_types_shapes_and_offsets(path):
 
 def test_every_bf16_is_the_upper_half_of_a_float32(path):
     patterns = np.arange(2**16, dtype=np.uint32)
-    data = packed({"x": f32(0, 2**17, (2**8, 2**8), "BF16")}, patterns.astype("<u2").tobytes())
+    data = packed({"x": entry(0, 2**17, (2**8, 2**8), "BF16")}, patterns.astype("<u2").tobytes())
     tensors, _ = read_safetensors(saved(path, data))
     assert tensors["x"].dtype == np.float32 and tensors["x"].shape == (2**8, 2**8)
     np.testing.assert_array_equal(tensors["x"].view(np.uint32).ravel(), patterns << 16)
 
 
 def test_bf16_worked_by_hand(path):
-    data = packed({"x": f32(0, 4, (2, 1), "BF16")}, b"\x80\x3f\x49\xc0")     # 3F80 and C049
+    data = packed({"x": entry(0, 4, (2, 1), "BF16")}, b"\x80\x3f\x49\xc0")     # 3F80 and C049
     assert read_safetensors(saved(path, data))[0]["x"].tolist() == [[1.0], [-3.140625]]
 
 
@@ -138,7 +140,7 @@ shapes = st.sampled_from([(), (0,), (3,), (2, 0, 3), (1, 4), (2, 3, 2)])
 
 
 @st.composite
-def collections(draw, codes=CODES, names=text):
+def collections(draw, codes=DTYPE_CODES, names=text):
     """{name: array} of any dtypes and bits."""
     tensors = {}
     for name in draw(st.sets(names, max_size=5)) - {"__metadata__"}:
@@ -154,9 +156,9 @@ def collections(draw, codes=CODES, names=text):
 @given(collections(), st.dictionaries(text, text, max_size=4))
 def test_reading_gives_the_tensors_that_were_written_bit_by_bit(path, tensors, metadata):
     write_safetensors(path, tensors, metadata)
-    read, again = read_safetensors(path)
+    read, read_metadata = read_safetensors(path)
     assert_same(read, tensors)
-    assert again == metadata
+    assert read_metadata == metadata
     assert (path.stat().st_size - sum(x.nbytes for x in tensors.values())) % 8 == 0
 
 
@@ -171,7 +173,7 @@ def test_the_bytes_do_not_depend_on_the_order_of_the_dicts(path, tensors, metada
 
 
 @settings(max_examples=15)
-@given(hnp.arrays(st.sampled_from(CODES).map(np.dtype), hnp.array_shapes()))
+@given(hnp.arrays(st.sampled_from(DTYPE_CODES).map(np.dtype), hnp.array_shapes()))
 def test_the_bytes_do_not_depend_on_the_memory_layout_of_an_array(path, array):
     write_safetensors(path, {"x": array})
     data = path.read_bytes()
@@ -199,14 +201,14 @@ def test_we_read_what_the_original_writes(path, tensors):
     original = pytest.importorskip("safetensors.numpy")
     metadata = {"b": "1", "a": "é"}
     original.save_file(tensors, path, metadata)
-    read, again = read_safetensors(path)
+    read, read_metadata = read_safetensors(path)
     assert_same(read, tensors)
-    assert again == metadata
+    assert read_metadata == metadata
 
 
-def test_the_header_may_have_any_order(path):
+def test_the_header_may_list_the_tensors_in_any_order(path):
     """Older versions of the original sorted the header by name, not by the order of the data."""
-    data = packed({"a": f32(4, 8), "b": f32(0, 4), "empty": f32(4, 4, (0,))},
+    data = packed({"a": entry(4, 8), "b": entry(0, 4), "empty": entry(4, 4, (0,))},
                   struct.pack("<2f", 1, 2))
     tensors, _ = read_safetensors(saved(path, data))
     assert [(name, x.tolist()) for name, x in tensors.items()] == [
@@ -234,38 +236,38 @@ def test_a_file_truncated_at_any_byte_is_rejected(path):
 
 
 @given(st.sampled_from([SMALL, (GOLDEN / "tensors.safetensors").read_bytes()]), st.data())
-def test_a_damaged_file_gives_complete_tensors_or_a_format_error(path, data, draw):
-    at = draw.draw(st.integers(0, len(data) - 1))
-    end = at + draw.draw(st.integers(0, 6))
-    new = data[:at] + draw.draw(st.binary(max_size=6)) + data[end:]
-    assume(new != data)
+def test_a_damaged_file_gives_complete_tensors_or_a_format_error(path, intact, data):
+    start = data.draw(st.integers(0, len(intact) - 1))
+    end = start + data.draw(st.integers(0, 6))
+    damaged = intact[:start] + data.draw(st.binary(max_size=6)) + intact[end:]
+    assume(damaged != intact)
     try:
-        tensors, metadata = read_safetensors(saved(path, new))
+        tensors, metadata = read_safetensors(saved(path, damaged))
     except FormatError:
         return
-    length = struct.unpack("<Q", new[:8])[0]
+    length = struct.unpack("<Q", damaged[:8])[0]
     widened = sum(x.size * 2 for name, x in tensors.items()           # BF16 was read as float32
                   if read_header(path)[0][name].dtype == "BF16")
-    assert 8 + length + sum(x.nbytes for x in tensors.values()) - widened == len(new)
+    assert 8 + length + sum(x.nbytes for x in tensors.values()) - widened == len(damaged)
     assert all(isinstance(value, str) for value in metadata.values())
 
 
-@pytest.mark.parametrize("dtype, shape, size", [("F8_E4M3", 3, 3), ("F8_E5M2", 3, 3), ("F4", 4, 2),
+@pytest.mark.parametrize("dtype, n, n_bytes", [("F8_E4M3", 3, 3), ("F8_E5M2", 3, 3), ("F4", 4, 2),
                                                 ("F6_E2M3", 4, 3), ("C64", 1, 8)])
-def test_a_tensor_that_is_not_read_does_not_prevent_reading_another(path, dtype, shape, size):
-    header = {"odd": {"dtype": dtype, "shape": [shape], "data_offsets": [0, size]},
-              "a": f32(size, size + 4)}
-    saved(path, packed(json.dumps(header).encode(), bytes(size) + ONE))
+def test_a_tensor_that_is_not_read_does_not_prevent_reading_another(path, dtype, n, n_bytes):
+    header = {"odd": {"dtype": dtype, "shape": [n], "data_offsets": [0, n_bytes]},
+              "a": entry(n_bytes, n_bytes + 4)}
+    saved(path, packed(json.dumps(header).encode(), bytes(n_bytes) + ONE))
     assert list(read_header(path)[0]) == ["odd", "a"]
     assert read_safetensors(path, ["a"])[0]["a"].tolist() == [1]
     original = pytest.importorskip("safetensors")
-    with original.safe_open(path, "np") as file:             # the same types as the original's
+    with original.safe_open(path, "np") as file:             # the original knows the same types
         assert file.get_slice("odd").get_dtype() == dtype
 
 
 # ---- the checksum --------------------------------------------------------------------------------
 
-def test_any_flipped_bit_of_a_file_with_a_checksum_is_refused(path):
+def test_a_flipped_bit_is_rejected_unless_it_is_in_the_name_of_the_checksum(path):
     tensors = {"a": np.arange(3, dtype=np.float32), "b": np.array([True]), "c": np.zeros((0, 2))}
     write_safetensors(path, tensors, {"kind": "x"}, checksum=True)
     data = path.read_bytes()
@@ -273,14 +275,15 @@ def test_any_flipped_bit_of_a_file_with_a_checksum_is_refused(path):
     assert metadata == read_header(path)[1] == {"kind": "x"}
     np.testing.assert_array_equal(found["a"], tensors["a"])
     name = range(data.index(CHECKSUM.encode()), data.index(b'":"crc32'))
-    for at in set(range(len(data))) - set(name):             # without its name it is not looked for
+    # a changed name hides the checksum, so it is not verified
+    for at in set(range(len(data))) - set(name):
         for bit in range(8):
             with pytest.raises(FormatError):
                 read_safetensors(saved(path, data[:at] + bytes([data[at] ^ 1 << bit])
                                        + data[at + 1:]))
 
 
-def test_a_checksum_is_verified_where_all_tensors_are_read(path):
+def test_a_checksum_is_verified_only_if_all_tensors_are_read(path):
     write_safetensors(path, {"a": np.ones(2), "b": np.ones(2)}, checksum=True)
     data = path.read_bytes()
     saved(path, data[:-1] + b"!")
@@ -290,13 +293,13 @@ def test_a_checksum_is_verified_where_all_tensors_are_read(path):
 
 
 def test_a_file_with_a_checksum_is_read_by_the_original(path):
-    numpy = pytest.importorskip("safetensors.numpy")
+    original = pytest.importorskip("safetensors.numpy")
     write_safetensors(path, {"a": np.ones(2)}, {"x": "y"}, checksum=True)
-    assert numpy.load_file(path)["a"].tolist() == [1, 1]
+    assert original.load_file(path)["a"].tolist() == [1, 1]
 
 
 ONE = struct.pack("<f", 1)
-NO_JSON = "the header: expected a JSON object in UTF-8, found "
+NOT_JSON = "the header: expected a JSON object in UTF-8, found "
 HEADER_FAULTS = [                              # (file, message: place, expected, found)
     (b"", "byte 0: expected the length of a header, at most 100,000,000 bytes and within the "
           "file; found b'' in a file of 0 bytes: truncated, or not a safetensors file"),
@@ -309,11 +312,11 @@ HEADER_FAULTS = [                              # (file, message: place, expected
     (packed(b"\xef\xbb\xbf{}"), r"byte 8: expected {, found b'\xef'"),
     (packed("{}".encode("utf-16-be")), r"byte 8: expected {, found b'\x00'"),
     (packed("{}".encode("utf-16-le")), "the header: expected a JSON object in UTF-8, found "),
-    (packed(b'{"\xff":1}'), NO_JSON + "invalid UTF-8 at byte 2"),
-    (packed(b'{"a"}'), NO_JSON + "a syntax error at line 1, column 5 (Expecting ':'"),
-    (packed(b"{}{}"), NO_JSON + "a syntax error at line 1, column 3 (Extra data)"),
-    (packed(b"{}\0"), NO_JSON + "a syntax error at line 1, column 3 (Extra data)"),
-    (b"\0" * 8 + b"{}", NO_JSON + "a syntax error at line 1, column 1 (Expecting value)"),
+    (packed(b'{"\xff":1}'), NOT_JSON + "invalid UTF-8 at byte 2"),
+    (packed(b'{"a"}'), NOT_JSON + "a syntax error at line 1, column 5 (Expecting ':'"),
+    (packed(b"{}{}"), NOT_JSON + "a syntax error at line 1, column 3 (Extra data)"),
+    (packed(b"{}\0"), NOT_JSON + "a syntax error at line 1, column 3 (Extra data)"),
+    (b"\0" * 8 + b"{}", NOT_JSON + "a syntax error at line 1, column 1 (Expecting value)"),
     (packed(b'{"a":' + b"[" * 200_000), "the header: expected a JSON object in UTF-8, found "
                                         "brackets that are nested too deep"),
     (packed(b'{"a":1,"a":1}'), "the header: expected a JSON object in UTF-8, found the name 'a' "
@@ -331,58 +334,63 @@ HEADER_FAULTS = [                              # (file, message: place, expected
     (packed(b'{"__metadata__":{"k":"\\udfff"}}'),
      r"__metadata__ 'k': expected a string of Unicode text, found '\udfff'")]
 
-SIZES = (f"tensor 'a': expected a shape of at most 32 whole numbers, none below 0 or above "
+BAD_SHAPE = (f"tensor 'a': expected a shape of at most 32 whole numbers, none below 0 or above "
          f"{sys.maxsize}, found ")
-OFFSETS = "tensor 'a': expected data_offsets [begin, end] with 0 <= begin <= end, found "
-ENTRY_FAULTS = [                               # (entry of "a", message); 4 bytes of data
+BAD_OFFSETS = "tensor 'a': expected data_offsets [begin, end] with 0 <= begin <= end, found "
+ENTRY_FAULTS = [                               # (entry of tensor "a", message); 4 bytes of data
     ([0, 4], "tensor 'a': expected an object, found [0, 4]"),
     ({"dtype": "F32", "shape": [1]}, "tensor 'a': expected the fields dtype, shape and "
                                      "data_offsets, found ['dtype', 'shape']"),
-    ({**f32(0, 4), "strides": [4]}, "tensor 'a': expected the fields dtype, shape and data_offsets,"
-                                    " found ['dtype', 'shape', 'data_offsets', 'strides']"),
-    (f32(0, 4, (4,), "I4"), "tensor 'a': expected a dtype among U64, I64, F64, F32, U32, I32, "
-                            "BF16, F16, U16, I16, I8, U8, BOOL, F4, "),
-    (f32(0, 4, (4,), "F8_E5M2"), "tensor 'a': expected numbers that NumPy can hold, found F8_E5M2, "
-                                 "which is not read; give the names of other tensors"),
-    (f32(0, 4, (5,), "F8_E5M2"), "tensor 'a': expected data_offsets that span 5 bytes"),
-    (f32(0, 4, (7,), "F4"), "tensor 'a': expected a shape of whole bytes, found [7]"),
-    (f32(0, 4, dtype=["F32"]), "tensor 'a': expected a dtype among U64"),
-    (f32(0, 4, (-1,)), SIZES + "[-1]"), (f32(0, 4, (-1, -1)), SIZES + "[-1, -1]"),
-    (f32(0, 4, (1.0,)), SIZES + "[1.0]"), (f32(0, 4, (True,)), SIZES + "[True]"),
-    (f32(0, 4, ("1",)), SIZES + "['1']"), (f32(0, 4, (1,) * 33), SIZES + "[1, 1, 1, 1, 1, 1, ...]"),
-    ({**f32(0, 4), "shape": 1}, SIZES + "1"),
-    (f32(0, 4, (10**4000, 10**4000)), SIZES + "[1000"),
-    (f32(0, 0, (2**63, 0)), SIZES + "[9223372036854775808, 0]"),
-    (f32(0, 0, (2**40, 2**40, 0)), "tensor 'a': expected a shape that fits into memory, found "
-                                   "[1099511627776, 1099511627776, 0]"),
-    (f32(0, 0, (0, 2**61)), "tensor 'a': expected a shape that fits into memory"),
+    ({**entry(0, 4), "strides": [4]},
+     "tensor 'a': expected the fields dtype, shape and data_offsets, found ['dtype', 'shape', "
+     "'data_offsets', 'strides']"),
+    (entry(0, 4, (4,), "I4"), "tensor 'a': expected a dtype among U64, I64, F64, F32, U32, I32, "
+                              "BF16, F16, U16, I16, I8, U8, BOOL, F4, "),
+    (entry(0, 4, (4,), "F8_E5M2"),
+     "tensor 'a': expected numbers that NumPy can hold, found F8_E5M2, which is not read; give the "
+     "names of other tensors"),
+    (entry(0, 4, (5,), "F8_E5M2"), "tensor 'a': expected data_offsets that span 5 bytes"),
+    (entry(0, 4, (7,), "F4"), "tensor 'a': expected a shape of whole bytes, found [7]"),
+    (entry(0, 4, dtype=["F32"]), "tensor 'a': expected a dtype among U64"),
+    (entry(0, 4, (-1,)), BAD_SHAPE + "[-1]"), (entry(0, 4, (-1, -1)), BAD_SHAPE + "[-1, -1]"),
+    (entry(0, 4, (1.0,)), BAD_SHAPE + "[1.0]"), (entry(0, 4, (True,)), BAD_SHAPE + "[True]"),
+    (entry(0, 4, ("1",)), BAD_SHAPE + "['1']"),
+    (entry(0, 4, (1,) * 33), BAD_SHAPE + "[1, 1, 1, 1, 1, 1, ...]"),
+    ({**entry(0, 4), "shape": 1}, BAD_SHAPE + "1"),
+    (entry(0, 4, (10**4000, 10**4000)), BAD_SHAPE + "[1000"),
+    (entry(0, 0, (2**63, 0)), BAD_SHAPE + "[9223372036854775808, 0]"),
+    (entry(0, 0, (2**40, 2**40, 0)), "tensor 'a': expected a shape that fits into memory, found "
+                                     "[1099511627776, 1099511627776, 0]"),
+    (entry(0, 0, (0, 2**61)), "tensor 'a': expected a shape that fits into memory"),
     # 2^62 float32 are 2^64 bytes, which is 0 in 64-bit arithmetic
-    (f32(0, 0, (2**31, 2**31)), "tensor 'a': expected a shape that fits into memory"),
-    (f32(0, 4, (2,)), "tensor 'a': expected data_offsets that span 8 bytes, the size of F32 [2], "
-                      "found [0, 4]"),
-    (f32(0, 4, (1,), "F64"), "tensor 'a': expected data_offsets that span 8 bytes, the size of "
-                             "F64 [1], found [0, 4]"),
-    (f32(0, 4, (0, 7)), "tensor 'a': expected data_offsets that span 0 bytes"),
-    (f32(4, 0), OFFSETS + "[4, 0]"), (f32(-4, 0), OFFSETS + "[-4, 0]"),
-    (f32(0, 4.0), OFFSETS + "[0, 4.0]"), (f32(0, 10**30), OFFSETS + "[0, 1000"),
-    ({**f32(0, 4), "data_offsets": [0, 2, 4]}, OFFSETS + "[0, 2, 4]"),
-    ({**f32(0, 4), "data_offsets": "04"}, OFFSETS + "'04'"),
-    (f32(1, 5), "tensor 'a': expected its data at offset 0, found 1: a gap"),
-    (f32(0, 2, dtype="U16"), "byte 71: expected the file to end at byte 71, found 73 bytes: more"),
-    (f32(0, 8, (2,)), "byte 73: expected the file to end at byte 77, found 73 bytes: truncated"),
-    (f32(0, 4, dtype="BOOL", shape=(4,)), "tensor 'a': expected the bytes 0 and 1, found 128")]
+    (entry(0, 0, (2**31, 2**31)), "tensor 'a': expected a shape that fits into memory"),
+    (entry(0, 4, (2,)), "tensor 'a': expected data_offsets that span 8 bytes, the size of F32 [2], "
+                        "found [0, 4]"),
+    (entry(0, 4, (1,), "F64"), "tensor 'a': expected data_offsets that span 8 bytes, the size of "
+                               "F64 [1], found [0, 4]"),
+    (entry(0, 4, (0, 7)), "tensor 'a': expected data_offsets that span 0 bytes"),
+    (entry(4, 0), BAD_OFFSETS + "[4, 0]"), (entry(-4, 0), BAD_OFFSETS + "[-4, 0]"),
+    (entry(0, 4.0), BAD_OFFSETS + "[0, 4.0]"), (entry(0, 10**30), BAD_OFFSETS + "[0, 1000"),
+    ({**entry(0, 4), "data_offsets": [0, 2, 4]}, BAD_OFFSETS + "[0, 2, 4]"),
+    ({**entry(0, 4), "data_offsets": "04"}, BAD_OFFSETS + "'04'"),
+    (entry(1, 5), "tensor 'a': expected its data at offset 0, found 1: a gap"),
+    (entry(0, 2, dtype="U16"),
+     "byte 71: expected the file to end at byte 71, found 73 bytes: more"),
+    (entry(0, 8, (2,)), "byte 73: expected the file to end at byte 77, found 73 bytes: truncated"),
+    (entry(0, 4, dtype="BOOL", shape=(4,)), "tensor 'a': expected the bytes 0 and 1, found 128")]
 LAYOUT_FAULTS = [                              # (header, message); 8 bytes of data
-    ({"a": f32(0, 4), "b": f32(0, 4)}, "tensor 'b': expected its data at offset 4, found 0: an "
-                                       "overlap"),
-    ({"a": f32(0, 4), "b": f32(2, 6)}, "tensor 'b': expected its data at offset 4, found 2: an "
-                                       "overlap"),
-    ({"b": f32(4, 8), "a": f32(0, 2, dtype="F16")}, "tensor 'b': expected its data at offset 2, "
-                                                    "found 4: a gap"),
-    ({"a": f32(0, 8, (2,)), "b": f32(4, 4, (0,))}, "tensor 'b': expected its data at offset 8, "
-                                                   "found 4: an overlap"),
-    ({"a": f32(0, 8, (2,)), "b": f32(9, 9, (0,))}, "tensor 'b': expected its data at offset 8, "
-                                                   "found 9: a gap")]
-FAULTS = (HEADER_FAULTS + [(packed({"a": entry}, ONE), message) for entry, message in ENTRY_FAULTS]
+    ({"a": entry(0, 4), "b": entry(0, 4)}, "tensor 'b': expected its data at offset 4, found 0: an "
+                                           "overlap"),
+    ({"a": entry(0, 4), "b": entry(2, 6)}, "tensor 'b': expected its data at offset 4, found 2: an "
+                                           "overlap"),
+    ({"b": entry(4, 8), "a": entry(0, 2, dtype="F16")},
+     "tensor 'b': expected its data at offset 2, found 4: a gap"),
+    ({"a": entry(0, 8, (2,)), "b": entry(4, 4, (0,))}, "tensor 'b': expected its data at offset 8, "
+                                                       "found 4: an overlap"),
+    ({"a": entry(0, 8, (2,)), "b": entry(9, 9, (0,))}, "tensor 'b': expected its data at offset 8, "
+                                                       "found 9: a gap")]
+FAULTS = (HEADER_FAULTS
+          + [(packed({"a": fields}, ONE), message) for fields, message in ENTRY_FAULTS]
           + [(packed(header, 2 * ONE), message) for header, message in LAYOUT_FAULTS])
 
 
@@ -396,8 +404,8 @@ def test_the_error_names_the_place_and_what_was_expected_and_found(path, data, m
 
 @pytest.mark.parametrize("data", [
     struct.pack("<Q", 99_999_999) + b"{}", struct.pack("<Q", 2**64 - 1) + b"{}",
-    packed({"a": f32(0, 4 * 10**12, (10**6, 10**6))}, ONE),
-    packed({"a": f32(0, 2**62, (2**60,)), "b": f32(0, 4)}, ONE)])
+    packed({"a": entry(0, 4 * 10**12, (10**6, 10**6))}, ONE),
+    packed({"a": entry(0, 2**62, (2**60,)), "b": entry(0, 4)}, ONE)])
 def test_lengths_beyond_the_file_are_rejected_before_memory_is_allocated(path, data):
     saved(path, data)
     tracemalloc.start()

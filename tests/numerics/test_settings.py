@@ -1,4 +1,4 @@
-"""Settings as JSON values: different settings give different values."""
+"""Settings as JSON values, and digests that differ if arrays or words differ."""
 import json
 from typing import NamedTuple
 

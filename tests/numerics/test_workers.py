@@ -8,7 +8,7 @@ from scratch_embed.numerics.workers import imap_unordered, parallel_map
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_f_is_called_once_for_each_item(workers):
+def test_the_function_is_called_once_for_each_item(workers):
     squares = imap_unordered(lambda x: x * x, range(100), workers)
     assert sorted(squares) == [x * x for x in range(100)]
 
@@ -20,7 +20,7 @@ def test_one_worker_keeps_the_order_and_uses_the_callers_thread():
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_as_many_calls_as_workers_run_at_the_same_time(workers):
-    meeting = threading.Barrier(workers, timeout=20)     # an error unless all of them wait at once
+    meeting = threading.Barrier(workers, timeout=20)     # an error unless all wait at once
 
     def f(item):
         return meeting.wait() >= 0
@@ -108,7 +108,7 @@ def test_blas_has_one_thread_in_the_block_and_the_old_number_after_it(workers):
 
 
 @pytest.mark.parametrize("workers", [0, -1])
-def test_less_than_one_worker_is_rejected(workers):
+def test_fewer_than_one_worker_are_rejected(workers):
     with pytest.raises(ValueError, match=f"workers={workers}: expected at least 1"):
         with parallel_map(workers):
             pass

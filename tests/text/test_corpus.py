@@ -2,6 +2,7 @@
 import gzip
 import io
 import tracemalloc
+import warnings
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text import corpus
 from scratch_embed.text.corpus import (
     MAX_SENTENCE,
+    read_blocks,
     read_lines,
     read_sentences,
     slices_at_spaces,
@@ -109,11 +111,14 @@ def test_a_file_open_as_text_is_refused():
 # ---- damaged text ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("good, place", [
-    (b"", "line 1, byte 2"), (b"fine\n", "line 2, byte 7"), (b"caf\xc3\xa9 ", "line 1, byte 8"),
-    (b"\xef\xbb\xbffine\n\n", "line 3, byte 11")])
-def test_bytes_that_are_not_utf8_are_named_by_line_and_offset(good, place):
-    with pytest.raises(FormatError, match=place):
+    (b"", "line 1, byte 2"), (b"fine\n", "line 2, byte 2 of it"),
+    (b"caf\xc3\xa9 ", "line 1, byte 8"), (b"\xef\xbb\xbffine\n\n", "line 3, byte 2 of it")])
+def test_bytes_that_are_not_utf8_are_named_by_line_and_byte(good, place):
+    """The byte is counted from 0 in its line, by both readers."""
+    with pytest.raises(FormatError, match=f"{place}.*iconv -f latin1 -t utf-8"):
         read(good + b"ab\xff\n")
+    with pytest.raises(FormatError, match=place):
+        list(read_lines(io.BytesIO(good + b"ab\xff\n")))
 
 
 def test_the_offset_is_right_beyond_the_first_block():
@@ -125,7 +130,7 @@ def test_the_offset_is_right_beyond_the_first_block():
        st.integers(3, 9))
 def test_line_and_offset_do_not_depend_on_how_much_is_read_at_a_time(parts, read_size):
     good = b"".join(parts)
-    place = f"line {1 + good.count(10)}, byte {len(good)}:"
+    place = f"line {1 + good.count(10)}, byte {len(good) - good.rfind(10) - 1} of it:"
     with pytest.raises(FormatError, match=place):
         list(read_sentences(ShortReads(good + b"\xff rest\n", read_size)))
 
@@ -162,6 +167,22 @@ def test_a_line_that_is_not_utf8_is_named_replaced_or_ignored(tmp_path):
         list(read_lines(path))
     assert list(read_lines(path, "replace")) == ["a", "bc\ufffdd"]
     assert list(read_lines(path, "ignore")) == ["a", "bcd"]
+
+
+@pytest.mark.parametrize("read_all", [read_lines, read_sentences, read_blocks])
+@pytest.mark.parametrize("data, errors, message", [
+    (b"a\nb\xe9\xff\n\xe9\n", "replace", "3 bytes are not UTF-8 and were replaced by U.FFFD"),
+    (b"a\nb\xe9\xff\n\xe9\n", "ignore", "3 bytes are not UTF-8 and were left out"),
+    (b"a\xff", "replace", "1 byte is not UTF-8 and was replaced by U.FFFD"),
+    ("é".encode(), "replace", None)])
+def test_bytes_that_are_not_utf8_are_counted(read_all, data, errors, message, tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(data)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        list(read_all(path, errors))
+    assert [str(warning.message) for warning in found] == ([] if message is None else [
+        f"{path}: {message}".replace("U.", "U+")])
 
 
 # ---- slices -------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_sentences_that_are_strings_are_refused_and_a_path_is_read(tmp_path):
 
 def test_a_text_without_words_is_refused():
     for nothing in ([], [[]], [[], []]):
-        with pytest.raises(ValueError, match="no words"):
+        with pytest.raises(ValueError, match="expected a text with words"):
             index_sentences(nothing)
 
 

@@ -16,22 +16,22 @@ def test_batches_worked_by_hand():
 
 
 @given(st.integers(1, 20), st.integers(1, 30), st.integers(0, 40), st.integers(0, 99), st.data())
-def test_batches_are_full_and_do_not_depend_on_the_start_step(N, size, steps, seed, data):
-    found = list(batches(N, size, steps, seed))
+def test_batches_are_full_and_do_not_depend_on_the_start_step(N, batch_size, steps, seed, data):
+    found = list(batches(N, batch_size, steps, seed))
     assert [step for step, _ in found] == list(range(1, steps + 1))
-    assert all(len(set(batch)) == min(size, N) and 0 <= batch.min() <= batch.max() < N
+    assert all(len(set(batch)) == min(batch_size, N) and 0 <= batch.min() <= batch.max() < N
                for _, batch in found)
     start = data.draw(st.integers(0, steps))
-    resumed = batches(N, size, steps, seed, start)
+    resumed = batches(N, batch_size, steps, seed, start)
     for (step, batch), (resumed_step, resumed_batch) in zip(found[start:], resumed):
         assert step == resumed_step and (batch == resumed_batch).all()
-    assert len(list(batches(N, size, steps, seed, start))) == steps - start
+    assert len(list(batches(N, batch_size, steps, seed, start))) == steps - start
 
 
-@pytest.mark.parametrize("N, size", [(0, 3), (3, 0), (3, -1)])
-def test_no_examples_and_an_empty_batch_are_rejected(N, size):
+@pytest.mark.parametrize("N, batch_size", [(0, 3), (3, 0), (3, -1)])
+def test_no_examples_and_an_empty_batch_are_rejected(N, batch_size):
     with pytest.raises(ValueError, match="expected at least 1 of each"):
-        next(batches(N, size, 5, 0))
+        next(batches(N, batch_size, 5, 0))
 
 
 def test_chunks_worked_by_hand():
@@ -44,9 +44,10 @@ def test_chunks_worked_by_hand():
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(0, 3), st.integers(0, 99),
        st.integers(1, 40), st.booleans())
-def test_every_sentence_is_in_exactly_one_chunk_of_an_epoch(lengths, epoch, seed, size, shuffle):
+def test_every_sentence_is_in_exactly_one_chunk_of_an_epoch(lengths, epoch, seed, chunk_size,
+                                                            shuffle):
     offsets = np.cumsum([0, *lengths])
-    found = list(chunks(offsets, epoch, seed, size, shuffle))
+    found = list(chunks(offsets, epoch, seed, chunk_size, shuffle))
     order = np.concatenate([chunk.sentences for chunk in found])
     assert sorted(order) == list(range(len(lengths))) and (shuffle or (np.diff(order) == 1).all())
     assert [chunk.number for chunk in found] == list(range(len(found)))
@@ -59,8 +60,8 @@ def test_every_sentence_is_in_exactly_one_chunk_of_an_epoch(lengths, epoch, seed
 
 
 def test_sentences_are_shuffled_within_blocks():
-    """200,000 sentences are four blocks of at most 65,536: the order changes block three times."""
-    found = np.concatenate([c.sentences for c in chunks(np.arange(200_001), 0, 1, 1000)])
+    """200,000 sentences are four blocks of at most 65,536: the blocks come one after another."""
+    found = np.concatenate([chunk.sentences for chunk in chunks(np.arange(200_001), 0, 1, 1000)])
     block = found // (1 << 16)
     assert len(set(found)) == 200_000 and (np.diff(block) != 0).sum() == 3
     assert (np.diff(found) != 1).mean() > 0.99

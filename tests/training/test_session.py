@@ -45,7 +45,7 @@ def by_batches(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **
 
 
 def by_chunks(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **changed):
-    """Least squares, one update per example, in chunks of about three.  -> w (3,), losses, rows"""
+    """Least squares, one update per example, in chunks of up to three.  -> w (3,), losses, rows"""
     settings = dict(epochs=3, lr=0.01, seed=options.seed, data=data) | changed
     (x, y), w, done = data, np.zeros(3), []
 
@@ -66,7 +66,7 @@ def by_chunks(options=RunOptions(), before_step=lambda n: None, data=(X, Y), **c
     return w, run.losses, run.rows
 
 
-both = pytest.mark.parametrize("train", [by_batches, by_chunks])
+both_loops = pytest.mark.parametrize("train", [by_batches, by_chunks])
 
 
 def at_step(n, action):
@@ -81,21 +81,21 @@ def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
 
-def same(one, other):
+def same_bits(one, other):
     """Whether weights, losses and rows of two runs are equal to the last bit."""
     return one[0].tobytes() == other[0].tobytes() and one[1:] == other[1:]
 
 
 # ---- resuming -----------------------------------------------------------------------------------
 
-@both
+@both_loops
 @pytest.mark.parametrize("n", [1, 4, 7])
 def test_a_stopped_and_resumed_run_gives_the_same_bits(train, n, tmp_path):
     path, whole = tmp_path / "state", train()
     with pytest.raises(KeyboardInterrupt):
         train(RunOptions(checkpoint=Checkpoint(path)), at_step(n, press_ctrl_c))
     assert path.exists()                                         # Ctrl-C saves
-    assert same(train(RunOptions(checkpoint=Checkpoint(path, resume=True))), whole)
+    assert same_bits(train(RunOptions(checkpoint=Checkpoint(path, resume=True))), whole)
 
 
 def test_a_stopped_run_of_batches_with_two_workers_gives_the_same_bits(tmp_path):
@@ -103,7 +103,7 @@ def test_a_stopped_run_of_batches_with_two_workers_gives_the_same_bits(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         by_batches(RunOptions(2, checkpoint=Checkpoint(path)), at_step(4, press_ctrl_c))
     assert len(read_safetensors(path)[0]["session/losses"]) == 4
-    assert same(by_batches(RunOptions(2, checkpoint=Checkpoint(path, resume=True))), whole)
+    assert same_bits(by_batches(RunOptions(2, checkpoint=Checkpoint(path, resume=True))), whole)
 
 
 def test_a_stopped_run_of_chunks_with_two_workers_can_be_resumed(tmp_path):
@@ -114,7 +114,7 @@ def test_a_stopped_run_of_chunks_with_two_workers_can_be_resumed(tmp_path):
     assert len(losses) == 3 and np.isfinite(w).all() and losses[-1] < losses[0]
 
 
-@both
+@both_loops
 def test_ctrl_c_waits_for_the_end_of_the_step_and_no_other_step_begins(train, tmp_path):
     begun = []
 
@@ -128,24 +128,24 @@ def test_ctrl_c_waits_for_the_end_of_the_step_and_no_other_step_begins(train, tm
     resumed = []
     train(RunOptions(checkpoint=Checkpoint(tmp_path / "state", resume=True)), resumed.append)
     steps = 7 if train is by_batches else 3 * 14
-    assert len(begun) + len(resumed) == steps                    # step 5 was completed and saved
+    assert len(begun) + len(resumed) == steps                    # step 5 was saved, not repeated
 
 
-@both
+@both_loops
 def test_equal_seeds_give_equal_bits_and_other_seeds_do_not(train):
-    assert same(train(), train()) and not same(train(), train(RunOptions(seed=4)))
+    assert same_bits(train(), train()) and not same_bits(train(), train(RunOptions(seed=4)))
 
 
-@both
+@both_loops
 def test_resuming_a_finished_run_takes_no_step_and_a_new_run_needs_no_file(train, tmp_path):
     options = RunOptions(checkpoint=Checkpoint(tmp_path / "state", resume=True))
     whole = train(options)
     before, begun = (tmp_path / "state").read_bytes(), []
-    assert same(train(options, begun.append), whole) and not begun
-    assert (tmp_path / "state").read_bytes() == before and same(train(), whole)
+    assert same_bits(train(options, begun.append), whole) and not begun
+    assert (tmp_path / "state").read_bytes() == before and same_bits(train(), whole)
 
 
-@both
+@both_loops
 def test_a_killed_process_is_resumed_from_its_last_checkpoint(train, tmp_path):
     path = tmp_path / "state"
     code = f"""
@@ -159,33 +159,33 @@ from tests.training.test_session import Checkpoint, RunOptions, at_step, {train.
     assert killed.returncode == -signal.SIGKILL
     begun = []
     resumed = train(RunOptions(checkpoint=Checkpoint(path, resume=True)), begun.append)
-    assert same(resumed, train()) and len(begun) == (7 if train is by_batches else 42) - 4
+    assert same_bits(resumed, train()) and len(begun) == (7 if train is by_batches else 42) - 4
 
 
 # ---- errors when a run starts -------------------------------------------------------------------
 
-@both
+@both_loops
 def test_the_checkpoint_of_an_unfinished_run_is_not_overwritten_without_resume(train, tmp_path):
     path = tmp_path / "state"
     with pytest.raises(KeyboardInterrupt):
         train(RunOptions(checkpoint=Checkpoint(path)), at_step(4, press_ctrl_c))
     before = path.read_bytes()
     done = "4 of 7 steps" if train is by_batches else "0 of 3 epochs"
-    with pytest.raises(FileExistsError, match=f"exists already: resume it .it holds {done}"):
+    with pytest.raises(FileExistsError, match=f"resume=True continues its run .it holds {done}"):
         train(RunOptions(checkpoint=Checkpoint(path)))
     assert path.read_bytes() == before
 
 
-@both
+@both_loops
 def test_the_checkpoint_of_a_finished_run_is_replaced_by_the_next_run(train, tmp_path):
     path = tmp_path / "state"
     train(RunOptions(checkpoint=Checkpoint(path)))
-    assert same(train(RunOptions(seed=2, checkpoint=Checkpoint(path))), train(RunOptions(seed=2)))
-    assert same(train(RunOptions(seed=2, checkpoint=Checkpoint(path, resume=True))),
-                train(RunOptions(seed=2)))
+    whole = train(RunOptions(seed=2))
+    assert same_bits(train(RunOptions(seed=2, checkpoint=Checkpoint(path))), whole)
+    assert same_bits(train(RunOptions(seed=2, checkpoint=Checkpoint(path, resume=True))), whole)
 
 
-@both
+@both_loops
 def test_a_file_that_is_not_a_checkpoint_is_never_replaced(train, tmp_path):
     path = tmp_path / "letter"
     for content in b"", b"my dear friend":
@@ -195,10 +195,10 @@ def test_a_file_that_is_not_a_checkpoint_is_never_replaced(train, tmp_path):
         assert path.read_bytes() == content
 
 
-@both
+@both_loops
 @pytest.mark.parametrize("n", [4, 1000])
-def test_a_run_can_be_given_more_epochs_or_steps_stopped_or_finished(train, n, tmp_path):
-    """With a constant learning rate it ends with the bits of a run that was so long at once."""
+def test_a_stopped_or_finished_run_can_be_given_more_epochs_or_steps(train, n, tmp_path):
+    """With a constant learning rate it ends with the bits of one run of the new length."""
     path, name = tmp_path / "state", "steps" if train is by_batches else "epochs"
     checkpoint = Checkpoint(path, resume=True)
     try:
@@ -207,7 +207,7 @@ def test_a_run_can_be_given_more_epochs_or_steps_stopped_or_finished(train, n, t
         pass
     for length in 9, 12:
         longer = train(RunOptions(checkpoint=checkpoint), **{name: length})
-        assert same(longer, train(**{name: length}))
+        assert same_bits(longer, train(**{name: length}))
     with pytest.raises(ValueError, match=f"{name} was 12 and is 9 now; a run can be given more"):
         train(RunOptions(checkpoint=checkpoint), **{name: 9})
 
@@ -226,7 +226,7 @@ def test_the_error_names_the_setting_that_differs(train, name, changed, tmp_path
     assert path.read_bytes() == before
 
 
-@both
+@both_loops
 @pytest.mark.parametrize("options, message", [
     (RunOptions(workers=0), "workers=0: expected a whole number, 1 to"),
     (RunOptions(workers=1.5), "workers=1.5: expected"), (RunOptions(seed=-1), "seed=-1: expected")])
@@ -235,7 +235,7 @@ def test_invalid_options_are_rejected(train, options, message):
         train(options)
 
 
-@both
+@both_loops
 def test_a_file_that_is_not_a_checkpoint_is_rejected_and_kept(train, tmp_path):
     path = tmp_path / "state"
     train(RunOptions(checkpoint=Checkpoint(path)))
@@ -261,10 +261,13 @@ def test_a_file_that_is_not_a_checkpoint_is_rejected_and_kept(train, tmp_path):
         assert path.read_bytes() == content
 
 
-@both
+@both_loops
 @pytest.mark.parametrize("name", ["settings", "progress"])
-def test_damaged_metadata_is_rejected_or_loaded_well(train, name, tmp_path):
-    """Every value replaced, left out or renamed: FormatError, another setting, or a good load."""
+def test_damaged_metadata_is_rejected_or_has_no_effect(train, name, tmp_path):
+    """Fields are replaced, left out or renamed, as tests/mutations.py says.
+
+    Then there is a FormatError, an error that a setting differs, or the result of the whole run.
+    """
     path, whole = tmp_path / "state", train()
     train(RunOptions(checkpoint=Checkpoint(path)))
     tensors, metadata = read_safetensors(path)
@@ -281,8 +284,8 @@ def test_damaged_metadata_is_rejected_or_loaded_well(train, name, tmp_path):
     assert refused > 50
 
 
-@both
-def test_damaged_losses_and_rows_are_rejected_or_loaded_well(train, tmp_path):
+@both_loops
+def test_damaged_losses_are_rejected(train, tmp_path):
     path, whole = tmp_path / "state", train()
     train(RunOptions(checkpoint=Checkpoint(path)))
     tensors, metadata = read_safetensors(path)
@@ -299,7 +302,7 @@ def test_damaged_losses_and_rows_are_rejected_or_loaded_well(train, tmp_path):
     with pytest.raises(FormatError, match="at most"):
         train(RunOptions(checkpoint=Checkpoint(path, resume=True)))
     write_safetensors(path, tensors, metadata)
-    assert same(train(RunOptions(checkpoint=Checkpoint(path, resume=True))), whole)
+    assert same_bits(train(RunOptions(checkpoint=Checkpoint(path, resume=True))), whole)
 
 
 def test_a_checkpoint_of_another_shape_does_not_change_the_arrays(tmp_path):
@@ -322,14 +325,14 @@ def test_the_error_for_a_run_of_version_0_1_says_what_to_do(tmp_path):
 
 # ---- errors while it runs -----------------------------------------------------------------------
 
-@both
+@both_loops
 def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(train, tmp_path):
     path = tmp_path / "state"
-    fourth = [*batches(40, 8, 7, 1)][3][1] if train is by_batches else [
-        *chunks(OFFSETS, 0, 1, 9)][3].sentences                  # examples of the fourth step
-    wrong = X, np.where(np.arange(40) == fourth[0], np.nan, Y)
+    examples_4 = [*batches(40, 8, 7, 1)][3][1] if train is by_batches else [
+        *chunks(OFFSETS, 0, 1, 9)][3].sentences                  # examples of step or chunk 4
+    data_with_nan = X, np.where(np.arange(40) == examples_4[0], np.nan, Y)
     with pytest.raises(TrainingDiverged, match="not finite at (step 4|epoch 1, after 4 chunks)"):
-        train(RunOptions(checkpoint=Checkpoint(path, every=0)), data=wrong)
+        train(RunOptions(checkpoint=Checkpoint(path, every=0)), data=data_with_nan)
     tensors, _ = read_safetensors(path)
     assert np.isfinite(tensors["w"]).all() and np.isfinite(tensors["session/losses"]).all()
 
@@ -358,7 +361,7 @@ def test_every_sets_the_time_between_checkpoints(tmp_path):
     for every, exists in ((3600, False), (0, True)):
         by_batches(RunOptions(checkpoint=Checkpoint(path, every=every)),
                    lambda step: seen.append(path.exists()))
-        assert seen[1:] == [exists] * 6 and path.exists()        # saved at the end in any case
+        assert seen[1:] == [exists] * 6 and path.exists()        # always saved at the end
         seen.clear()
         path.unlink()
 
@@ -372,7 +375,7 @@ def test_a_loop_that_does_not_call_record_is_an_error():
 
 # ---- the progress bar ---------------------------------------------------------------------------
 
-@both
+@both_loops
 def test_the_bar_counts_to_the_end_and_shows_the_loss(train):
     """by_batches: the loss of the step and its learning rate.  by_chunks: the epoch's mean loss."""
     with terminal() as screen:
@@ -394,7 +397,7 @@ def test_the_bar_of_a_resumed_run_begins_where_the_run_was_stopped(tmp_path):
     assert " 4/7 " in bars[0] and " 7/7 " in bars[-1]
 
 
-@both
+@both_loops
 def test_there_is_no_bar_without_a_terminal_or_without_progress(train, capsys):
     train(RunOptions(progress=True))
     with terminal() as screen:

@@ -1,4 +1,4 @@
-"""Verdicts on losses: worked by hand; significant differences only; three grades in words."""
+"""Verdicts on losses: worked by hand; significant differences only; the sentence for each case."""
 import numpy as np
 import pytest
 
@@ -9,7 +9,7 @@ RNG = np.random.default_rng(0)
 
 
 def test_means_and_the_error_of_the_gain_by_hand():
-    """Groups of 1 and 3 examples: gains 1 and 5, 6/4 a mean; residuals 1 − 1.5 and 5 − 4.5."""
+    """Groups of 1 and 3 examples gain 1 and 5, a mean of 6/4; residuals 1 − 1.5 and 5 − 4.5."""
     found = compare(np.array([1.0, 4.0]), np.array([2.0, 9.0]), np.array([4.0, 12.0]),
                     np.array([1, 3]))
     assert found[:3] == (5 / 4, 11 / 4, 4.0) and found.examples == 4
@@ -17,7 +17,7 @@ def test_means_and_the_error_of_the_gain_by_hand():
 
 
 def test_the_error_is_that_of_repeated_samples():
-    """2,000 samples of 50 groups of unequal size: the error is the spread of the gain."""
+    """The error is the standard deviation of the gain over 2,000 samples of 50 unequal groups."""
     def sample():
         counts = RNG.integers(1, 20, 50)
         gains = 0.3 * counts + RNG.standard_normal(50) * np.sqrt(counts)
@@ -46,7 +46,7 @@ def test_the_sentence_says_how_much_was_learned(trained, error, words):
     assert Verdict(trained, 2.0, 3.0, error, 100).sentence("noise", "rest") == words
 
 
-def test_a_sample_has_about_as_many_words_as_asked_and_no_sentence_twice():
+def test_a_sample_has_about_the_requested_number_of_words_and_no_sentence_twice():
     offsets = np.concatenate([[0], np.cumsum(RNG.integers(1, 30, 1000))])
     groups = sample_groups(offsets, 2000, seed=1)
     chosen = np.concatenate(groups)

@@ -3,7 +3,7 @@
 The expected arrays come from a golden file (golden/make_gpt2.py lists its contents), or the test
 computes them.  Their weights are written as a folder in transformers' format, config.json and
 model.safetensors, and loaded from it: a wrong name, a missing transpose or parts in the wrong order
-give wrong numbers.
+would give other numbers.
 """
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 class Case:
-    """The arrays of one golden file as inputs of our functions.  family: Gpt2 or Mistral."""
+    """A model of transformers: its arrays as inputs of our functions.  family: Gpt2 or Mistral."""
 
     def __init__(self, family, arrays, config, folder):
         self.family, self.arrays, self.config, self.folder = family, arrays, config, folder
@@ -41,7 +41,7 @@ class Case:
         return self.family.load(folder, dtype)
 
     def gradients(self, dtype):
-        """Our loss and its gradients: Σ push · x if the file has `push`, else the LM loss."""
+        """Our loss and its gradients: Σ push · x if the arrays include push, else the LM loss."""
         model = self.model(dtype)
         g = model.p.like()
         if "push" in self.arrays:
@@ -71,8 +71,8 @@ def assert_outputs(case):
 def assert_gradients(case):
     """float64: to 1e-9 of each tensor's largest entry; float32: to 1e-5 of the largest of all.
 
-    The key bias adds the same to every score of a query, so its gradient is 0 but for rounding, in
-    both codes.  Its error is compared with the largest entry of the query bias's gradient.
+    The key bias adds one number to all scores of a query, so its gradient is 0 up to rounding, in
+    both implementations.  Its error is relative to the largest entry of the query bias's.
     """
     theirs = case.model(np.float64, "grad.").p
     loss, g = case.gradients(np.float64)
@@ -81,7 +81,7 @@ def assert_gradients(case):
     largest_entries = {name: abs(x).max() for name, x in theirs.items()}
     for name, x in theirs.items():
         largest = largest_entries[name.replace("attn.k.bias", "attn.q.bias")]
-        assert largest > 1e-4, f"{name} has no effect: a fault in its use would leave no trace"
+        assert largest > 1e-4, f"{name} has no effect, so its wrong use cannot be found"
         np.testing.assert_allclose(g[name], x, rtol=0, atol=1e-9 * largest, err_msg=name)
     loss, g = case.gradients(np.float32)
     np.testing.assert_allclose(loss, case.arrays["loss"], rtol=1e-5)

@@ -70,7 +70,7 @@ def test_the_gradient_is_the_derivative_along_a_random_direction(dropout, activa
 @dtypes
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
 def test_the_gradients_of_two_batches_add_up_in_any_order(dtype, dropout):
-    """Tolerance: 64 ε of the largest entry, for sums in another order."""
+    """Tolerance: 64 ε of the largest entry, because the order of the sums differs."""
     p, other = params(1, dtype=dtype), random_batch(5)
     separate, together = [], p.like()
     dxs = [np.random.default_rng(i).standard_normal((len(b.ids), 12)).astype(dtype)
@@ -82,9 +82,9 @@ def test_the_gradients_of_two_batches_add_up_in_any_order(dtype, dropout):
         separate.append(g.flat)
     for back, dx in reversed(list(zip(backs, dxs))):
         back(dx, together)
-    size = abs(np.array(separate)).max()
+    largest = abs(np.array(separate)).max()
     np.testing.assert_allclose(together.flat, sum(separate), rtol=0,
-                               atol=64 * np.finfo(dtype).eps * size)
+                               atol=64 * np.finfo(dtype).eps * largest)
     assert (separate[0] != 0).mean() > 0.9
 
 
@@ -124,11 +124,11 @@ def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(dty
     batch, p = random_batch(seed), params(seed % 5, dtype=dtype)
     x = infer(batch, p, CONFIG)
     order = np.random.default_rng(seed).permutation(len(batch.offsets) - 1)
-    moved, y = take(batch, order), infer(take(batch, order), p, CONFIG)
+    reordered, y = take(batch, order), infer(take(batch, order), p, CONFIG)
     for i, n in enumerate(order):
         expected = x[batch.offsets[n]:batch.offsets[n + 1]]
-        np.testing.assert_allclose(y[moved.offsets[i]:moved.offsets[i + 1]], expected, rtol=0,
-                                   atol=ATOL[dtype])
+        found = y[reordered.offsets[i]:reordered.offsets[i + 1]]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL[dtype])
         np.testing.assert_allclose(infer(take(batch, np.array([n])), p, CONFIG), expected, rtol=0,
                                    atol=ATOL[dtype])
 
@@ -140,7 +140,7 @@ def test_without_position_embeddings_permuting_the_tokens_permutes_their_vectors
     p["embed.positions.weight"][...] = 0
     ids = rng.integers(0, 13, rng.integers(2, 10))
     order = rng.permutation(len(ids))
-    x, y = (infer(pack([some]), p, CONFIG) for some in (ids, ids[order]))
+    x, y = (infer(pack([sequence]), p, CONFIG) for sequence in (ids, ids[order]))
     np.testing.assert_allclose(y, x[order], rtol=0, atol=ATOL[dtype])
 
 
@@ -180,6 +180,7 @@ def test_layers_with_equal_weights_have_different_dropout_masks():
 
 def test_the_embeddings_and_every_layer_have_different_dropout_masks(monkeypatch):
     seen, x = [], np.zeros((len(BATCH.ids), 12))
+    # the last argument of embed and of encoder_layer is the dropout
     for name in ("embed", "encoder_layer"):
         monkeypatch.setattr(bert, name, lambda *arguments: seen.append(arguments[-1]) or (x, None))
     encode(BATCH, params(), CONFIG._replace(layers=5), Dropout(0.2, 3))
@@ -187,14 +188,16 @@ def test_the_embeddings_and_every_layer_have_different_dropout_masks(monkeypatch
 
 
 @pytest.mark.parametrize("case", ["model", "masked", "pretraining", "tanh"])
-def test_names_and_shapes_are_those_of_transformers_checkpoints(case):
+def test_the_encoders_names_and_shapes_are_those_of_transformers_checkpoints(case):
     found, metadata = read_safetensors(GOLDEN / f"bert_{case}.safetensors")
     config = json.loads(metadata["config"])
     sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
              "intermediate_size", "max_position_embeddings", "type_vocab_size")
     expected = Config(*(config[size] for size in sizes))
-    theirs = {name[7:]: x.shape for name, x in found.items() if name.startswith("weight.")
-              and not name[7:].startswith(("cls.", "pooler."))}
+    weights = {name.removeprefix("weight."): x for name, x in found.items()
+               if name.startswith("weight.")}
+    theirs = {name: x.shape for name, x in weights.items()
+              if not name.startswith(("cls.", "pooler."))}
     assert theirs == {NAMES.original(name): tensor.shape
                       for name, tensor in tensors(expected).items()}
 

@@ -34,7 +34,7 @@ all_cases = pytest.mark.parametrize("name", CASES)
 
 
 class Case:
-    """The arrays of one golden file as inputs of our functions."""
+    """A model of transformers: its arrays as inputs of our functions."""
 
     def __init__(self, tensors, kind, config):
         self.arrays, self.kind = tensors, kind
@@ -87,10 +87,10 @@ def golden_case(name):
 
 
 def error_of_gradients(case):
-    """{name: the largest error of the gradient, relative to the gradient's largest entry}.
+    """{name: the largest error of its gradient, relative to the gradient's largest entry}.
 
-    The key bias adds the same to every score of a query, so its gradient is 0 but for rounding, in
-    both codes.  Its error is relative to the query bias's gradient.
+    The key bias adds one number to all scores of a query, so its gradient is 0 up to rounding, in
+    both implementations.  Its error is relative to the query bias's gradient.
     """
     _, g = case.gradients()
     theirs = case.named("grad.")
@@ -169,7 +169,7 @@ def test_the_golden_files_detect_a_wrong_config(name, wrong):
 
 @all_cases
 def test_every_tensor_of_the_golden_files_has_a_gradient(name):
-    """A fault in the use of a tensor without effect would not be found."""
+    """The tests above cannot find a wrong use of a tensor that has no effect."""
     case = golden_case(name)
     without_effect = [tensor for tensor, x in case.named("grad.").items()
                       if np.abs(x).max() < 1e-4 and not tensor.endswith("attn.k.bias")]

@@ -27,20 +27,20 @@ BATCH = pack([[3, 1, 4], [1, 5, 9], [2, 6, 5, 3, 5, 8, 9, 7, 9], [3]])
 ATOL = {np.float64: 5e-14, np.float32: 1e-5}
 
 
-def gpt2_of(seed=0, dtype=np.float64):
+def random_gpt2(seed=0, dtype=np.float64):
     return Gpt2(GPT2, random_params(gpt2.tensors(GPT2), seed, dtype))
 
 
-def mistral_of(seed=0, dtype=np.float64, config=WINDOW):
+def random_mistral(seed=0, dtype=np.float64, config=WINDOW):
     tensors = mistral.tensors(config) | mistral.head_tensors(config)
     return Mistral(config, random_params(tensors, seed, dtype))
 
 
-def tied_of(seed=0, dtype=np.float64):
-    return mistral_of(seed, dtype, TIED)
+def random_tied(seed=0, dtype=np.float64):
+    return random_mistral(seed, dtype, TIED)
 
 
-all_models = pytest.mark.parametrize("model_of", [gpt2_of, mistral_of, tied_of])
+all_models = pytest.mark.parametrize("make_model", [random_gpt2, random_mistral, random_tied])
 
 
 def random_batch(seed, max_length=9, V=13):
@@ -89,12 +89,12 @@ def test_every_token_except_the_first_of_a_sequence_is_a_target_once(seed):
 
 def test_sequences_of_one_token_have_no_target():
     with pytest.raises(ValueError, match="at least 1 row to take the mean over, got 0"):
-        causal_lm(pack([[1], [2]]), gpt2_of())
+        causal_lm(pack([[1], [2]]), random_gpt2())
 
 
 @all_models
-def test_a_head_of_zeros_has_the_loss_log_v(model_of):
-    model = model_of()
+def test_a_head_of_zeros_has_the_loss_log_v(make_model):
+    model = make_model()
     name = "lm_head.weight" if "lm_head.weight" in model.p else "embed.tokens.weight"
     model.p[name][...] = 0
     assert causal_lm(BATCH, model)[0] == pytest.approx(np.log(13), rel=1e-15)
@@ -102,8 +102,8 @@ def test_a_head_of_zeros_has_the_loss_log_v(model_of):
 
 @all_models
 @given(seed=seeds)
-def test_the_losses_and_gradients_of_shares_sum_to_those_of_the_batch(model_of, seed):
-    batch, model = random_batch(seed), model_of()
+def test_the_losses_and_gradients_of_shares_sum_to_those_of_the_batch(make_model, seed):
+    batch, model = random_batch(seed), make_model()
     M = len(next_tokens(batch)[0])
     if not M:
         return
@@ -122,15 +122,15 @@ def test_the_losses_and_gradients_of_shares_sum_to_those_of_the_batch(model_of, 
 
 @all_models
 @pytest.mark.parametrize("dropout", [NO_DROPOUT, Dropout(0.2, 7)])
-def test_the_gradient_is_the_derivative_along_a_random_direction(model_of, dropout):
-    model = model_of(2)
+def test_the_gradient_is_the_derivative_along_a_random_direction(make_model, dropout):
+    model = make_model(2)
     check_loss(lambda p: causal_lm(BATCH, model.with_params(p), dropout), model.p)
 
 
 @all_models
-def test_float32_gradients_are_the_float64_gradients_up_to_rounding(model_of):
+def test_float32_gradients_are_the_float64_gradients_up_to_rounding(make_model):
     """With dropout.  Tolerance: 1e-5 of the largest entry of all."""
-    model, grads = model_of(4, np.float32), []
+    model, grads = make_model(4, np.float32), []
     for dtype in (np.float32, np.float64):
         q = model.p.copy(dtype)
         grads.append(q.like())
@@ -141,8 +141,8 @@ def test_float32_gradients_are_the_float64_gradients_up_to_rounding(model_of):
 
 @dtypes
 @all_models
-def test_inputs_are_unchanged_and_backward_can_be_called_twice(model_of, dtype):
-    model, dx = model_of(0, dtype), np.ones((len(BATCH.ids), 12), dtype)
+def test_inputs_are_unchanged_and_backward_can_be_called_twice(make_model, dtype):
+    model, dx = make_model(0, dtype), np.ones((len(BATCH.ids), 12), dtype)
     before = model.p.flat.copy()
     x, backward = model.encode(BATCH, Dropout(0.1, 3))
     kept, once, again = x.copy(), model.p.like(), model.p.like()
@@ -155,15 +155,15 @@ def test_inputs_are_unchanged_and_backward_can_be_called_twice(model_of, dtype):
 
 @dtypes
 @all_models
-def test_freezing_parameters_leaves_the_other_gradients_unchanged(model_of, dtype):
-    model = model_of(1, dtype)
+def test_freezing_parameters_leaves_the_other_gradients_unchanged(make_model, dtype):
+    model = make_model(1, dtype)
     whole = model.p.like()
     causal_lm(BATCH, model)[1](whole)
-    for kept in ("layers.1.", "layers.0.attn.q", "embed.", "norm"):
-        p = model.p.trainable(name for name in model.p if name.startswith(kept))
+    for prefix in ("layers.1.", "layers.0.attn.q", "embed.", "norm"):
+        p = model.p.trainable(name for name in model.p if name.startswith(prefix))
         part = p.like()
         causal_lm(BATCH, model.with_params(p))[1](part)
-        assert part and all(name.startswith(kept) for name in part)
+        assert part and all(name.startswith(prefix) for name in part)
         for name in part:
             np.testing.assert_array_equal(part[name], whole[name])
 
@@ -173,22 +173,22 @@ def test_freezing_parameters_leaves_the_other_gradients_unchanged(model_of, dtyp
 @dtypes
 @all_models
 @given(seed=seeds)
-def test_a_later_token_changes_no_bit_of_earlier_vectors(model_of, dtype, seed):
-    model, rng = model_of(seed % 5, dtype), np.random.default_rng(seed)
+def test_a_later_token_changes_no_bit_of_earlier_vectors(make_model, dtype, seed):
+    model, rng = make_model(seed % 5, dtype), np.random.default_rng(seed)
     ids = rng.integers(0, 13, rng.integers(2, 10))
     position = int(rng.integers(1, len(ids)))
-    other = ids.copy()
-    other[position] = (ids[position] + 1) % 13
-    x, y = model.infer(pack([ids])), model.infer(pack([other]))
+    changed = ids.copy()
+    changed[position] = (ids[position] + 1) % 13
+    x, y = model.infer(pack([ids])), model.infer(pack([changed]))
     np.testing.assert_array_equal(x[:position], y[:position])
     assert abs(x[position] - y[position]).max() > 1e-3
 
 
 @dtypes
 @all_models
-def test_the_gradient_of_a_vector_with_respect_to_later_tokens_is_zero(model_of, dtype):
+def test_the_gradient_of_a_vector_with_respect_to_later_tokens_is_zero(make_model, dtype):
     """Exactly zero, not only small."""
-    model, ids = model_of(3, dtype), np.arange(8)
+    model, ids = make_model(3, dtype), np.arange(8)
     for position in range(8):
         x, backward = model.encode(pack([ids]), Dropout(0.1, 1))
         dx = np.zeros_like(x)
@@ -202,23 +202,24 @@ def test_the_gradient_of_a_vector_with_respect_to_later_tokens_is_zero(model_of,
 @dtypes
 @all_models
 @given(seed=seeds)
-def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(model_of, dtype, seed):
-    batch, model = random_batch(seed), model_of(seed % 5, dtype)
+def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(make_model, dtype,
+                                                                             seed):
+    batch, model = random_batch(seed), make_model(seed % 5, dtype)
     x = model.infer(batch)
     order = np.random.default_rng(seed).permutation(len(batch.offsets) - 1)
-    moved, y = take(batch, order), model.infer(take(batch, order))
+    reordered, y = take(batch, order), model.infer(take(batch, order))
     for i, n in enumerate(order):
         expected = x[batch.offsets[n]:batch.offsets[n + 1]]
-        np.testing.assert_allclose(y[moved.offsets[i]:moved.offsets[i + 1]], expected, rtol=0,
-                                   atol=ATOL[dtype])
+        found = y[reordered.offsets[i]:reordered.offsets[i + 1]]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL[dtype])
         np.testing.assert_allclose(model.infer(take(batch, np.array([n]))), expected, rtol=0,
                                    atol=ATOL[dtype])
 
 
 @dtypes
 @all_models
-def test_cutting_off_the_end_of_a_text_keeps_the_other_vectors(model_of, dtype):
-    model, ids = model_of(0, dtype), BATCH.ids[6:15]
+def test_cutting_off_the_end_of_a_text_keeps_the_other_vectors(make_model, dtype):
+    model, ids = make_model(0, dtype), BATCH.ids[6:15]
     whole = model.infer(pack([ids]))
     for t in range(1, 9):
         np.testing.assert_allclose(model.infer(pack([ids[:t]])), whole[:t], rtol=0,
@@ -229,8 +230,8 @@ def test_cutting_off_the_end_of_a_text_keeps_the_other_vectors(model_of, dtype):
 
 @dtypes
 @all_models
-def test_infer_equals_encode_without_dropout_bit_for_bit(model_of, dtype):
-    model = model_of(0, dtype)
+def test_infer_equals_encode_without_dropout_bit_for_bit(make_model, dtype):
+    model = make_model(0, dtype)
     np.testing.assert_array_equal(model.infer(BATCH), model.encode(BATCH)[0])
     dropped, _ = model.encode(BATCH, Dropout(0.3, 1))
     assert abs(dropped - model.infer(BATCH)).max() > 0.1
@@ -239,8 +240,8 @@ def test_infer_equals_encode_without_dropout_bit_for_bit(model_of, dtype):
 
 @dtypes
 @all_models
-def test_an_empty_batch_has_no_vectors_and_a_zero_gradient(model_of, dtype):
-    model = model_of(0, dtype)
+def test_an_empty_batch_has_no_vectors_and_a_zero_gradient(make_model, dtype):
+    model = make_model(0, dtype)
     x, backward = model.encode(pack([]), Dropout(0.1, 1))
     g = model.p.like()
     backward(x, g)
@@ -248,8 +249,8 @@ def test_an_empty_batch_has_no_vectors_and_a_zero_gradient(model_of, dtype):
 
 
 @all_models
-def test_the_model_has_all_methods_of_the_protocol_model(model_of):
-    model = model_of()
+def test_the_model_has_all_methods_of_the_protocol_model(make_model):
+    model = make_model()
     required = {name for name in {**Model.__annotations__, **vars(Model)}
                 if not name.startswith("_")}
     assert required <= set(dir(model)) and {"encode", "p", "save"} < required
@@ -263,7 +264,7 @@ def test_the_model_has_all_methods_of_the_protocol_model(model_of):
 
 @pytest.mark.parametrize("family, config", [(gpt2, GPT2), (mistral, WINDOW)])
 def test_every_tensor_has_its_own_random_stream_and_only_matrices_decay(family, config):
-    """Parts of one original tensor get different initial values."""
+    """So the parts of one original tensor (q, k and v of c_attn) get different initial values."""
     declared = family.tensors(config)
     assert len({tensor.stream for tensor in declared.values()}) == len(declared)
     for tensor in declared.values():

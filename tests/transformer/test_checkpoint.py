@@ -1,6 +1,6 @@
 """Weights under original names: renamed, transposed, split, tied, in one file or in several.
 
-The tests use a small invented family; tests/transformer/test_bert_folder.py tests BERT's.
+The tests use the names of a small invented model; test_bert_folder.py tests those of BERT.
 """
 import json
 import os
@@ -46,9 +46,8 @@ def model(seed=0):
     return p
 
 
-def read(folder, **table):
-    return read_tensors(open_weights(folder, layers=2), declared(), NAMES._replace(**table),
-                        "Toy of 2 layers")
+def read(folder):
+    return read_tensors(open_weights(folder, layers=2), declared(), NAMES, "Toy of 2 layers")
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def assert_same(p, q):
 @pytest.mark.parametrize("ours, theirs", [
     ("embed.weight", "wte.weight"), ("layers.0.q.weight", "h.0.c_attn.weight"),
     ("layers.11.norm.bias", "h.11.ln.bias"), ("scale", "logit_scale")])
-def test_an_original_name_has_the_layer_number_in_place_of_the_star(ours, theirs):
+def test_the_original_name_has_the_layer_number_instead_of_the_star(ours, theirs):
     assert NAMES.original(ours) == theirs
 
 
@@ -114,11 +113,11 @@ def test_a_round_trip_keeps_the_parameters_and_the_file_has_original_names(tmp_p
     p = model()
     write_tensors(tmp_path, p, NAMES, prefixed)
     found, metadata = read_safetensors(tmp_path / "model.safetensors")
-    before = "model." if prefixed else ""
+    prefix = "model." if prefixed else ""
     np.testing.assert_array_equal(
-        found[before + "h.1.c_attn.weight"],
+        found[prefix + "h.1.c_attn.weight"],
         np.concatenate([p["layers.1.q.weight"], p["layers.1.k.weight"]]).T)
-    np.testing.assert_array_equal(found[before + "h.1.o.weight"], p["layers.1.o.weight"])
+    np.testing.assert_array_equal(found[prefix + "h.1.o.weight"], p["layers.1.o.weight"])
     assert "score.weight" in found and metadata == {"format": "pt"}
     assert_same(read(tmp_path), p)
 
@@ -191,20 +190,21 @@ def shards(folder):
     """The same model in three files and an index."""
     found, _ = read_safetensors(folder / "model.safetensors")
     os.remove(folder / "model.safetensors")
-    where = {name: f"model-{1 + n % 3:05}-of-00003.safetensors" for n, name in enumerate(found)}
-    for file in set(where.values()):
-        write_safetensors(folder / file, {n: x for n, x in found.items() if where[n] == file})
-    index = {"metadata": {"total_size": 1}, "weight_map": where}
+    weight_map = {name: f"model-{1 + n % 3:05}-of-00003.safetensors"
+                  for n, name in enumerate(found)}
+    for file in set(weight_map.values()):
+        write_safetensors(folder / file, {n: x for n, x in found.items() if weight_map[n] == file})
+    index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return folder
 
 
-def read_map(folder):
+def read_weight_map(folder):
     return json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
 
 
-def write_map(folder, where):
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+def write_weight_map(folder, weight_map):
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
 
 
 def test_a_model_in_several_files_is_read_as_one(shards):
@@ -218,7 +218,7 @@ def test_model_safetensors_is_preferred_to_an_index(shards):
 
 
 def test_the_error_names_a_missing_or_truncated_file(shards):
-    for file in sorted(set(read_map(shards).values())):
+    for file in sorted(set(read_weight_map(shards).values())):
         whole = (shards / file).read_bytes()
         shutil.move(shards / file, shards / "away")
         with pytest.raises(FormatError, match=f"{file}: the file: expected tensors, as model.saf"):
@@ -232,18 +232,18 @@ def test_the_error_names_a_missing_or_truncated_file(shards):
 
 
 def test_an_index_that_contradicts_its_files_is_refused(shards):
-    where = read_map(shards)
-    first, *_ = where
-    one, two, three = sorted(set(where.values()))
-    other = two if where[first] != two else three
-    write_map(shards, where | {first: other})
+    weight_map = read_weight_map(shards)
+    first, *_ = weight_map
+    one, two, three = sorted(set(weight_map.values()))
+    other = two if weight_map[first] != two else three
+    write_weight_map(shards, weight_map | {first: other})
     with pytest.raises(FormatError, match=f"tensor '{first}': expected it where model.safetensors."
                        "index.json says"):
         read(shards)
-    write_map(shards, {name: file for name, file in where.items() if name != first})
+    write_weight_map(shards, {name: file for name, file in weight_map.items() if name != first})
     with pytest.raises(FormatError, match="expected it where .* says, None"):
         read(shards)
-    write_map(shards, where | {"more": one})
+    write_weight_map(shards, weight_map | {"more": one})
     with pytest.raises(FormatError, match=f"{one}: the header: expected tensor 'more', as model"):
         read(shards)
 

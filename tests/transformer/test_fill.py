@@ -10,7 +10,7 @@ from scratch_embed.transformer.masked_lm import masked_lm
 
 CONFIG = Config(vocab=11, dim=8, layers=2, heads=2, ff=12, positions=9)
 BATCH = pack([[1, 5, 4, 2], [1, 4, 7, 4, 8, 2]])
-POSITIONS = np.flatnonzero(BATCH.ids == 4)                         # 2; 5 and 7
+POSITIONS = np.flatnonzero(BATCH.ids == 4)     # 2 in the first text, 5 and 7 in the second
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def model():
     return Bert(CONFIG, init_params(declared, 1, np.float64))
 
 
-def test_without_weights_the_bias_gives_the_probabilities(model):
-    """ŷ = 0, so the logits are b: p = softmax(0, ln 2, ln 3, 0 ...) = 1, 2, 3, 1 ... of 14."""
+def test_if_the_heads_norm_gives_0_the_bias_gives_the_probabilities(model):
+    """The logits are b = (0, log 2, log 3, 0, ...), so p = (1, 2, 3, 1, ...)/14."""
     model.p["mlm.norm.weight"][:] = 0
     model.p["mlm.norm.bias"][:] = 0
     model.p["mlm.bias"][1:3] = np.log([2, 3])

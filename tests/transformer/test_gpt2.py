@@ -83,7 +83,7 @@ def test_a_layer_worked_by_hand():
 
 
 def test_the_last_matrix_of_each_sublayer_starts_with_std_002_over_root_2l():
-    """Then the sum of 2L sublayers has the variance of one term."""
+    """Then the sum of the outputs of 2L sublayers has the variance of one output with std 0.02."""
     p = init_params(tensors(Config(vocab=300, dim=120, layers=8, heads=2, ff=480)), 0, np.float64)
     for n in range(8):
         for name, std in (("attn.q", 0.02), ("attn.o", 0.005), ("mlp.up", 0.02),
@@ -218,9 +218,9 @@ def test_we_load_a_transformers_folder(transformers, tmp_path, kind):
 def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, dtype):
     ours = model(dtype=dtype)
     ours.save(tmp_path / "new")
-    again = Gpt2.load(tmp_path / "new", dtype)
-    assert again.config == TINY == read_config(tmp_path / "new" / "config.json")
-    assert_same(again.p, ours.p)
+    loaded = Gpt2.load(tmp_path / "new", dtype)
+    assert loaded.config == TINY == read_config(tmp_path / "new" / "config.json")
+    assert_same(loaded.p, ours.p)
 
 
 def test_the_file_has_the_original_names_and_shapes(folder):

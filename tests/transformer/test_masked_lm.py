@@ -16,7 +16,7 @@ from scratch_embed.numerics.safetensors import read_safetensors, write_safetenso
 from scratch_embed.numerics.settings import saved_as
 from scratch_embed.text.packed import pack
 from scratch_embed.training.session import Checkpoint, RunOptions
-from scratch_embed.transformer import masked_lm as module
+from scratch_embed.transformer import masked_lm as masked_lm_module
 from scratch_embed.transformer.bert import (
     TABLE,
     Config,
@@ -70,17 +70,17 @@ def examples(seed=0, N=6, labelled=True):
 # ---- masking ------------------------------------------------------------------------------------
 
 def test_one_masked_token_worked_by_hand():
-    """Token 5 is the only one that is not special: first it becomes [MASK], then it is kept."""
+    """Only token 5 is not special.  With masked=1 it becomes [MASK], with masked=0 it is kept."""
     text = pack([[CLS, 5, SEP]])
-    for masking, left in ((MASKING._replace(masked=1, random=0), [CLS, MASK, SEP]),
+    for masking, expected in ((MASKING._replace(masked=1, random=0), [CLS, MASK, SEP]),
                           (MASKING._replace(masked=0, random=0), [CLS, 5, SEP])):
         masked = mask_tokens(text, masking, 17, np.random.default_rng(0))
-        assert masked.batch.ids.tolist() == left and masked.next_sentence_labels is None
+        assert masked.batch.ids.tolist() == expected and masked.next_sentence_labels is None
         assert masked.masked_positions.tolist() == [1] and masked.targets.tolist() == [5]
 
 
 @given(seeds, st.floats(0, 1), st.integers(1, 40))
-def test_every_sequence_has_its_share_chosen_and_special_tokens_never_are(seed, share, max_length):
+def test_a_share_of_each_sequence_is_chosen_and_no_special_token(seed, share, max_length):
     rng = np.random.default_rng(seed)
     text = pack([rng.integers(0, 6, rng.integers(1, max_length + 1)) for _ in range(7)])
     before = text.ids.copy()
@@ -97,7 +97,7 @@ def test_every_sequence_has_its_share_chosen_and_special_tokens_never_are(seed, 
 
 
 def test_of_ten_chosen_tokens_eight_become_mask_one_is_random_and_one_is_kept():
-    """6,000 tokens, within 5 standard deviations; a random token equals the original in 1/V."""
+    """6,000 tokens, within 5 standard deviations; 1/V of the random tokens are the original."""
     V, text = 50, pack(np.full((2000, 20), 7))
     masked, chosen, targets, _ = mask_tokens(text, MASKING, V, np.random.default_rng(1))
     now, n = masked.ids[chosen], 6000
@@ -184,7 +184,7 @@ def test_the_next_sentence_loss_is_computed_from_the_first_token():
 @dtypes
 @given(seed=seeds, workers=st.integers(1, 5), labelled=st.booleans())
 def test_losses_and_gradients_of_shares_sum_to_those_of_the_batch(dtype, seed, workers, labelled):
-    """Tolerance: 64 ε, for a few hundred terms summed in another order."""
+    """Tolerance: 64 ε, because a few hundred terms are summed in another order."""
     masked, p = examples(seed, labelled=labelled), params(dtype=dtype)
     whole, parts = p.like(), p.like()
     loss, backward = pretraining(masked, p, CONFIG)
@@ -254,9 +254,9 @@ def test_without_dropout_the_number_of_workers_changes_only_rounding():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_loss_varies_with_the_dropout_masks_only(workers):
     """Every batch has all texts with every token masked, and lr = 0."""
-    hidden = MASKING._replace(share=1, masked=1, random=0)
+    mask_all = MASKING._replace(share=1, masked=1, random=0)
     for probability, differ in ((0.2, True), (0, False)):
-        losses = train(corpus(0), CONFIG, hidden, steps=4, batch_size=6, optim=Optim(0),
+        losses = train(corpus(0), CONFIG, mask_all, steps=4, batch_size=6, optim=Optim(0),
                        dropout=probability, options=RunOptions(workers),
                        p=params(dtype=np.float32)).losses
         assert (np.ptp(losses) > 1e-3) == differ
@@ -264,7 +264,7 @@ def test_the_loss_varies_with_the_dropout_masks_only(workers):
 
 def test_every_step_and_every_worker_has_a_different_dropout_mask(monkeypatch):
     seen = []
-    monkeypatch.setattr(module, "train_step",
+    monkeypatch.setattr(masked_lm_module, "train_step",
                         lambda _, p, config, dropouts, *more: seen.extend(dropouts) or 1)
     train(corpus(0), CONFIG, MASKING, steps=3, batch_size=2, dropout=0.2, options=RunOptions(4))
     assert len(set(seen)) == 3 * 4 and {dropout.probability for dropout in seen} == {0.2}
@@ -276,20 +276,22 @@ def test_train_uses_the_learning_rate_weight_decay_and_clipping_of_optim():
     With half of four steps as warmup, lr is 0.05, 0.1, 0.05 and 0.  In a run of one step without
     warmup lr is 0.  A gradient clipped to norm 10⁻¹³ is negligible beside AdamW's ε = 10⁻⁸.
     """
-    def moved(steps, **settings):
+    def train_and_compare(steps, **settings):
         p = params()
         q = train(corpus(0), CONFIG, MASKING, steps=steps, batch_size=6, p=p,
                   optim=Optim(0.1, **settings)).model.p
         return p, q, abs(q.flat - p.flat).max()
-    p, q, _ = moved(steps=4, warmup_ratio=0.5, weight_decay=0.3)
+    p, q, _ = train_and_compare(steps=4, warmup_ratio=0.5, weight_decay=0.3)
     shrunk = (1 - 0.05 * 0.3) * (1 - 0.1 * 0.3) * (1 - 0.05 * 0.3)
     np.testing.assert_allclose(q["pooler.weight"], shrunk * p["pooler.weight"],
                                rtol=1e-14)
     np.testing.assert_array_equal(q["pooler.bias"], p["pooler.bias"])
-    assert moved(steps=1, warmup_ratio=0.0)[2] == 0
-    first_step = moved(steps=1, warmup_ratio=1.0, weight_decay=0)[2]
+    assert train_and_compare(steps=1, warmup_ratio=0.0)[2] == 0
+    first_step = train_and_compare(steps=1, warmup_ratio=1.0, weight_decay=0)[2]
     assert first_step == pytest.approx(0.1, rel=1e-3)
-    assert moved(steps=1, warmup_ratio=1.0, weight_decay=0, max_grad_norm=1e-13)[2] < 1e-5
+    clipped_step = train_and_compare(steps=1, warmup_ratio=1.0, weight_decay=0,
+                                     max_grad_norm=1e-13)[2]
+    assert clipped_step < 1e-5
 
 
 def test_training_starts_from_the_given_parameters_and_does_not_change_them():
@@ -424,18 +426,18 @@ def sense_accuracy(world, vectors):
 
 
 def learn_senses(seed, sentences, config, workers=1, **settings):
-    """Sense accuracies of the last layer, the input and an untrained last layer; the losses."""
+    """Sense accuracies of the last layer, the input and an untrained last layer, and the losses."""
     world = senses(seed, sentences)
     words = sorted({word for sentence in world.sentences for word in sentence})
-    number = {word: n for n, word in enumerate(words, 3)}
-    text = pack([[CLS, *(number[word] for word in sentence), SEP] for sentence in world.sentences])
+    ids = {word: n for n, word in enumerate(words, 3)}
+    text = pack([[CLS, *(ids[word] for word in sentence), SEP] for sentence in world.sentences])
     config = config._replace(vocab=3 + len(words), positions=11)
     trained = train(text, config, MASKING, options=RunOptions(workers, seed), **settings)
     untrained = init_params(trained.model.p.tensors, seed)
 
-    def rows(x):
-        return x.reshape(sentences, 11, -1)[:, 1:-1]
-    return (*(sense_accuracy(world, rows(x)) for x in (
+    def word_vectors(x):
+        return x.reshape(sentences, 11, -1)[:, 1:-1]          # without [CLS] and [SEP]
+    return (*(sense_accuracy(world, word_vectors(x)) for x in (
         infer(text, trained.model.p, config), trained.model.p[TABLE][text.ids],
         infer(text, untrained, config))), trained.losses)
 

@@ -75,7 +75,7 @@ def test_a_layer_worked_by_hand():
 
 
 def test_each_layer_extends_the_reach_of_a_token_by_the_window_minus_one():
-    """Window 3: one layer reaches two tokens back, two layers four; earlier gradients are 0."""
+    """Window 3: one layer sees two tokens back, two layers four.  The gradient of others is 0."""
     for layers, reach in ((1, 2), (2, 4)):
         config = TINY._replace(vocab=8, layers=layers)
         mistral = model(config, np.float64)
@@ -89,7 +89,7 @@ def test_each_layer_extends_the_reach_of_a_token_by_the_window_minus_one():
 
 @dtypes
 def test_vectors_depend_on_distances_between_tokens_not_on_positions(dtype):
-    """The last six tokens have the same vectors after 0, 1, 7 or 500 tokens out of their reach.
+    """The last six tokens have the same vectors after 0, 1, 7 or 500 tokens that they cannot see.
 
     Float32 is as accurate at position 500: sines are computed in float64 and rounded once.
     """
@@ -106,7 +106,7 @@ def test_vectors_depend_on_distances_between_tokens_not_on_positions(dtype):
 def test_dropout_is_applied_to_attention_weights_only():
     """With window 1 a token has one attention weight, which is dropped or doubled (1/(1 − ½) = 2).
 
-    That is two cases for each of two layers, so there are four different vectors.
+    Each of the two layers has these two cases, so there are four different vectors.
     """
     mistral = model(TINY._replace(sliding_window=1, heads=1), np.float64)
     vectors = {tuple(mistral.encode(pack([[3]]), Dropout(0.5, key))[0][0].round(12))
@@ -222,9 +222,9 @@ def test_we_load_a_transformers_folder(transformers, tmp_path, kind, tied):
 def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, config, head, dtype):
     ours = model(config, dtype, head)
     ours.save(tmp_path / "new")
-    again = Mistral.load(tmp_path / "new", dtype)
-    assert again.config == config == read_config(tmp_path / "new" / "config.json")
-    assert_same(again.p, ours.p)
+    loaded = Mistral.load(tmp_path / "new", dtype)
+    assert loaded.config == config == read_config(tmp_path / "new" / "config.json")
+    assert_same(loaded.p, ours.p)
 
 
 def test_the_file_has_the_original_names_and_shapes(folder):
@@ -252,10 +252,11 @@ def test_a_model_in_several_files_is_read_as_one(folder):
     """Mistral 7B has two files, and an index that names the file of each tensor."""
     found, _ = read_safetensors(folder / "model.safetensors")
     os.remove(folder / "model.safetensors")
-    where = {name: f"model-0000{1 + n % 2}-of-00002.safetensors" for n, name in enumerate(found)}
-    for file in set(where.values()):
-        write_safetensors(folder / file, {n: x for n, x in found.items() if where[n] == file})
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    weight_map = {name: f"model-0000{1 + n % 2}-of-00002.safetensors"
+                  for n, name in enumerate(found)}
+    for file in set(weight_map.values()):
+        write_safetensors(folder / file, {n: x for n, x in found.items() if weight_map[n] == file})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     assert_same(Mistral.load(folder).p, model().p)
 
 

@@ -1,4 +1,4 @@
-"""Poolings: worked by hand, independence of sentences, gradients, sentence-transformers."""
+"""Poolings: worked by hand, independence of sentences, gradients, parity."""
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ ROOT3 = 3 ** 0.5
 
 
 def batch(seed, skip=0, D=5, dtype=np.float64):
-    """x (T, D) and offsets of up to seven sentences."""
+    """x (T, D) and offsets of up to seven sentences of at least skip + 1 tokens."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(skip + 1, skip + 6, rng.integers(1, 8))
     return rng.standard_normal((lengths.sum(), D)).astype(dtype), np.cumsum([0, *lengths])
@@ -164,12 +164,12 @@ def test_concat_poolings_keeps_the_order_of_its_arguments():
 
 # ---- sentence-transformers -----------------------------------------------------------------------
 
-THEIRS = {"cls": cls, "lasttoken": last_token, "mean": mean, "max": max_,
-          "mean_sqrt_len_tokens": mean_sqrt_len, "weightedmean": weighted_mean}
+POOLING_OF_MODE = {"cls": cls, "lasttoken": last_token, "mean": mean, "max": max_,
+                   "mean_sqrt_len_tokens": mean_sqrt_len, "weightedmean": weighted_mean}
 
 
 @pytest.mark.parametrize("skip", [0, 2])
-@pytest.mark.parametrize("mode", [*THEIRS, ("max", "mean", "weightedmean")])
+@pytest.mark.parametrize("mode", [*POOLING_OF_MODE, ("max", "mean", "weightedmean")])
 def test_equals_sentence_transformers_as_installed(mode, skip):
     torch = pytest.importorskip("torch")
     modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
@@ -182,7 +182,8 @@ def test_equals_sentence_transformers_as_installed(mode, skip):
     theirs = modules.Pooling(x.shape[1], mode, include_prompt=not skip)(
         {"token_embeddings": padded, "attention_mask": torch.tensor(mask).long(),
          "prompt_length": skip})["sentence_embedding"]
-    pool = THEIRS[mode] if mode in THEIRS else concat_poolings(*(THEIRS[m] for m in mode))
+    pool = (concat_poolings(*(POOLING_OF_MODE[m] for m in mode)) if isinstance(mode, tuple)
+            else POOLING_OF_MODE[mode])
     ours, backward = pool(x, offsets, skip)
     np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=0, atol=1e-14)
     dy = np.random.default_rng(0).standard_normal(ours.shape)

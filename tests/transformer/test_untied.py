@@ -1,4 +1,4 @@
-"""An untied masked-LM head: the model uses its own decoder matrix if the parameters have one."""
+"""An untied masked-LM head has its own decoder matrix instead of the embedding table."""
 import numpy as np
 
 from scratch_embed.nn.gradcheck import check_parameters
@@ -35,7 +35,7 @@ def test_with_equal_tables_both_heads_give_the_same_logits():
     np.testing.assert_array_equal(mlm_head(x, tied, CONFIG)[0], mlm_head(x, untied, CONFIG)[0])
 
 
-def test_the_gradient_is_that_of_the_table_that_was_used():
+def test_only_the_table_that_computes_the_logits_gets_a_gradient():
     x = np.random.default_rng(2).standard_normal((3, 4))
     for tied, used, other in ((True, TABLE, None), (False, DECODER, TABLE)):
         p = parameters(tied)

@@ -33,7 +33,7 @@ def vocabulary(text, tokenizer):
         try:
             return read_corpus(io.BytesIO(text.encode()), 1, tokenizer=tokenizer)
         except ValueError as error:
-            assume("the corpus has no words" not in str(error) and "NUL" not in str(error))
+            assume("a text with words" not in str(error) and "NUL" not in str(error))
             raise
 
 
