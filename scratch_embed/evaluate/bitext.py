@@ -59,8 +59,8 @@ def mine_by_margin(A: np.ndarray, B: np.ndarray, k: int = 4) -> tuple[np.ndarray
     """
     A, B = _normalised(A, B)
     ids, cosines = nearest(A, B, k)                                      # (N, k)
-    _, reverse = nearest(B, A, k)                                        # (M, k)
-    average = (cosines.mean(axis=1)[:, None] + reverse.mean(axis=1)[ids]) / 2
+    _, reverse_cosines = nearest(B, A, k)                                # (M, k)
+    average = (cosines.mean(axis=1)[:, None] + reverse_cosines.mean(axis=1)[ids]) / 2
     margins = np.where(average > 0, cosines / np.where(average > 0, average, 1), -np.inf)
     best = margins.argmax(axis=1)[:, None]
     ids, margins = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (ids, margins))

@@ -43,7 +43,7 @@ class TaskResult(NamedTuple):
 
 
 def mean_of_tasks(results: Sequence[TaskResult], number: str = "main_score") -> float:
-    """The mean main score, or that of another number: "chance" or "upper_bound"."""
+    """The mean over tasks of the main score, or of "chance" or "upper_bound"."""
     return _mean([getattr(result, number) for result in results])
 
 

@@ -4,7 +4,7 @@ Equation  ⟨u, J v⟩ = ⟨Jᵀ u, v⟩ for random u and v,  J the Jacobian of 
           J v ≈ (f(x + h v) − f(x − h v)) / 2h,   Jᵀ u = backward(u)
 Cost      three forward passes and one backward pass, for any number of inputs; if the check fails,
           two more forward passes for each input
-Read next tests/nn/test_layers.py (its use)
+Read next tests/nn/test_layers.py (an example of its use)
 
 Finite differences give J v, backward gives Jᵀ u, and both give the number ⟨u, J v⟩.  One random
 direction checks all parameters at once: the error of a gradient is multiplied by a random number,

@@ -10,9 +10,9 @@ Read next nn/attention.py
 
 Models differ only in `index`, which decides which pairs of tokens share a row of the table.  T5
 and MPNet: index = bucket(j − i), with one bucket per small distance and wider buckets for larger
-distances.  As index depends on j − i only, a shorter sequence's B is the upper left corner of a
-longer one's.  Swin: index = the
-number of the pair (difference of rows, difference of columns) of two patches in a window.
+distances.  As this index depends on j − i only, the B of a shorter sequence is the upper left
+corner of the B of a longer one.  Swin: index = the number of the pair (difference of rows,
+difference of columns) of two patches in a window.
 
 Why relative?  The bias depends only on the difference of two positions, so what is learned at one
 position holds at all others.

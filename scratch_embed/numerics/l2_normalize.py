@@ -4,7 +4,8 @@ Equation  u = x / ‖x‖;  a zero vector stays zero
 Shapes    x, u (..., D); ‖x‖ is over the last axis
 Types     float32 gives float32; other real types are converted to float64
 Cost      O(D) per vector, a few passes over memory, so there is no Numba kernel
-nan, inf  a vector with a nan or an infinite component gives nan
+nan, inf  a vector with a nan gives nan in all components; an infinite component becomes nan, and
+          the finite components beside it become 0
 Read next losses/infonce.py, space/similarity.py
 
 Why rescale?  In float32 the square of 1e-30 is 0 and the square of 1e30 is inf.  So each vector is

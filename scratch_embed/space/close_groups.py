@@ -1,7 +1,8 @@
 """Close groups: in a table of vectors, the groups of rows that are nearest to each other.
 
-Equation  closeness of row i = mean cosine of i and its n − 1 nearest rows.  The closest row and its
-          nearest rows are a group of n; then the next closest of which no row is taken; ...
+Equation  closeness of row i = mean cosine of row i with its n − 1 nearest rows.  A row and these
+          nearest rows are a group of n.  Groups are taken from the closest down; a group that
+          has a row in common with an earlier one is skipped.
 Shapes    X (N, D), rows of norm 1 -> lists of n row numbers, the closest group first
 Cost      O(N² D), matrix products in blocks; so there is no kernel
 Read next plotting.py (which words of a vocabulary a map shows), evaluate/kmeans.py
@@ -9,7 +10,7 @@ Read next plotting.py (which words of a vocabulary a map shows), evaluate/kmeans
 Why not the first words of a vocabulary?  The most frequent words of a language are its function
 words (the, and, of), whose neighbours are unspecific.  Words of one topic (the months, a family)
 occur with the same words, so they are close to each other, and a map of them shows what was
-learned.  Unlike k-means, which divides all rows, this leaves out the rows of no close group.
+learned.  k-means assigns every row to a group; here, rows outside the close groups are left out.
 """
 import numpy as np
 
@@ -20,8 +21,8 @@ from scratch_embed.space.neighbours import nearest
 def close_groups(X: np.ndarray, groups: int, size: int) -> list[list[int]]:
     """At most `groups` lists of `size` different rows of X, the closest first.
 
-    X: (N, D), rows of norm 1.  In a list the first row is the one with the others as its nearest
-    rows; they follow, the nearest first.  No row is in two lists.
+    X: (N, D), rows of norm 1.  A list has a row, then its size − 1 nearest rows, nearest first.
+    No row is in two lists.  Raises ValueError if size is more than N.
 
     >>> angle = np.radians([0, 50, 5, 90, 52, 140])
     >>> X = np.stack([np.cos(angle), np.sin(angle)], axis=1)

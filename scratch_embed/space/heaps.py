@@ -4,8 +4,7 @@ Equation  a heap of k scores: entry i is worse than its children 2i + 1 and 2i +
           the worst of all.  "Worse": lower, or equal with a higher id; nan is below all numbers.
 Shapes    scores (N, width) of the columns start, start + 1, ...; ids, values (N, k)
 Cost      O(width) comparisons per row, which are vectorised, and O(log k) for each score that
-          replaces another.  Of M scores in random order about k ln(M/k)
-          do so, of M rising scores all.
+          replaces another: about k ln(M/k) of M scores in random order, all M in rising order
 NumPy     neighbours.merge_sorted.  It keeps each row sorted, worst first, and such a row is a heap.
 Read next space/neighbours.py, top_k_in_blocks(..., merge=merge_heaps)
 

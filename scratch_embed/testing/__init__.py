@@ -13,7 +13,7 @@ and the expected result.
     check_gradient(f, *inputs)      f(*inputs) -> (y, backward)
     check_quantiser(quantise, dequantise, low, high)
                                     quantise(X) -> codes, dequantise(codes) -> X, nearly
-    check_tokenizer(encode, decode, size)
+    check_tokenizer(encode, decode, vocab_size)
                                     encode(text) -> ids, decode(ids) -> text
 
 Every checker has three further arguments: without=("name", ...), the invariants to leave out;

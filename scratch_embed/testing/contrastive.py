@@ -96,8 +96,8 @@ def value(loss, q, k, tau):
 
     Bound: slack.
     """
-    want = reference(loss, q, k, tau)
-    close("f(q, k, tau)", float(loss.f(q, k, tau)), want, slack(q, k, tau, want))
+    expected = reference(loss, q, k, tau)
+    close("f(q, k, tau)", float(loss.f(q, k, tau)), expected, slack(q, k, tau, expected))
 
 
 def low_temperature(loss, q, k, tau):
@@ -121,7 +121,7 @@ def non_negative(loss, q, k, tau):
 def gap(loss, q, k, tau):
     """mean gap/τ ≤ f ≤ mean gap/τ + log N for N = M, where a row's gap is max_j cos_ij − cos_ii.
 
-    As τ → ∞ all logits are 0 and f is log N, the upper end.
+    As τ → ∞ all logits approach 0, and f approaches log N, the upper end.
     Bound: 2 slack, for the rounding of the cosines and of the loss.
     """
     cos = _cosines(q, k)
@@ -159,9 +159,9 @@ def pair_order(loss, q, k, tau, seed):
     Bound: 2 slack, for the rounding of two losses.
     """
     order = np.random.default_rng(seed).permutation(len(q))
-    want = float(loss.f(q, k, tau))
-    close("f(q[order], k[order], tau)", float(loss.f(q[order], k[order], tau)), want,
-          2 * slack(q, k, tau, want))
+    expected = float(loss.f(q, k, tau))
+    close("f(q[order], k[order], tau)", float(loss.f(q[order], k[order], tau)), expected,
+          2 * slack(q, k, tau, expected))
 
 
 def length(loss, q, k, tau, seed):
@@ -170,9 +170,9 @@ def length(loss, q, k, tau, seed):
     Bound: 2 slack.  A loss on dot products instead of cosines depends on them.
     """
     factors = np.random.default_rng(seed).uniform(0.25, 4, (2, len(q), 1)).astype(q.dtype)
-    want = float(loss.f(q, k, tau))
-    close("f(c * q, d * k, tau)", float(loss.f(factors[0] * q, factors[1] * k, tau)), want,
-          2 * slack(q, k, tau, want))
+    expected = float(loss.f(q, k, tau))
+    close("f(c * q, d * k, tau)", float(loss.f(factors[0] * q, factors[1] * k, tau)), expected,
+          2 * slack(q, k, tau, expected))
 
 
 def rotation(loss, q, k, tau):
@@ -183,8 +183,9 @@ def rotation(loss, q, k, tau):
     q, k = (np.pad(x, ((0, 0), (0, 1))) for x in (q, k))       # at least two axes
     R = np.eye(q.shape[1], dtype=q.dtype)
     R[:2, :2] = [[0.6, 0.8], [-0.8, 0.6]]
-    want = float(loss.f(q, k, tau))
-    close("f(q R, k R, tau)", float(loss.f(q @ R, k @ R, tau)), want, 4 * slack(q, k, tau, want))
+    expected = float(loss.f(q, k, tau))
+    close("f(q R, k R, tau)", float(loss.f(q @ R, k @ R, tau)), expected,
+          4 * slack(q, k, tau, expected))
 
 
 def exchanged(loss, q, k, tau):
@@ -192,8 +193,8 @@ def exchanged(loss, q, k, tau):
 
     Bound: 2 slack; a transposed product is summed in another order.
     """
-    want = float(loss.f(q, k, tau))
-    close("f(k, q, tau)", float(loss.f(k, q, tau)), want, 2 * slack(q, k, tau, want))
+    expected = float(loss.f(q, k, tau))
+    close("f(k, q, tau)", float(loss.f(k, q, tau)), expected, 2 * slack(q, k, tau, expected))
 
 
 def further_negative(loss, q, k, tau, sign):
@@ -201,9 +202,9 @@ def further_negative(loss, q, k, tau, sign):
 
     Bound: 2 slack.
     """
-    longer = np.vstack([k, sign * q[:1]])
-    before, after = float(loss.f(q, k, tau)), float(loss.f(q, longer, tau))
-    require(after >= before - 2 * slack(q, longer, tau, before),
+    more_keys = np.vstack([k, sign * q[:1]])
+    before, after = float(loss.f(q, k, tau)), float(loss.f(q, more_keys, tau))
+    require(after >= before - 2 * slack(q, more_keys, tau, before),
             f"f(q, k with one more, tau) = {after!r}", f"at least f(q, k, tau) = {before!r}")
 
 

@@ -127,8 +127,9 @@ def order(encoder, texts, seed):
     Bound: γ(16 D) times the largest absolute value, or the tolerance.
     """
     permutation = np.random.default_rng(seed).permutation(len(texts)).tolist()
-    found, want = encoder.rows([texts[i] for i in permutation]), encoder.rows(texts)[permutation]
-    close(f"encode(texts in the order {permutation})", found, want, encoder.bound(want))
+    found = encoder.rows([texts[i] for i in permutation])
+    expected = encoder.rows(texts)[permutation]
+    close(f"encode(texts in the order {permutation})", found, expected, encoder.bound(expected))
 
 
 def repeated(encoder, text, count):
@@ -147,8 +148,8 @@ def one_text(encoder, text):
     Bound: γ(16 D) times the largest absolute value, or the tolerance.  If a str is taken for a
     list of letters, there is a vector for each letter.
     """
-    want = encoder.rows([text])
-    close("encode(text)", np.asarray(encoder.encode(text)), want[0], encoder.bound(want))
+    expected = encoder.rows([text])
+    close("encode(text)", np.asarray(encoder.encode(text)), expected[0], encoder.bound(expected))
 
 
 def no_texts(encoder, text):
@@ -162,15 +163,15 @@ def no_texts(encoder, text):
 
 def invariants_on(text: st.SearchStrategy[str]) -> dict[str, Invariant]:
     """ENCODER on the texts of a strategy."""
-    several, words = st.lists(text, min_size=1, max_size=5), st.sampled_from(["king", "a", "é"])
+    batches, words = st.lists(text, min_size=1, max_size=5), st.sampled_from(["king", "a", "é"])
     alone = st.tuples(text)
     return named(
-        Invariant(inputs_unchanged, st.tuples(several)),
-        Invariant(shape, st.tuples(several)),
-        Invariant(deterministic, st.tuples(several)),
-        Invariant(batch, st.tuples(several)),
+        Invariant(inputs_unchanged, st.tuples(batches)),
+        Invariant(shape, st.tuples(batches)),
+        Invariant(deterministic, st.tuples(batches)),
+        Invariant(batch, st.tuples(batches)),
         Invariant(padding, st.tuples(text, words)),
-        Invariant(order, st.tuples(several, st.integers(0, 1000))),
+        Invariant(order, st.tuples(batches, st.integers(0, 1000))),
         Invariant(repeated, st.tuples(text, st.integers(2, 5))),
         Invariant(one_text, alone),
         Invariant(no_texts, alone))

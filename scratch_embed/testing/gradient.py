@@ -87,13 +87,13 @@ def repeatable(subject, seed):
     Bound: exact.  A backward that adds into its gradients, or overwrites what it saved, breaks it.
     """
     inputs, dy = [x.copy() for x in subject.inputs], subject.random_dy(seed)
-    kept, (_, backward) = np.copy(dy), subject.f(*inputs)
+    dy_before, (_, backward) = np.copy(dy), subject.f(*inputs)
     first = [np.copy(dx) for dx in _tuple(backward(dy))]
     for name, dx, dx_again in zip(subject.names, first, _tuple(backward(dy))):
         equal(f"d({name}), called again", np.asarray(dx_again), dx)
     for name, x, before in zip(subject.names, inputs, subject.inputs):
         equal(f"{name} after the calls", x, before)
-    equal("dy after the calls", np.asarray(dy), kept)
+    equal("dy after the calls", np.asarray(dy), dy_before)
 
 
 def derivative(subject, seed):
@@ -111,7 +111,7 @@ def derivative(subject, seed):
 def linear(subject, seed):
     """backward(c · dy) = c · backward(dy): the gradient is proportional to dy.
 
-    Bound: 1e-12 times the largest number.  A backward that ignores dy breaks it.
+    Bound: 1e-12 times the gradient's largest absolute value.  A backward that ignores dy breaks it.
     """
     dy = subject.random_dy(seed)
     for name, once, scaled in zip(subject.names, subject.gradients(dy), subject.gradients(-3 * dy)):

@@ -132,7 +132,7 @@ def run(checker: str, invariants: Mapping[str, Invariant], subject: Any,
 
 def smallest_failure(invariant: Invariant, subject: Any, max_examples: int | None,
                      seed: int | None) -> tuple[tuple, Exception] | None:
-    """The smallest example found that breaks the invariant, and its error; None if all hold."""
+    """The smallest example found that breaks the invariant, and its error; None if none does."""
     last_failure: list[tuple[tuple, Exception]] = []
 
     def attempt(example):

@@ -7,7 +7,7 @@ Bounds    step/2, and a rounding error: x − low, the quotient and the step are
 Read next space/quantise.py (255 steps per dimension)
 
 If quantise truncates and dequantise returns the lower end of a step, the error is up to a whole
-step and always has the same sign, so every dot product is shifted.  Codes outside the range must be
+step and always has the same sign, so dot products are biased.  Codes outside the range must be
 clipped: a cast of 256 to a byte gives 0, so the largest number would be restored as the smallest.
 """
 from collections.abc import Callable, Collection
@@ -63,7 +63,7 @@ def check_quantiser(quantise: Callable[[np.ndarray], Any], dequantise: Callable[
     """Raise AssertionError unless the two functions satisfy QUANTISER's invariants.
 
     quantise(X (N, D)) -> codes of N rows; dequantise(codes) -> (N, D).
-    low, high: (D,), the range of each dimension to which quantise is calibrated.
+    low, high: (D,), the range of each dimension, to which quantise is calibrated.
     steps: the number of steps in a range; dtype: the type of X.
     without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
@@ -112,9 +112,9 @@ def monotone(subject, fractions):
     Bound: exact.
     """
     X = subject.in_range(fractions)
-    near = np.minimum(X + 0.75 * subject.step, subject.high)            # mostly in the next step
-    near = near.astype(subject.dtype)
-    X = np.sort(np.concatenate([X, near]), axis=0)
+    shifted = np.minimum(X + 0.75 * subject.step, subject.high)         # mostly in the next step
+    shifted = shifted.astype(subject.dtype)
+    X = np.sort(np.concatenate([X, shifted]), axis=0)
     back = subject.restored(X)
     require(bool((np.diff(back, axis=0) >= 0).all()),
             f"dequantise(quantise({X.tolist()})) = {back.tolist()}",

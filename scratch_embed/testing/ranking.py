@@ -4,9 +4,9 @@ Equation  f(judged, scores) in [0, 1], the quality of the ranking by descending 
 Shapes    judged {document: gain}, gains whole numbers ≥ 0; scores {document: score}; -> a number.
           A document without a judgement has gain 0; a document without a score was not
           returned by the system.
-Bounds    u is float64's unit roundoff, n the number of documents.  A measure is a quotient of two
-          sums of n terms, each rounded a few times: γ(4n + 8).  The bound is 0 for an
-          invariant that changes no term.
+Bounds    u is float64's unit roundoff, n the number of documents.  nDCG is a quotient of two
+          sums of at most n terms, each rounded a few times: γ(4n + 8).  MRR and MAP
+          round less.  The bound is 0 for an invariant that changes no term.
 Read next evaluate/ranking.py (the measures, and their ties)
 
 Equal scores need care.  If they keep the order of the input, the value for a system that scores

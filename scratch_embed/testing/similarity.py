@@ -115,7 +115,7 @@ def zero(f, a):
 
 
 def axes(f, a, b, seed):
-    """f does not change if the components of a and b are permuted and change their signs alike.
+    """f does not change under one permutation and one choice of signs for both a and b.
 
     Bound: 4γ(D + 2), for the rounding of two cosines; the sums run in another order.
     """

@@ -1,6 +1,6 @@
-"""check_tokenizer: does every text, in any script, have ids that a model can look up?
+"""check_tokenizer: does a tokenizer turn every text, in any script, into valid ids, and back?
 
-Equation  encode(text) -> ids, each in 0 .. size − 1;  decode(ids) -> text
+Equation  encode(text) -> ids, each in 0 .. vocab_size − 1;  decode(ids) -> text
 Shapes    encode(text) -> a list or array of T ids, including special tokens such as [CLS]
 Bounds    exact, because ids are integers
 Read next text/wordpiece.py
@@ -23,7 +23,7 @@ class Tokenizer(NamedTuple):
 
     encode: Callable[[str], Iterable[int]]
     decode: Callable[[list[int]], str]
-    size: int
+    vocab_size: int
     encode_batch: Callable[[list[str]], Iterable[Iterable[int]]] | None
     encode_cut: Callable[[str, int], Iterable[int]] | None
     offsets: Callable[[str], Iterable[tuple[int, int]]] | None
@@ -33,7 +33,8 @@ class Tokenizer(NamedTuple):
         return [int(i) for i in self.encode(text)]
 
 
-def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], str], size: int, *,
+def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], str],
+                    vocab_size: int, *,
                     encode_batch: Callable[[list[str]], Any] | None = None,
                     encode_cut: Callable[[str, int], Any] | None = None,
                     offsets: Callable[[str], Any] | None = None, without: Collection[str] = (),
@@ -41,7 +42,7 @@ def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], 
     """Raise AssertionError unless a tokenizer satisfies TOKENIZER's invariants.
 
     encode(text) -> T ids                  decode(ids) -> text
-    size: the number of ids, which is the number of rows of the embedding table
+    vocab_size: the number of ids, which is the number of rows of the embedding table
     encode_batch(texts) -> a list of ids for each text
     encode_cut(text, max_length) -> at most max_length ids
     offsets(text) -> (begin, end) of each id in the text, in characters
@@ -49,29 +50,29 @@ def check_tokenizer(encode: Callable[[str], Any], decode: Callable[[list[int]], 
     has unknown tokens, pass without=("lossless",).
     without: invariants to leave out; max_examples, seed: see scratch_embed/testing/README.md.
 
-    >>> check_tokenizer(lambda text: text.encode(), lambda ids: bytes(ids).decode(), size=256)
+    >>> check_tokenizer(lambda text: text.encode(), lambda ids: bytes(ids).decode(), vocab_size=256)
     >>> check_tokenizer(lambda text: [ord(c) for c in text],
-    ...                 lambda ids: "".join(map(chr, ids)), size=256)
+    ...                 lambda ids: "".join(map(chr, ids)), vocab_size=256)
     Traceback (most recent call last):
     AssertionError: check_tokenizer: the invariant 'ids_in_range' is broken: ...
     """
     without = [without] if isinstance(without, str) else list(without)
     absent = {"batch": encode_batch, "cut": encode_cut, "offsets_in_text": offsets}
     run("check_tokenizer", TOKENIZER,
-        Tokenizer(encode, decode, size, encode_batch, encode_cut, offsets),
+        Tokenizer(encode, decode, vocab_size, encode_batch, encode_cut, offsets),
         without + [name for name, given in absent.items() if given is None], max_examples, seed)
 
 
 # ---- the invariants -----------------------------------------------------------------------------
 
 def ids_in_range(subject, text):
-    """Every text has ids, and they lie in 0 .. size − 1.
+    """Every text has ids, and they lie in 0 .. vocab_size − 1.
 
-    Bound: exact.  Unknown characters have an id too, or none; they do not raise an error.
+    Bound: exact.  An unknown character has the id of [UNK], or no id; it does not raise an error.
     """
     found = subject.ids(text)
-    require(all(0 <= i < subject.size for i in found), f"encode({text!r}) = {found}",
-            f"ids in 0..{subject.size - 1}")
+    require(all(0 <= i < subject.vocab_size for i in found), f"encode({text!r}) = {found}",
+            f"ids in 0..{subject.vocab_size - 1}")
 
 
 def deterministic(subject, text):
@@ -110,33 +111,33 @@ def lossless(subject, text):
     equal(f"decode(encode({text!r}))", subject.decode(subject.ids(text)), text)
 
 
-def batch(subject, several):
-    """A batch has the ids of its texts one by one, without padding.
+def batch(subject, batch_of_texts):
+    """Each text has the same ids in a batch as alone, without padding.
 
     Bound: exact.
     """
-    found = [[int(i) for i in ids] for ids in subject.encode_batch(list(several))]
-    equal("encode_batch(texts)", found, [subject.ids(text) for text in several])
+    found = [[int(i) for i in ids] for ids in subject.encode_batch(list(batch_of_texts))]
+    equal("encode_batch(texts)", found, [subject.ids(text) for text in batch_of_texts])
 
 
-def cut(subject, text, room):
+def cut(subject, text, max_content):
     """A text of more than max_length ids is cut to max_length: its first ids, then closing tokens.
 
     Bound: exact.  max_length counts the tokens around the text.
     """
     whole, special = subject.ids(text), subject.ids("")
-    max_length = len(special) + room
+    max_length = len(special) + max_content            # the content is all but the special ids
     found = [int(i) for i in subject.encode_cut(text, max_length)]
-    end = next(n for n in range(len(special), -1, -1)                # the number of closing tokens
+    closing = next(n for n in range(len(special), -1, -1)            # the number of closing tokens
                if special[len(special) - n:] == whole[len(whole) - n:])
-    allowed = _allowed_cuts(whole, min(max_length, len(whole)), end)
+    allowed = _allowed_cuts(whole, min(max_length, len(whole)), closing)
     require(found in allowed, f"encode_cut({text!r}, {max_length}) = {found}", f"{allowed[0]}")
 
 
 def offsets_in_text(subject, text):
-    """Each id has offsets (begin, end) in the text, 0 ≤ begin ≤ end ≤ its length, in rising order.
+    """Each id has offsets 0 ≤ begin ≤ end ≤ len(text), and these ascend.
 
-    Bound: exact.  The offsets of tokens around the text are (0, 0) or empty.
+    Bound: exact.  Empty offsets, begin = end, may be in any order: special tokens have (0, 0).
     """
     spans = [(int(begin), int(end)) for begin, end in subject.offsets(text)]
     equal("number of offsets", len(spans), len(subject.ids(text)))
@@ -146,10 +147,10 @@ def offsets_in_text(subject, text):
             f"ascending offsets within 0..{len(text)}")
 
 
-def _allowed_cuts(whole: Sequence[int], length: int, end: int) -> list[list[int]]:
-    """The first length − n ids of `whole`, then its last n, for n = end .. 0."""
+def _allowed_cuts(whole: Sequence[int], length: int, closing: int) -> list[list[int]]:
+    """The first length − n ids of `whole`, then its last n, for n = closing .. 0."""
     return [[*whole[:length - n], *whole[len(whole) - n:]]
-            for n in range(min(end, length), -1, -1)]
+            for n in range(min(closing, length), -1, -1)]
 
 
 _text = st.tuples(texts())

@@ -108,7 +108,7 @@ def only_order(f, scores, k):
 def nan_last(f, scores, k):
     """A nan is never selected before a number.
 
-    Bound: exact.  All comparisons with nan are false, so sorts put it first or anywhere.
+    Bound: exact.  nan < s and nan > s are both false, so sorts put it first or anywhere.
     """
     found = scores[ids_of(f, scores, k)]
     numbers = int((~np.isnan(scores)).sum())

@@ -1,7 +1,6 @@
-"""A model is read from a local folder.  What to do with a model's name on the Hugging Face Hub.
+"""Check that a model's path is a local folder; for a Hugging Face Hub name, say how to get it.
 
-Nothing is downloaded: a program that reads files should not reach out to the network by surprise.
-The message about a missing folder says how to get one.
+Nothing is downloaded: a program that reads files should not use the network unexpectedly.
 """
 import difflib
 import os

@@ -16,16 +16,16 @@ Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d operations per layer, for seq
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Mistral.load reads them.  Mistral is not in families.py, because this package has no
           tokenizer for it.
-Differs   Sequences are packed, not padded.  All scores are computed, with a window too
-          (nn/attention.py).  Rotation
-          angles are float64, in transformers float32 (nn/rotary.py).  Initial weights are normal
-          with standard deviation 0.02, as in transformers; the paper does not say.  Dropout is
+Differs   Sequences are packed, not padded.  A window does not save work: all scores are computed
+          (nn/attention.py).  Rotation angles are float64; in transformers they are float32
+          (nn/rotary.py).  Initial weights are normal with standard deviation 0.02, as in
+          transformers; the paper does not give their distribution.  Dropout is
           applied to the attention weights only, as in transformers.  The model does not enforce
           max_length, because it has no table of positions.  Scaled RoPE (linear, yarn) is refused.
 Read next transformer/gpt2.py (the parts of 2019), transformer/causal_lm.py (the loss)
 
 Why each part?  RMSNorm: in the experiments of Zhang & Sennrich, layer norm without the mean and the
-bias is as good.  Rotary: of the positions, scores depend on differences only, and there are no
+bias is as good.  Rotary: scores depend on positions only by their differences, and there are no
 position embeddings to train.  Grouped queries: for each new token, generation reads k and v of all
 earlier ones; G heads instead of H need G/H of that memory.  SwiGLU: a gate for each hidden unit,
 see nn/activations.py.  Sliding window: a token mostly needs near tokens.  One layer reaches w − 1

@@ -3,15 +3,16 @@
 Equation  L = −1/M Σ_{masked t} log P(the token that was there), with P of the model, or
           P(w) = (c_w + ½) / Σ_v (c_v + ½), c_w how often token w occurs in the training text
 Shapes    as in transformer/masked_lm.py
-Cost      two forward passes over a sample: about 1 % of training, or SAMPLE tokens if that is more
+Cost      two forward passes over a sample: a share SHARE of the tokens that training read, or
+          SAMPLE tokens if that is more
 Read next training/verdict.py (how losses become a verdict), sentences/verdict.py
 
-P(w) is the best prediction that does not look at the other tokens: it fills every gap with the same
-token.  A BERT spends its first steps on learning just this, and its loss falls fast meanwhile; only
-below that loss has it begun to use the context.
+P(w) is the best prediction that does not use the other tokens: it is the same at every masked
+position.  In its first steps a BERT learns only these frequencies, and its loss falls fast.  If its
+loss is lower than that of P(w), the model has begun to use the context.
 
-All chosen tokens are replaced by [MASK] here.  In training, one in ten is kept: a model that has
-only learned to repeat the token that it sees would seem to be better than frequencies.
+All chosen tokens are replaced by [MASK] here.  In training one in ten is kept.  If it were kept
+here too, a model that only repeats the tokens that it sees would seem better than frequencies.
 """
 import numpy as np
 
@@ -20,10 +21,10 @@ from scratch_embed.training.verdict import Verdict, compare, sample_groups
 from scratch_embed.transformer.bert import Bert, mlm_head
 from scratch_embed.transformer.masked_lm import Masking, mask_tokens
 
-SAMPLE = 10_000                    # tokens of the sequences that are measured on, at least
-SHARE = 0.005                      # and this share of the tokens that training reads
+SAMPLE = 10_000                    # the least number of tokens in the sample
+SHARE = 0.005                      # the least share of the tokens that training read
 FEW = 50                           # sequences that are enough to measure on
-TOKENS = 1024                      # that the model computes at a time
+TOKENS = 1024                      # tokens per forward pass
 
 
 def of_masked_lm(model: Bert, start: Bert, corpus: Packed, counts: np.ndarray, masking: Masking,
@@ -51,7 +52,7 @@ def of_masked_lm(model: Bert, start: Bert, corpus: Packed, counts: np.ndarray, m
 def log_probabilities(model: Bert, examples) -> np.ndarray:
     """log P(target) of each masked token.  (M,)"""
     batch, masked, targets, _ = examples
-    found = np.empty(len(targets))
+    log_p_target = np.empty(len(targets))
     for rows in token_batches(np.diff(batch.offsets), TOKENS):
         first, end = batch.offsets[rows[0]], batch.offsets[rows[-1] + 1]
         inside = (first <= masked) & (masked < end)
@@ -59,5 +60,5 @@ def log_probabilities(model: Bert, examples) -> np.ndarray:
         logits = mlm_head(x, model.p, model.config)[0].astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
         log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        found[inside] = log_p[np.arange(len(log_p)), targets[inside]]
-    return found
+        log_p_target[inside] = log_p[np.arange(len(log_p)), targets[inside]]
+    return log_p_target

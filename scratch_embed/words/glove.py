@@ -173,7 +173,7 @@ class Trained(NamedTuple):
 
     @property
     def vectors(self) -> np.ndarray:
-        """W + U, (V, D), as in the paper and glove.c; see "Why W + U?" above."""
+        """W + U, (V, D), as in the paper and glove.c; the docstring says when W is better."""
         return self.W + self.U
 
 

@@ -10,11 +10,11 @@ from scratch_embed.testing import strategies
 MANY = settings(max_examples=2000)
 
 
-@pytest.mark.parametrize("dtype, low, high", [(np.float32, 1e-40, 1e30), (np.float64, 1e-310,
-                                                                          1e300)])
-def test_vectors_are_zero_tiny_ordinary_and_huge(dtype, low, high):
-    for condition in (lambda x: 0 < abs(x).max() < low, lambda x: abs(x).max() > high,
-                   lambda x: not x.any(), lambda x: 0.1 < abs(x).max() < 10):
+@pytest.mark.parametrize("dtype, tiny, huge", [(np.float32, 1e-40, 1e30),
+                                               (np.float64, 1e-310, 1e300)])
+def test_vectors_have_tiny_huge_ordinary_and_zero_components(dtype, tiny, huge):
+    for condition in (lambda x: 0 < abs(x).max() < tiny, lambda x: abs(x).max() > huge,
+                      lambda x: not x.any(), lambda x: 0.1 < abs(x).max() < 10):
         assert find(strategies.vectors(dtype), condition, settings=MANY).dtype == dtype
 
 
@@ -49,7 +49,7 @@ def test_rankings_have_ties_unjudged_documents_and_missing_documents():
         assert max(judged.values()) > 0
 
 
-@given(strategies.sequences(size=7, max_length=5))
+@given(strategies.sequences(vocab_size=7, max_length=5))
 def test_sequences_are_non_empty_lists_of_ids(sequences):
     assert all(1 <= len(ids) <= 5 and set(ids) <= set(range(7)) for ids in sequences)
 

@@ -52,7 +52,7 @@ def cut(text, max_length):
 OPTIONAL = dict(encode_batch=batch, encode_cut=lambda text, n: encode(text)[:n], offsets=offsets)
 
 
-@pytest.mark.parametrize("tokenize, detokenize, size, options, names", [
+@pytest.mark.parametrize("tokenize, detokenize, vocab_size, options, names", [
     (encode, decode, 100, OPTIONAL, "ids_in_range"),
     (lambda text: list(text.encode("ascii")), decode, 256, {},
      "ids_in_range deterministic settled lossless"),
@@ -65,9 +65,10 @@ OPTIONAL = dict(encode_batch=batch, encode_cut=lambda text, n: encode(text)[:n],
     (encode, lambda ids: decode(ids) + "." * bool(ids), 256, {}, "settled lossless"),
     (lambda text: random.sample(encode(text), len(text.encode())), decode, 256, {},
      "deterministic settled lossless")])
-def test_the_broken_invariants_of_a_faulty_function_are_found(tokenize, detokenize, size,
+def test_the_broken_invariants_of_a_faulty_function_are_found(tokenize, detokenize, vocab_size,
                                                               options, names):
-    expect(names, partial(check_tokenizer, **options), TOKENIZER, tokenize, detokenize, size)
+    expect(names, partial(check_tokenizer, **options), TOKENIZER, tokenize, detokenize,
+           vocab_size)
 
 
 @pytest.mark.parametrize("tokenize, detokenize, options", [
