@@ -137,7 +137,7 @@ def test_a_string_where_sentences_are_expected_is_refused(texts):
 
 @pytest.mark.parametrize("texts", [[], [""], [" \n", "\x00"]])
 def test_a_text_without_words_is_refused(texts):
-    with pytest.raises(ValueError, match="expected words"):
+    with pytest.raises(ValueError, match="expected a text with words"):
         learn_pieces(texts)
 
 
