@@ -2,13 +2,13 @@
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
-    check_memory,
-    check_size,
     lines_of,
     mean_loss,
     read_model,
+    report_size,
     require_other_folder,
     require_savable,
+    require_training_memory,
     saved_size,
     steps_of,
 )
@@ -121,7 +121,7 @@ def known_sizes(arguments):
         return steps
     config = Config(1, arguments.dim, arguments.layers, arguments.heads, arguments.ff,
                     arguments.max_length)
-    check_size(count_parameters(config), arguments.workers)
+    require_training_memory(count_parameters(config), arguments.workers)
     return {**steps, **{name: value for name, value in config._asdict().items() if name != "vocab"}}
 
 
@@ -143,12 +143,12 @@ def start_model(arguments, lines):
             raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, "
                              f"got {arguments.max_length}")
         arguments.max_length = arguments.max_length or min(SIZES["max_length"], model.max_length)
-        check_memory(count_parameters(model.config), arguments.workers)
+        report_size(count_parameters(model.config), arguments.workers)
         return tokenizer, model.with_params(join(model.p, init_params(missing, arguments.seed)))
     tokenizer = chosen_tokenizer(arguments, lines)
     config = Config(len(tokenizer), arguments.dim, arguments.layers, arguments.heads, arguments.ff,
                     arguments.max_length)
-    check_memory(count_parameters(config), arguments.workers)
+    report_size(count_parameters(config), arguments.workers)
     return tokenizer, Bert(config, init_params(tensors(config) | head_tensors(config),
                                                arguments.seed))
 

@@ -1,7 +1,8 @@
 """The command line: `scratch-embed COMMAND ...`, the same as `python -m scratch_embed`.
 
 stdout carries data, stderr progress and messages.  Exit codes: 0 success; 1 an error in the input
-or the system, explained in one line; 2 the command line is wrong; 130 Ctrl-C.
+or the system, explained in one line (or, silently, a pipe that nobody reads any more); 2 the
+command line is wrong; 130 Ctrl-C.
 
 Each file of a command has a function that adds it to the parser, and a function that runs it.  The
 second imports what it needs when it runs, so that --help is fast.
@@ -34,7 +35,7 @@ from scratch_embed.cli import (
     worlds,
 )
 from scratch_embed.cli.parsing import top_parser
-from scratch_embed.cli.paths import check_paths, explanation
+from scratch_embed.cli.paths import check_paths, wrong_path_message
 from scratch_embed.cli.shell_names import message_of, shell_names
 from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.files import named_errors
@@ -57,7 +58,7 @@ def main(argv=None):
         with warnings.catch_warnings(), named_errors("standard output"):
             warnings.showwarning = partial(print_warning, arguments)
             if arguments.check:
-                arguments.check(arguments)             # exits with code 2
+                arguments.check(arguments)             # code 2 if options contradict each other
             check_paths(arguments)
             arguments.run(arguments)
             if sys.stdout is not None:                 # None if it was closed
@@ -70,7 +71,7 @@ def main(argv=None):
         return 1
     except (ValueError, KeyError, TrainingDiverged, OSError, MemoryError,
             ModuleNotFoundError) as error:
-        message = explanation(arguments) or message_of(error, arguments)
+        message = wrong_path_message(arguments) or message_of(error, arguments)
         print(f"scratch-embed: {message}", file=sys.stderr)
         return 1
     return 0

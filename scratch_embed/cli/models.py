@@ -44,7 +44,7 @@ def add_step_options(command, steps, batch, lr):
 
 
 def steps_of(arguments, N):
-    """The number of steps: --steps, or (printed) that of --epochs passes over N sequences.
+    """--steps; or, with --epochs, the steps of so many passes over N sequences, which are printed.
 
     An epoch leaves out its last batch if that is not full (training/batches.py).
     """
@@ -61,8 +61,9 @@ def steps_of(arguments, N):
 def check_folder(path, sentences):
     """Raise OSError or ValueError if no model can be written to the folder `path`.
 
-    sentences: whether a sentence encoder will be written, else a BERT.  A folder that holds the
-    other kind is refused, because the files of both together would be read as one model.
+    sentences: whether a sentence encoder will be written, else a BERT.  A folder with a
+    config.json and the other kind is refused, because the files of both together would be read
+    as one model.
     """
     if path in ("", "-"):
         raise ValueError(f"the output: expected the name of a folder, got {path!r}")
@@ -79,18 +80,18 @@ def check_folder(path, sentences):
         raise ValueError(f"cannot write {path}: its config.json does not belong to a model; name "
                          "another folder")
     if os.path.exists(os.path.join(path, "modules.json")) != sentences:
-        there = "a model that is not a sentence encoder" if sentences else "a sentence encoder"
+        there = "something that is not a sentence encoder" if sentences else "a sentence encoder"
         raise ValueError(f"cannot write {path}: it holds {there}; name another folder, or delete "
                          "this one")
 
 
-def check_memory(size, workers):
-    """As check_size; prints the number of parameters."""
-    check_size(size, workers)
-    say(f"the model has {size:,} parameters, with the heads of training")
+def report_size(size, workers):
+    """Print the number of parameters.  Raises MemoryError as require_training_memory does."""
+    require_training_memory(size, workers)
+    say(f"the model has {size:,} parameters, including the heads that only training uses")
 
 
-def check_size(size, workers):
+def require_training_memory(size, workers):
     """Raise MemoryError if a model of `size` parameters is too large to be trained."""
     from scratch_embed.numerics.memory import require_memory
     require_memory(4 * size * (3 + workers),

@@ -122,7 +122,7 @@ def missing(path, expected):
 
 # ---- after an error ------------------------------------------------------------------------------
 
-def explanation(arguments):
+def wrong_path_message(arguments):
     """What is wrong with a path of a command that has failed: it is another kind; else None."""
     for action, path in paths_of(arguments, read_as):
         if path != STDIO and (os.path.isfile(path) or os.path.isdir(path)):

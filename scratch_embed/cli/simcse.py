@@ -4,8 +4,8 @@ import math
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
-    check_memory,
     mean_loss,
+    report_size,
     require_other_folder,
     require_savable,
     saved_size,
@@ -79,7 +79,7 @@ def run_simcse(arguments):
     views = tokenize(texts, start)
     held_out = pairs_held_out(arguments, start)
     W = 0 if arguments.no_head or HEAD in model.p else width(pool, model)
-    check_memory(model.without_heads().p.flat.size + W * (W + 1), arguments.workers)
+    report_size(model.without_heads().p.flat.size + W * (W + 1), arguments.workers)
     if held_out:
         say("before: alignment {:.4f}, uniformity {:.4f}".format(
             *geometry(held_out, model, pool)))

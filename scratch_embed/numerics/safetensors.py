@@ -11,8 +11,8 @@ Differs   Files are written byte for byte as the library safetensors 0.8 writes 
           the metadata are sorted by name; there, their order is random.  Refused here, accepted
           there: a repeated name, a fourth field, a BOOL that is neither 0 nor 1, metadata null,
           space before "{".  BF16, which NumPy lacks, is read as float32 of the same value, and
-          never written.  Tensors of the types F8, F6, F4 and C64 may be in a file, but are not
-          read.
+          never written.  Tensors of the types F8, F6, F4 and C64 may be in a file, but
+          reading one of them is an error.
 Read next words/vector_tensors.py (word vectors in this format)
 
 Why not map the file into memory (np.memmap)?  It would save one copy.  But if a mapped file is
@@ -23,7 +23,7 @@ The offsets are redundant: they must cover the data without gaps, and each tenso
 its shape and dtype.  So most damage to a header is detected before memory is allocated.
 
 The format has no checksum, so a changed number is not detected.  Files of our own (checkpoints,
-indexes, word vectors) are written with a CRC-32 of all their bytes in the metadata; while it is
+indexes, word vectors) are written with a CRC-32 of header and data in the metadata; while it is
 computed, zeros are in its place.  It is verified if all tensors are read; other programs ignore it.
 """
 import json
@@ -233,7 +233,7 @@ def write_safetensors(path: str | os.PathLike, tensors: dict[str, np.ndarray],
                       metadata: dict[str, str] | None = None, checksum: bool = False) -> None:
     """Write tensors {name: array} and metadata {str: str} to `path`, atomically.
 
-    checksum: add a CRC-32 of the file to the metadata.
+    checksum: add a CRC-32 of the header and the data to the metadata.
     The bytes do not depend on the order of the dicts.
     Raises ValueError, and keeps the old file, for contents that the format cannot store.
     """

@@ -1,8 +1,8 @@
 """Convert the settings of a training run to JSON values, as checkpoints store them.
 
-A checkpoint can only be resumed by a run with the same settings and the same data.  So the
-checkpoint stores both: a function as the key that @saved_as gave it, which stays when the function
-is renamed; an array as the SHA-256 of its numbers.
+A checkpoint can only be resumed by a run with the same data and the same settings, except that
+epochs or steps may grow.  So the checkpoint stores both: a function as the key that @saved_as gave
+it, which stays when the function is renamed; an array as the SHA-256 of its numbers.
 """
 import hashlib
 from collections.abc import Callable, Iterable, Mapping

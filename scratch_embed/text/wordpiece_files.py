@@ -8,9 +8,9 @@
     tokenizer.json             all of this in one file, as the tokenizers library writes it: see
                                wordpiece_json.py
 
-Differs   These are errors here: a piece that occurs twice in vocab.txt (other readers use the last
-          id, and the first has no piece), an empty line, text that is not UTF-8, JSON with the same
-          key twice, ids with a gap.
+Differs   These are errors here: a piece that occurs twice in vocab.txt (other readers give it the
+          last id, and the first id belongs to no piece), an empty line, text that is not UTF-8,
+          JSON with the same key twice, ids with a gap.
           save() recognises [PAD] and [MASK] by BERT's names only, since a WordPiece does not record
           which of its tokens have these two roles.
 Read next text/wordpiece_json.py, text/wordpiece_settings.py

@@ -31,8 +31,8 @@ ABLATIONS = [
     Ablation(
         "n-grams of 3 to 6 letters",
         "Words with the same n-grams share what they learn: the forms of one word, and one form "
-        "of many words, so analogies of grammar gain most.  Short n-grams alone are shared by too "
-        "many words, long n-grams alone by too few.",
+        "of many words, so analogies of grammar gain most.  N-grams of 2 letters are shared by too "
+        "many words.",
         FASTTEXT, {"none: words alone": (dict(ngrams=NGrams(3, 0, BUCKETS)), HELPS),
                    "2 to 3": (dict(ngrams=NGrams(2, 3, BUCKETS)), HELPS),
                    "3 alone": (dict(ngrams=NGrams(3, 3, BUCKETS)), NOT_SIGNIFICANT),

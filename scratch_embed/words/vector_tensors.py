@@ -5,7 +5,8 @@ Bytes     x.safetensors  the tensor "vectors" (V, D) float32, and the metadata
                          "tokenizer": how the training text was split, as JSON, if it is known}
           x.vocab.txt    V words in UTF-8, each followed by \\n; word i belongs to row i
 Shapes    words: a list of V strings, vectors: (V, D) float32
-Cost      memory for one table and the words; other tensors of the file are not read
+Cost      memory for one table and the words, and for a second table while float64, float16 or
+          bfloat16 is converted; other tensors of the file are not read
 Read next numerics/safetensors.py (the format), words/vector_files.py (words and numbers together)
 
 Why the digest?  A row does not contain its word.  With a wrong vocabulary of the right length the
@@ -14,8 +15,9 @@ table would load without an error, and every result would be wrong.  So such a p
 Two files cannot be replaced in one step.  Both are written under temporary names before either is
 renamed, so a full disk or an error leaves the old pair.  If the process is killed between the two
 renames, the new table is beside the old words.  They do not match its digest, so this pair is
-refused; the new words are then in a file x.vocab.txt.*.  The table is renamed first because it is
-expensive to train again.  If the words do not change, as when a model is saved repeatedly, the pair
+refused; the new words are then in a file x.vocab.txt.*.  The table is renamed first: what is left
+under a temporary name is deleted by the next save, and words are easier to make again than a
+trained table.  If the words do not change, as when a model is saved repeatedly, the pair
 is always valid.
 
 A table written by another program (such as a checkpoint's embedding, with its vocab.txt) has no

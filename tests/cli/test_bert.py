@@ -72,7 +72,8 @@ def test_the_folder_has_the_weights_that_masked_lm_train_computes(text, tmp_path
         np.testing.assert_array_equal(p[name], expected.model.p[name])
     assert f"loss {np.mean(expected.losses):.4f}, the mean of all 6 steps" in err
     saved, heads = p.flat.size, expected.model.p.flat.size - p.flat.size
-    assert f"the model has {saved + heads:,} parameters, with the heads of training\n" in err
+    assert (f"the model has {saved + heads:,} parameters, including the heads that only training "
+            "uses\n") in err
     assert f", {saved:,} parameters, without the {heads:,} of the heads of training\n" in err
 
 

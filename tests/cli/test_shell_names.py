@@ -57,7 +57,7 @@ def test_advice_that_a_command_cannot_follow_is_left_out():
         "or choose --errors replace or --errors ignore")
 
 
-def test_every_kind_of_error_has_one_line():
+def test_messages_of_errors_that_are_not_value_errors():
     typed = arguments(*WORD2VEC)
     assert message_of(TrainingDiverged("step 3", 0.5), typed).endswith("--lr 0.025")
     assert message_of(KeyError("no word"), typed) == "no word"

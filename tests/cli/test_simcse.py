@@ -73,7 +73,8 @@ def test_the_folder_has_the_weights_that_simcse_train_computes(source, views, mo
     assert not recipe.dense and load(files / "m").pieces == load(models.bert).pieces
     assert f"loss {np.mean(expected.losses):.4f}, the mean of all 4 steps" in err
     saved, trained = p.flat.size, expected.model.p.flat.size
-    assert f"the model has {trained:,} parameters, with the heads of training\n" in err
+    assert (f"the model has {trained:,} parameters, including the heads that only training "
+            "uses\n") in err
     assert f", {saved:,} parameters, without the {trained - saved:,} of the heads of" in err
     kinds = ["texts", "texts and positives", "texts, positives and hard negatives"]
     assert f"6 {kinds[len(views) - 1]}" in err

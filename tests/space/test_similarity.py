@@ -1,7 +1,8 @@
 """Dot product, cosine, angle and distance are accurate at every scale, and have their invariances.
 
-The expected values are exact: a float is a fraction, so a dot product is a fraction.  Roots are
-taken by integer arithmetic, with a relative error of at most 2⁻¹⁵⁰ (testing/exact.py).
+Where a name says so, the expected values are exact: a float is a fraction, so a dot product is a
+fraction.  Roots are taken by integer arithmetic, with a relative error of at most 2⁻¹⁵⁰
+(testing/exact.py).
 """
 import math
 import tracemalloc

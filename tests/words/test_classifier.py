@@ -83,7 +83,7 @@ def as_the_original_rounds(model, text):
 
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_probabilities_equal_the_originals_up_to_its_rounding(name):
-    """To 1e-6 with its rounding rules.  Labels have the same order, except for its ties."""
+    """To 1e-6 with the original's rounding; the same order, except where the original has ties."""
     model, answer = golden(name)
     bound = {"softmax": 1.1e-5, "hs": 4e-5, "ns": 8e-3, "ova": 8e-3}[model.model.settings.loss]
     for text, k, threshold, labels, theirs in answer["predict"]:
@@ -105,7 +105,7 @@ def test_probabilities_equal_the_originals_up_to_its_rounding(name):
 
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_sentence_vectors_equal_the_originals(name):
-    """Both sum n float32 rows and multiply by 1/n: at most 2(n + 2) roundings of numbers like W."""
+    """Both sum n float32 rows and multiply by 1/n: at most 2(n + 2) roundings of W's size."""
     model, answer = golden(name)
     for text, theirs in answer["sentences"].items():
         np.testing.assert_allclose(model.encode(text), numbers(theirs), atol=1e-6)
@@ -115,7 +115,7 @@ def test_sentence_vectors_equal_the_originals(name):
 HELD_OUT = ["__label__english the reine of the sea", "__label__français où est the king",
             "__label__日本語 __label__short 王 の reine", "__label__日本語 où dort",
             "__label__unheard where is the mer", "__label__short",
-            "__label__short __label__english 🙂 where"]      # the original also got "no label 🙂"
+            "__label__short __label__english 🙂 where"]   # the original read one line more
 
 
 @pytest.mark.parametrize("name", SUPERVISED)

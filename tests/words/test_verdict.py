@@ -123,7 +123,7 @@ def test_a_run_that_is_too_short_is_no_better_and_the_untrained_loss_is_that_of_
     assert not found.learned and found.trained <= found.untrained * 1.001
     if name != "hierarchical":
         assert found.baseline < found.trained
-        assert 5 * np.log(2) < found.untrained < 6 * np.log(2)       # 6 targets, fewer if repeated
+        assert 5 * np.log(2) < found.untrained < 6 * np.log(2)       # 6 targets or fewer
 
 
 def test_measuring_changes_nothing_and_gives_the_same_figures_again():
@@ -160,7 +160,7 @@ def verdict_of_glove(text, seed=1, measured=None, epochs=25):
 def test_glove_is_better_than_biases_on_other_text_only_if_there_was_something_to_learn(seed):
     """On its own counts it is better in any case: it has learned the noise by heart.
 
-    Words of one topic and words of two must both co-occur, or the biases explain all counts.
+    Pairs within a topic and pairs across topics must both occur, or the biases explain all counts.
     """
     other = sentences(seed + 100, 2000, mixed=0.3)
     assert verdict_of_glove(sentences(seed, 2000, mixed=0.3), seed, other).learned
