@@ -161,12 +161,16 @@ def read_lines(source: File, errors: str = "strict") -> Iterator[str]:
         _warn_of_wrong(name, wrong, errors)
 
 
-def slices_at_spaces(text: str, size: int = READ_SIZE) -> Iterator[str]:
-    """Yield the parts of a text, of about `size` characters each, which end after a space.
+def slices_at_spaces(text: str, size: int = READ_SIZE) -> Iterable[str]:
+    """The parts of a text, of about `size` characters each, which end after a space.
 
     So a text of 200 MB in one line is split into words part by part: a list of all its words would
     take ten times its memory.  A part without a space after `size` characters is longer.
     """
+    return (text,) if len(text) <= size else _slices(text, size)
+
+
+def _slices(text, size):
     start = 0
     while len(text) - start > size:
         end = text.find(" ", start + size) + 1
