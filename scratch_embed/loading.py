@@ -29,6 +29,7 @@ from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.corpus_folder import CARD, open_corpus
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
+from scratch_embed.transformer.checkpoint import TORCH_TO_SAFETENSORS
 from scratch_embed.transformer.families import FAMILIES
 from scratch_embed.transformer.local_folder import missing_model
 from scratch_embed.words.classifier import Classifier
@@ -337,9 +338,7 @@ FILES = (                # safetensors before pickles: a safetensors file may be
          "config.json; if they are word vectors, put their words beside it, in NAME.vocab.txt"),
     Kind("a PyTorch file", is_pytorch, "its pickles can run any code and are never read; if you "
          "trust it, convert it where torch and safetensors are installed: "
-         'python -c "import torch, safetensors.torch as s; s.save_file({k: '
-         "v.clone().contiguous() for k, v in torch.load('FILE', weights_only=True).items()}, "
-         "'FILE.safetensors')\""),
+         + TORCH_TO_SAFETENSORS.replace("FROM", "FILE").replace("TO", "FILE.safetensors")),
     Kind("a pickle", starts_with(b"\x80"), "it can run any code and is never read; if you trust it "
          "and gensim saved it, convert it where gensim is installed: "
          "python -c \"from gensim.utils import SaveLoad; m = SaveLoad.load('FILE'); "

@@ -87,8 +87,8 @@ def run_evaluation(arguments):
         print("\n".join(format_results(columns)))
     poor = [result.task for result in columns[name] if result.main_score <= result.chance]
     if poor:
-        say(f"{name} is no better than chance on {', '.join(poor)}: were their words in its "
-            "training text?")
+        say(f"{name} is no better than chance on {', '.join(poor)}; its training text may lack "
+            "their words")
 
 
 def say_unknown(encoder, text):

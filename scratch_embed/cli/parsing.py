@@ -87,7 +87,7 @@ def refuse_unknown(parser, given):
             return
         if text.startswith("-") and len(text) > 1 and " " not in text and not NUMBER.match(text):
             name = text.partition("=")[0]
-            # -output is no value of -o
+            # argparse would read -output as -o with the value utput
             if name not in known and (text[:2] not in known or f"-{name}" in known):
                 parser.error(unknown_option(parser, name))
         elif commands:

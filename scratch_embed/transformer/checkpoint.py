@@ -38,10 +38,12 @@ from scratch_embed.numerics.safetensors import (
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a number between two dots, or before the first
 FLOATS = ("F64", "F32", "F16", "BF16")
-CONVERT = ("reading it can run code, so it is not read; if you trust it, convert it with torch "
-           'and safetensors, in that folder: python -c "import torch, safetensors.torch as s; '
-           "s.save_file({k: v.clone().contiguous() for k, v in torch.load('pytorch_model.bin', "
-           "weights_only=True).items()}, 'model.safetensors', {'format': 'pt'})\"")
+TORCH_TO_SAFETENSORS = (            # a command; FROM and TO are replaced by names of files
+    'python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone().contiguous() '
+    "for k, v in torch.load('FROM', weights_only=True).items()}, 'TO', {'format': 'pt'})\"")
+CONVERT = ("reading it can run code, so it is not read; if you trust it, convert it with torch and "
+           "safetensors, in that folder: " + TORCH_TO_SAFETENSORS.replace(
+               "FROM", "pytorch_model.bin").replace("TO", "model.safetensors"))
 
 
 # ---- names ---------------------------------------------------------------------------------------

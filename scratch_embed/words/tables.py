@@ -78,6 +78,23 @@ class WordReader:
                           f"{ERRORS[self.errors]}", stacklevel=3)
 
 
+def finite_table(path: str | os.PathLike, place: str, words: list[str], vectors: np.ndarray
+                 ) -> np.ndarray:
+    """The vectors of a table that was read, in float32.  words: V, vectors: (V, D) -> (V, D)
+
+    place: of the table in the file, for messages.  Raises FormatError for numbers that are not
+    finite in float32.
+    """
+    with np.errstate(over="ignore"):                   # beyond float32 it is inf, an error below
+        vectors = vectors.astype(np.float32, copy=False)
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise FormatError(path, f"{place}, row {row + 1} ({words[row]!r})", "expected finite "
+                          "float32 numbers, found nan, inf or one beyond 3.4e38")
+    return vectors
+
+
 def keep_first(path: str | os.PathLike, words: list[str], vectors: np.ndarray
                ) -> tuple[list[str], np.ndarray]:
     """Drop rows that repeat an earlier word, with a warning.  -> words, vectors (V, D)"""

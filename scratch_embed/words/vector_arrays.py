@@ -18,7 +18,7 @@ import numpy as np
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.npy import write_npy
-from scratch_embed.words.tables import KEEP, check_table, keep_first
+from scratch_embed.words.tables import KEEP, check_table, finite_table, keep_first
 from scratch_embed.words.vector_tensors import (
     read_vocabulary,
     refuse_to_replace_words,
@@ -64,11 +64,4 @@ def read_vectors_npy(path: str | os.PathLike, errors: str = KEEP
     if len(words) != len(vectors):
         raise FormatError(path, "its array", f"expected a row for each of the {len(words)} words "
                           f"of {vocab_path}, found {len(vectors)} rows")
-    with np.errstate(over="ignore"):                   # beyond float32 it is inf, an error below
-        vectors = np.array(vectors, np.float32)
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        row = int(finite.argmin())
-        raise FormatError(path, f"row {row + 1} ({words[row]!r})", "expected finite float32 "
-                          "numbers, found nan, inf or one beyond 3.4e38")
-    return keep_first(path, words, vectors)
+    return keep_first(path, words, finite_table(path, "its array", words, np.array(vectors)))

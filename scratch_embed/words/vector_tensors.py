@@ -37,7 +37,14 @@ from scratch_embed.numerics.interrupt import held_interrupt
 from scratch_embed.numerics.json_files import Fields, parse
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.text.word_tokenizer import WordTokenizer, from_fields
-from scratch_embed.words.tables import KEEP, WordReader, check_table, keep_first, word_bytes
+from scratch_embed.words.tables import (
+    KEEP,
+    WordReader,
+    check_table,
+    finite_table,
+    keep_first,
+    word_bytes,
+)
 
 FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -127,14 +134,7 @@ def read_vectors_safetensors(path: str | os.PathLike, vocab_path: str | os.PathL
     if vectors.size == 0:
         raise FormatError(path, where, f"expected at least one row and one column, found shape "
                                        f"{vectors.shape}")
-    with np.errstate(over="ignore"):               # beyond float32 it is inf, an error below
-        vectors = vectors.astype(np.float32, copy=False)
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        row = int(finite.argmin())
-        raise FormatError(path, f"{where}, row {row + 1} ({words[row]!r})", "expected finite "
-                          "float32 numbers, found nan, inf or one beyond 3.4e38")
-    return keep_first(path, words, vectors)
+    return keep_first(path, words, finite_table(path, where, words, vectors))
 
 
 def read_tokenizer(path: str | os.PathLike) -> WordTokenizer | None:

@@ -149,7 +149,7 @@ def test_every_ignored_field_has_a_reason():
 def test_the_configs_of_other_families_have_no_unknown_fields(name, read, tmp_path):
     config = getattr(pytest.importorskip("transformers"), name)()
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
-    read(tmp_path / "config.json")
+    assert read(tmp_path / "config.json").vocab == config.vocab_size
 
 
 # ---- what other programs write ------------------------------------------------------------------

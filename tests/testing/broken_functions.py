@@ -1,8 +1,8 @@
-"""expect(): assert that a checker reports the invariants that a faulty function breaks."""
+"""assert_broken(): assert that a checker reports the invariants that a faulty function breaks."""
 from scratch_embed.testing.invariants import broken
 
 
-def expect(names, check, invariants, *arguments):
+def assert_broken(names, check, invariants, *arguments):
     """Assert that the invariants in `names` break.
 
     names: separated by spaces.  If it is a single name, all other invariants must hold.  If there

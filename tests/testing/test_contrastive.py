@@ -6,7 +6,7 @@ import pytest
 
 from scratch_embed.losses.infonce import infonce, symmetric_infonce
 from scratch_embed.testing import CONTRASTIVE_LOSS, check_contrastive_loss
-from tests.testing.broken_functions import expect
+from tests.testing.broken_functions import assert_broken
 
 
 def logits(q, k, tau):
@@ -53,7 +53,7 @@ def first_pair_weighs_more(q, k, tau):
     (first_pair_weighs_more, "value pair_order"),
     (lambda q, k, tau: ours(abs(q), k, tau), "value low_temperature")])
 def test_the_broken_invariants_of_a_faulty_function_are_found(f, names):
-    expect(names, check_contrastive_loss, CONTRASTIVE_LOSS, f)
+    assert_broken(names, check_contrastive_loss, CONTRASTIVE_LOSS, f)
 
 
 def test_a_loss_on_dot_products_breaks_length():
@@ -73,5 +73,5 @@ def test_our_infonce_satisfies_all_invariants():
 
 def test_with_symmetric_clips_loss_passes_and_a_loss_of_one_direction_fails():
     check_contrastive_loss(clip, symmetric=True, max_examples=10)
-    expect("value exchanged", partial(check_contrastive_loss, symmetric=True), CONTRASTIVE_LOSS,
-           ours)
+    assert_broken("value exchanged", partial(check_contrastive_loss, symmetric=True),
+                  CONTRASTIVE_LOSS, ours)

@@ -4,7 +4,7 @@ import pytest
 
 from scratch_embed.nn.softmax import cross_entropy_numpy
 from scratch_embed.testing import GRADIENT, check_gradient
-from tests.testing.broken_functions import expect
+from tests.testing.broken_functions import assert_broken
 
 X = np.random.default_rng(0).standard_normal((4, 3))
 W = np.random.default_rng(1).standard_normal((2, 3))
@@ -49,7 +49,7 @@ def overwrites(x):
     (overwrites, (X,), "repeatable linear"),
     (lambda x, w: (x @ w.T, lambda dy: dy @ W), (X, W), "shapes derivative")])
 def test_the_broken_invariants_of_a_faulty_function_are_found(f, inputs, names):
-    expect(names, check_gradient, GRADIENT, f, *inputs)
+    assert_broken(names, check_gradient, GRADIENT, f, *inputs)
 
 
 def test_the_message_names_the_input_and_the_factor():

@@ -6,7 +6,7 @@ import pytest
 
 from scratch_embed.space import quantise as ours
 from scratch_embed.testing import QUANTISER, check_quantiser
-from tests.testing.broken_functions import expect
+from tests.testing.broken_functions import assert_broken
 
 LOW, HIGH = np.array([-1.0, 0.0, 100.0]), np.array([1.0, 0.01, 300.0])
 STEP = (HIGH - LOW) / 255
@@ -46,7 +46,7 @@ def negates_in_place(X):
     (lambda X: codes(X) ^ 1, middle, "error monotone idempotent"),
     (codes, lambda c: middle(c) + STEP, "error idempotent outside")])
 def test_the_broken_invariants_of_a_faulty_function_are_found(quantise, dequantise, names):
-    expect(names, check_quantiser, QUANTISER, quantise, dequantise, LOW, HIGH)
+    assert_broken(names, check_quantiser, QUANTISER, quantise, dequantise, LOW, HIGH)
 
 
 def test_a_range_computed_from_each_table_breaks_row_by_row():

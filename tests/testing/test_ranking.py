@@ -13,7 +13,7 @@ from scratch_embed.evaluate.ranking import (
     reciprocal_rank,
 )
 from scratch_embed.testing import RANKING_MEASURE, check_ranking_measure
-from tests.testing.broken_functions import expect
+from tests.testing.broken_functions import assert_broken
 
 
 def one_query(measure, prepare=lambda run: run):
@@ -60,7 +60,7 @@ def pops_a_judgement(judged, scores):
      "only_order close_scores"),
     (pops_a_judgement, "inputs_unchanged perfect")])
 def test_the_broken_invariants_of_a_faulty_function_are_found(f, names):
-    expect(names, check_ranking_measure, RANKING_MEASURE, f)
+    assert_broken(names, check_ranking_measure, RANKING_MEASURE, f)
 
 
 @pytest.mark.parametrize("measure", [ndcg, average_precision, reciprocal_rank])
@@ -71,4 +71,4 @@ def test_our_measures_satisfy_all_invariants(measure):
 @pytest.mark.parametrize("measure", [lambda r: precision(r, 3), lambda r: recall(r, 3)])
 def test_precision_and_recall_at_a_cutoff_break_perfect_only(measure):
     check_ranking_measure(one_query(measure), without=("perfect",))
-    expect("perfect", check_ranking_measure, RANKING_MEASURE, one_query(measure))
+    assert_broken("perfect", check_ranking_measure, RANKING_MEASURE, one_query(measure))

@@ -6,7 +6,7 @@ import pytest
 
 from scratch_embed.testing import TOKENIZER, check_tokenizer
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
-from tests.testing.broken_functions import expect
+from tests.testing.broken_functions import assert_broken
 
 
 def encode(text):
@@ -67,7 +67,7 @@ OPTIONAL = dict(encode_batch=batch, encode_cut=lambda text, n: encode(text)[:n],
      "deterministic settled lossless")])
 def test_the_broken_invariants_of_a_faulty_function_are_found(tokenize, detokenize, vocab_size,
                                                               options, names):
-    expect(names, partial(check_tokenizer, **options), TOKENIZER, tokenize, detokenize,
+    assert_broken(names, partial(check_tokenizer, **options), TOKENIZER, tokenize, detokenize,
            vocab_size)
 
 

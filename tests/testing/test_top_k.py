@@ -4,7 +4,7 @@ import pytest
 
 from scratch_embed.space.neighbours import top_k
 from scratch_embed.testing import TOP_K, check_top_k
-from tests.testing.broken_functions import expect
+from tests.testing.broken_functions import assert_broken
 
 
 def ours(scores, k):
@@ -38,7 +38,7 @@ def rounds_scores(scores, k):
     (sorts_in_place, "inputs_unchanged best"), (refuses_a_large_k, "beyond_the_end"),
     (rounds_scores, "best ties integers")])
 def test_the_broken_invariants_of_a_faulty_function_are_found(f, names):
-    expect(names, check_top_k, TOP_K, f)
+    assert_broken(names, check_top_k, TOP_K, f)
 
 
 def test_our_top_k_satisfies_all_invariants():
