@@ -4,8 +4,8 @@ Paper     Gao, Zhang, Han & Callan 2021, "Scaling Deep Contrastive Learning Batc
           Limited Setup", section 3.
 Equation  ∂L/∂θ = Σ_i (∂y_i/∂θ)ᵀ ∂L/∂y_i,   y_i = encode(sub-batch i)
 Shapes    N examples in sub-batches of `size`; y (N, D)
-Cost      the forward pass runs twice, so a step takes about 4/3 of the time; memory: the activations
-          of one sub-batch, plus y and ∂L/∂y
+Cost      the forward pass runs twice, so a step takes about 4/3 of the time; memory: the
+          activations of one sub-batch, plus y and ∂L/∂y
 Differs   The authors' code stores the state of the random generator of each sub-batch.  Here a
           dropout mask is a hash of its key (nn/dropout.py), so encode() with the same key draws the
           same mask, and no state is stored.
@@ -27,7 +27,6 @@ from collections.abc import Callable
 import numpy as np
 
 from scratch_embed.nn.contract import ParamOnlyBackward
-from scratch_embed.nn.params import Params
 
 Encode = Callable[[np.ndarray, int], tuple[np.ndarray, ParamOnlyBackward]]
 
@@ -43,6 +42,7 @@ def encode_in_sub_batches(encode: Encode, N: int, size: int, recompute: bool = T
                first time, which all stay in memory.  The gradient is the same
     Raises     ValueError unless N and size are at least 1
 
+    >>> from scratch_embed.nn.params import Params
     >>> x, w = np.arange(6.0).reshape(3, 2), np.array([1.0, 2.0])
     >>> def encode(rows, number):
     ...     def backward(dy, g):

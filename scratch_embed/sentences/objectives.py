@@ -67,3 +67,6 @@ def ranking(tau: float = 0.05, false_negatives: Callable | None = None) -> Objec
             return [dq, *np.split(dk, len(keys))]
         return value, back
     return Objective(of_views)
+
+
+RANKING = ranking()                # the default: InfoNCE with tau = 0.05

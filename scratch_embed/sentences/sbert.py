@@ -28,7 +28,7 @@ from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
 from scratch_embed.numerics.workers import serial_map
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.objectives import Objective, ranking
+from scratch_embed.sentences.objectives import RANKING, Objective
 from scratch_embed.sentences.recipe import Recipe, sentence_vectors
 from scratch_embed.text.packed import Packed, by_length, take
 from scratch_embed.training.session import RunOptions, session
@@ -115,7 +115,7 @@ class Trained(NamedTuple):
     p: Params                      # with the tensors of the objective, if it has any
 
 
-def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective = ranking(),
+def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective = RANKING,
           targets: np.ndarray | None = None, steps: int = 500, batch_size: int = 64,
           optim: Optim = Optim(lr=3e-4, weight_decay=0.0), dropout: float = 0.1,
           cache_batch: int | None = None, options: RunOptions = RunOptions()) -> Trained:
@@ -200,7 +200,7 @@ def tensors_of(prefix: str, p: Params) -> dict[str, np.ndarray]:
 def unbind(encoder: SentenceEncoder, model: Model, recipe: Recipe) -> SentenceEncoder:
     """A SentenceEncoder of trained numbers: its model and each Dense have a Params of their own."""
     dense = []
-    for n, (old, layer) in enumerate(zip(encoder.recipe.dense, recipe.dense)):
+    for old, layer in zip(encoder.recipe.dense, recipe.dense):
         p = old.p.copy(model.p.flat.dtype)
         for name, view in layer.p.items():
             p[name][...] = view

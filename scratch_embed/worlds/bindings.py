@@ -64,17 +64,9 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
     corpus, document_facts, group = {}, {}, {}
     documents = iter(make_ids("d", groups * FACTS))
     for g in range(groups):
-        facts = np.stack([rng.permutation(VALUES)[:FACTS] for _ in NAMES], axis=1)     # (3, 5)
-        words = [[word_for(slot, value, IN_REPORTS, rng) for slot, value in enumerate(fact)]
-                 for fact in facts.tolist()]
-        for shift in range(FACTS):
-            document, thing = next(documents), np.roll(np.arange(FACTS), shift)
-            stated = facts.copy()                                      # things exchanged
-            stated[:, THING] = facts[thing, THING]
-            document_facts[document], group[document] = [tuple(fact) for fact in stated.tolist()], g
-            corpus[document] = " . ".join(
-                f"the {w[WHO]} {w[ACT]} the {words[other][THING]}"
-                for w, other in zip(words, thing))
+        for text, stated in draw_group(rng):
+            document = next(documents)
+            corpus[document], document_facts[document], group[document] = text, stated, g
     query_slots = {}
     for query in make_ids("q", queries):
         facts = document_facts[list(document_facts)[rng.integers(len(document_facts))]]
@@ -86,6 +78,22 @@ def bindings(seed: int = 0, groups: int = 100, queries: int = 100) -> Bindings:
              for query, named in query_slots.items()}
     return Bindings(corpus, {query: question(named, rng) for query, named in query_slots.items()},
                     qrels, document_facts, query_slots, group)
+
+
+def draw_group(rng: np.random.Generator) -> list[tuple[str, list[Fact]]]:
+    """Draw three documents with the same words: the text of each, and the facts that it states."""
+    facts = np.stack([rng.permutation(VALUES)[:FACTS] for _ in NAMES], axis=1)             # (3, 5)
+    words = [[word_for(slot, value, IN_REPORTS, rng) for slot, value in enumerate(fact)]
+             for fact in facts.tolist()]
+    group = []
+    for shift in range(FACTS):
+        thing = np.roll(np.arange(FACTS), shift)
+        stated = facts.copy()
+        stated[:, THING] = facts[thing, THING]                             # things exchanged
+        text = " . ".join(f"the {w[WHO]} {w[ACT]} the {words[other][THING]}"
+                          for w, other in zip(words, thing))
+        group.append((text, [tuple(fact) for fact in stated.tolist()]))
+    return group
 
 
 def bag_of_words_upper_bound(world: Bindings, k: int = 10) -> float:
