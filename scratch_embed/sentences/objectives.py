@@ -6,20 +6,40 @@ Shapes    an objective: (views, targets, p) -> L, backward(g) -> a gradient for 
 Read next losses/infonce.py, losses/cosent.py and so on (the equations), sentences/sbert.py
 
 A loss of losses/ takes arrays with names of its own (anchors, positives, labels); a training loop
-has the vectors of a batch and a row of targets for each example.  An objective connects the two.
-It can be wrapped: matryoshka(objective, dims) is the objective on nested prefixes of the vectors.
+has the vectors of a batch and a row of targets for each example.  An objective connects the two:
+
+    data of an example                    objective                        targets
+    query, positive, hard negatives       ranking()                        none
+      ... with repeated texts             ranking(tau, by_text)            text_numbers(...) (N, V)
+      ... with a class of the pair        ranking(tau, by_label)           classes (N,)
+      ... with a guide model              ranking(tau, by_guide(margin))   its vectors (N, V, G)
+    anchor, positive, negative            objective(triplet)               none
+    first, second, similar or not         objective(contrastive)           1 or 0 (N,)
+                                          objective(online_contrastive)
+    first, second, score                  objective(cosent)                scores (N,)
+                                          objective(cosine_mse)            scores (N,) in −1..1
+    first, second, class                  classified(classes)              classes (N,)
+    query, candidates, teacher's scores   distilled(distillation, tau)     scores (N, V − 1)
+                                          distilled(margin_mse)
+    any of these but classified()         matryoshka(objective, dims)      the same
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.losses.false_negatives import equal_labels, equal_texts, guide_scores
 from scratch_embed.losses.infonce import infonce
+from scratch_embed.losses.margin_mse import score_rows
+from scratch_embed.losses.matryoshka import matryoshka as matryoshka_loss
+from scratch_embed.losses.softmax_pairs import softmax_pairs, softmax_pairs_tensors
 from scratch_embed.nn.params import Params, Tensor
+from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.settings import saved_as
 
 Views = list[np.ndarray]                                # of N rows each
 LossOfViews = Callable[[Views, np.ndarray | None, Params], tuple[float, Callable]]
+FalseNegatives = Callable[[Views, np.ndarray | None], np.ndarray]       # -> mask (N, M)
 
 
 class Objective(NamedTuple):
@@ -47,12 +67,14 @@ def objective(loss: Callable, **settings) -> Objective:
     return Objective(of_views)
 
 
-def ranking(tau: float = 0.05, false_negatives: Callable | None = None) -> Objective:
+# ---- ranking: one positive among the keys of the batch -------------------------------------------
+
+def ranking(tau: float = 0.05, false_negatives: FalseNegatives | None = None) -> Objective:
     """InfoNCE of queries, their positives, and hard negatives: "multiple negatives ranking".
 
     views: [queries, positives], or with hard negatives after these, each (N, E).  Every positive
     and every hard negative is a key of every query.
-    false_negatives: (views, targets) -> (N, M) bool, see losses/false_negatives.py
+    false_negatives: (views, targets) -> (N, M) bool: by_text, by_label, by_guide()
     """
     name = getattr(false_negatives, "saved_as", None)
 
@@ -70,3 +92,83 @@ def ranking(tau: float = 0.05, false_negatives: Callable | None = None) -> Objec
 
 
 RANKING = ranking()                # the default: InfoNCE with tau = 0.05
+
+
+@saved_as("by_text")
+def by_text(views: Views, targets: np.ndarray) -> np.ndarray:
+    """The mask of repeated texts.  targets: (N, V), the numbers of each view's texts -> (N, M)."""
+    return equal_texts(targets[:, 0], targets[:, 1:].T.ravel())
+
+
+@saved_as("by_label")
+def by_label(views: Views, targets: np.ndarray) -> np.ndarray:
+    """The mask of pairs of the same class.  targets: (N,) classes -> (N, M)."""
+    return equal_labels(targets, sum(len(view) for view in views[1:]))
+
+
+def by_guide(margin: float = 0.0, relative_margin: float = 0.0) -> FalseNegatives:
+    """The mask of keys that a guide model scores above the positive, less a margin.
+
+    targets of the result: (N, V, G), the guide's vectors of each view's texts
+    """
+    @saved_as(f"by_guide {margin} {relative_margin}")
+    def of_guide(views, targets):
+        keys = targets[:, 1:].swapaxes(0, 1).reshape(-1, targets.shape[2])      # (M, G)
+        return guide_scores(targets[:, 0], keys, margin, relative_margin)
+    return of_guide
+
+
+# ---- a teacher, classes, prefixes ----------------------------------------------------------------
+
+def distilled(loss: Callable, tau: float | None = None, **settings) -> Objective:
+    """A loss of score rows, losses/distillation.py or losses/margin_mse.py, with a teacher.
+
+    views: [queries, candidates, ...], (N, E) each, the positive first; targets: (N, V − 1), the
+    teacher's score of each candidate.
+    tau: the student's scores are cosines divided by it; None: dot products of the vectors as they
+    are.  A teacher's scores may differ by 10, cosines by at most 2, so tau of about 0.1 or less
+    """
+    @saved_as(f"distilled {loss.__name__} {tau} {settings}")
+    def of_views(views, targets, p):
+        units, backs = (views, None) if tau is None else zip(*map(l2_normalize, views))
+        s, back_s = score_rows(*units)
+        scale = 1.0 if tau is None else 1 / float(tau)
+        value, backward = loss(scale * s, targets, **settings)
+
+        def back(g):
+            ds = back_s(scale * backward())
+            return list(ds) if tau is None else [b(d) for b, d in zip(backs, ds)]
+        return value, back
+    return Objective(of_views)
+
+
+def classified(classes: int) -> Objective:
+    """A classifier of pairs, losses/softmax_pairs.py, that is trained with the encoder.
+
+    views: [first, second], (N, E) each; targets: (N,) integers in 0..classes − 1
+    """
+    @saved_as(f"classified {classes}")
+    def of_views(views, targets, p):
+        value, backward = softmax_pairs(*views, targets, p)
+        return value, lambda g: list(backward(1.0, g))
+    return Objective(of_views, lambda E: softmax_pairs_tensors(E, classes))
+
+
+def matryoshka(objective: Objective, dims: Sequence[int], weights: Sequence[float] | None = None
+               ) -> Objective:
+    """The objective on the first d numbers of the vectors, normalised, summed over d in dims.
+
+    weights: of dims, by default 1 each.  Put the full dimension E into dims too.
+    Raises ValueError for an objective with tensors of its own, whose shapes depend on d.
+    """
+    if objective.tensors:
+        raise ValueError("matryoshka: expected an objective without parameters of its own, got "
+                         f"{sorted(objective.tensors(max(dims)))}, whose shapes fit one dimension")
+    name = getattr(objective.loss, "saved_as", None)
+    weights = [1.0] * len(dims) if weights is None else list(weights)
+
+    @saved_as(f"matryoshka {list(dims)} {weights} of {name}")
+    def of_views(views, targets, p):
+        return matryoshka_loss(lambda prefixes: objective.loss(prefixes, targets, p), views, dims,
+                               weights)
+    return Objective(of_views)

@@ -33,7 +33,7 @@ from scratch_embed.transformer.pooling import mean
 from scratch_embed.why import contexts
 from scratch_embed.why.contexts import masking, packed, whole_words, with_optim
 from scratch_embed.why.searches import K, Search, rank_all, search_facts
-from scratch_embed.worlds.facts import NAMES, draw_facts, facts
+from scratch_embed.worlds.facts import NAMES, Facts, draw_facts, facts
 from scratch_embed.worlds.task_shapes import STS
 from scratch_embed.worlds.toy_mteb import sts
 
@@ -46,11 +46,11 @@ Encode = Callable[[list[str]], np.ndarray]        # N texts -> (N, D)
 
 
 class Encoder(NamedTuple):
-    """A world, a masked LM trained on its text, and the data to evaluate its vectors."""
+    """A world, a masked LM, trained on its text or not yet, and the data to evaluate vectors."""
 
+    world: Facts
     search: Search
     sts: STS
-    prototypes: np.ndarray         # of the world's facts
     text: Packed                   # the training text, sentence by sentence
     tokenizer: WordPiece
     model: Bert
@@ -67,18 +67,25 @@ class Scores(NamedTuple):
     cosine: float                  # the mean over pairs of reports
 
 
-def pretrain(seed: int, documents: int = 2000, sentences: int = 12_000, workers: int = 1,
-             **changes) -> Encoder:
-    """Make a world and train a masked LM on its text.  changes: to the settings BERT"""
+def draw(seed: int, documents: int = 2000, sentences: int = 12_000) -> Encoder:
+    """Make a world and a masked LM with its initial weights."""
     world = facts(seed, documents, documents * 3 // 20, sentences=sentences, pairs=0)
     rng = np.random.default_rng([seed, 2])
     pairs = sts(draw_facts(PAIRS, world.prototypes, 0.25, rng), rng)
     tokenizer = whole_words([*world.text, *(text.split() for text in [
         *world.queries.values(), *pairs.sentence1, *pairs.sentence2])])
     config, text = Config(len(tokenizer), **SIZES), packed(tokenizer, world.text)
-    model = masked_lm.train(text, config, masking(tokenizer), options=RunOptions(workers, seed),
-                            **with_optim(BERT | changes)).model
-    return Encoder(search_facts(world, seed), pairs, world.prototypes, text, tokenizer, model, seed)
+    return Encoder(world, search_facts(world, seed), pairs, text, tokenizer,
+                   contexts.untrained(config, seed), seed)
+
+
+def pretrain(seed: int, documents: int = 2000, sentences: int = 12_000, workers: int = 1,
+             **changes) -> Encoder:
+    """Make a world and train a masked LM on its text.  changes: to the settings BERT"""
+    encoder = draw(seed, documents, sentences)
+    return encoder._replace(model=masked_lm.train(
+        encoder.text, encoder.model.config, masking(encoder.tokenizer),
+        options=RunOptions(workers, seed), **with_optim(BERT | changes)).model)
 
 
 def untrained(encoder: Encoder) -> Bert:

@@ -28,8 +28,7 @@ from scratch_embed.why.sentences import (
     train_simcse,
     unique_sentences,
 )
-from scratch_embed.worlds.facts import draw_facts, name_three, question, report
-from scratch_embed.worlds.toy_mteb import change
+from scratch_embed.worlds.training_pairs import fact_triplets
 
 SUPERVISED = 4000                  # pairs of a query and a report
 
@@ -48,14 +47,8 @@ def positives(encoder: Encoder) -> list[Packed]:
 
 def with_hard_negatives(encoder: Encoder) -> list[Packed]:
     """Queries, relevant reports, and hard negatives: wrong in one slot that the query names."""
-    rng, taken = np.random.default_rng([encoder.seed, 4]), set(encoder.search.queries.values())
-    rows = []
-    for fact in draw_facts(SUPERVISED, encoder.prototypes, 0.25, rng):
-        slots = name_three(fact, rng)
-        wrong = change(fact, [int(rng.choice(list(slots)))], rng)
-        rows.append((question(slots, rng), report(fact, rng), report(wrong, rng)))
-    kept = [row for row in rows if row[0] not in taken]
-    return [packed(encoder.tokenizer, [text.split() for text in view]) for view in zip(*kept)]
+    return [packed(encoder.tokenizer, [text.split() for text in view])
+            for view in fact_triplets(encoder.world, SUPERVISED, encoder.seed)]
 
 
 # ---- the ablations ------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""Margin-MSE: a student's difference of two scores should equal the teacher's difference.
+
+Paper     Hofstätter et al. 2021, "Improving Efficient Neural Ranking Models with Cross-Architecture
+          Knowledge Distillation" (Margin-MSE).
+Equation  L = 1/(N (M − 1)) Σ_n Σ_{m ≥ 1} [ (s_n0 − s_nm) − (t_n0 − t_nm) ]²
+Shapes    s, t (N, M): scores of M candidates for each of N queries, of the student and of the
+          teacher; column 0 is the positive
+Cost      O(N·M), beside the scores
+Differs   sentence-transformers (MarginMSELoss) takes vectors and scores them by dot products:
+          score_rows() below, then margin_mse().
+Read next losses/distillation.py (the same with probabilities), sentences/cross_encoder.py (which
+          is a teacher)
+
+Why margins?  A cross-encoder's scores are logits, on a scale of its own: they may lie in −11..11,
+or be all positive for one query.  Only differences between the candidates of one query change a
+ranking, so the loss leaves the student free to add any number to the scores of a query.
+
+Why a teacher?  A label says that a candidate is relevant or not.  A teacher says how much better
+one is than the other, and says 0 if a negative is in truth as good as the positive: a false
+negative does no harm.
+
+Gradient.  With the errors e_nm = (s_n0 − s_nm) − (t_n0 − t_nm),
+    ds_nm = −2 e_nm / (N (M − 1)) for m ≥ 1,   ds_n0 = −Σ_m ds_nm.
+Each row of ds sums to 0.
+"""
+import numpy as np
+
+from scratch_embed.nn.contract import BackwardEach, LossBackward
+
+
+def margin_mse(s: np.ndarray, t: np.ndarray) -> tuple[float, LossBackward]:
+    """Mean squared error of margins to the positive.  s, t: (N, M) -> L, backward() -> ds (N, M).
+
+    s: the student's scores, t: the teacher's.
+    Raises ValueError as require_score_rows does.
+
+    >>> s, t = np.array([[0.9, 0.4]]), np.array([[7.0, 6.0]])
+    >>> round(margin_mse(s, t)[0], 4)                                    # (0.5 − 1)²
+    0.25
+    """
+    require_score_rows("margin_mse", s, t)
+    t = t.astype(s.dtype)
+    errors = (s[:, :1] - s[:, 1:]) - (t[:, :1] - t[:, 1:])               # (N, M − 1)
+
+    def backward(dloss=1.0):
+        d = errors * float(2 * dloss / errors.size)
+        return np.concatenate([d.sum(1, keepdims=True), -d], axis=1)
+    return float(np.mean(errors**2, dtype=np.float64)), backward
+
+
+def score_rows(q: np.ndarray, *candidates: np.ndarray) -> tuple[np.ndarray, BackwardEach]:
+    """s_nm = q_n · k_nm, the scores of each query's own candidates.
+
+    q: (N, D), M candidates: (N, D) each -> s (N, M), backward(ds) -> dq, dk_0, dk_1, ...
+    """
+    k = np.stack(candidates, axis=1)                                     # (N, M, D)
+
+    def backward(ds):
+        dk = ds[:, :, None] * q[:, None]
+        return ((ds[:, :, None] * k).sum(1), *(dk[:, m] for m in range(len(candidates))))
+    return (q[:, None] * k).sum(-1), backward
+
+
+def require_score_rows(name: str, s: np.ndarray, t: np.ndarray) -> None:
+    """Raise ValueError unless s and t have one shape (N, M), N ≥ 1, M ≥ 2, and t is finite."""
+    if s.shape != t.shape or s.ndim != 2 or len(s) == 0 or s.shape[1] < 2:
+        raise ValueError(f"{name}: expected scores of the student and of the teacher, (N, M) each, "
+                         f"a positive and at least one other candidate; got {s.shape} and "
+                         f"{t.shape}")
+    if not np.isfinite(t).all():
+        raise ValueError(f"{name}: expected finite scores of the teacher, got nan or inf")

@@ -1,0 +1,65 @@
+"""Search that learned: a bi-encoder trained on pairs of a toy world, beside others.
+
+Paper     Reimers & Gurevych 2019 (Sentence-BERT); Karpukhin et al. 2020, "Dense Passage Retrieval
+          for Open-Domain Question Answering", section 3.
+Equation  nDCG@10 of cos(x_query, x_report), for queries that are not in the training pairs
+Shapes    a score is in %, one per seed
+Cost      drawing a world takes a second, training the bi-encoder a few seconds.
+Read next sentences/sbert.py (the training), worlds/training_pairs.py (the pairs), why/sbert.py
+          (ablations)
+
+The pairs are queries with relevant reports about newly drawn facts of the same world.  None of the
+world's queries is among them.
+"""
+from collections.abc import Mapping, Sequence
+
+from scratch_embed.nn.optim import Optim
+from scratch_embed.sentences import sbert
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.objectives import ranking
+from scratch_embed.sentences.recipe import Recipe
+from scratch_embed.training.session import RunOptions
+from scratch_embed.why.searches import dense, lexical, ndcg_percent
+from scratch_embed.why.sentences import SIZES, Encode, Encoder, score, untrained
+from scratch_embed.worlds.training_pairs import fact_triplets
+
+BI_ENCODER = dict(tau=0.05, steps=300, batch_size=128, lr=3e-3, dropout=0.1)
+LABELLED = 4000                    # facts of the training pairs
+
+
+def start(encoder: Encoder, pretrained: bool = False) -> SentenceEncoder:
+    """The bi-encoder before training: the masked LM, or its initial weights, and mean pooling."""
+    model = encoder.model if pretrained else untrained(encoder)
+    return SentenceEncoder(encoder.tokenizer, model.without_heads(),
+                           Recipe(max_seq_length=SIZES["positions"]))
+
+
+def train_bi_encoder(encoder: Encoder, before: SentenceEncoder | None = None,
+                     texts: Sequence[Sequence[str]] | None = None, workers: int = 1, **changes
+                     ) -> SentenceEncoder:
+    """Train a bi-encoder on labelled pairs of the encoder's world.
+
+    before: the encoder to start from, by default start(encoder)
+    texts: the views: queries, relevant texts and, if there are three, hard negatives; by default
+    the first two of fact_triplets
+    changes: to the settings BI_ENCODER
+    """
+    before = start(encoder) if before is None else before
+    texts = fact_triplets(encoder.world, LABELLED, encoder.seed)[:2] if texts is None else texts
+    settings = BI_ENCODER | changes
+    tau, lr = settings.pop("tau"), settings.pop("lr")
+    return sbert.train([sbert.tokenize(before, view) for view in texts], before, ranking(tau),
+                       optim=Optim(lr, weight_decay=0.0), **settings,
+                       options=RunOptions(workers, encoder.seed)).encoder
+
+
+def ndcgs(encoder: Encoder, encoders: Mapping[str, Encode]) -> dict[str, float]:
+    """{search: nDCG@10 in %}: BM25, word2vec, the untrained model, and the given encoders.
+
+    encoders: {name: function texts -> (N, D)}, such as {"bi-encoder": trained.encode}
+    """
+    search = encoder.search
+    return {"BM25": ndcg_percent(search, lexical(search)),
+            "word2vec, SIF": ndcg_percent(search, dense(search)),
+            "untrained": score(encoder, start(encoder).encode).ndcg,
+            **{name: score(encoder, encode).ndcg for name, encode in encoders.items()}}
