@@ -28,7 +28,7 @@ def test_json_has_tables_claims_and_text_and_the_figure_is_drawn(number, tmp_pat
 
 
 def test_what_is_printed(capsys):
-    """A mean of 2 and 4 with its interval, 12.706 · √2/√2; a column that does not apply is empty."""
+    """2 and 4 have mean 3 ± 12.706 · √2/√2; a column that does not apply is empty."""
     rows = {"a": np.array([[2, 0.25], [4, 0.25]]), "b": np.array([[1, np.nan], [1, np.nan]])}
     claim = Claim("a is above b", np.array([3.0, 4.0]), np.array([1.0, 2.0]))
     print_answer(Answer("Why?", [1, 2], [Table("A table.", ("score", "share"), rows, (1, 2))],
