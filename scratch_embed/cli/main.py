@@ -16,6 +16,7 @@ from functools import partial
 
 from scratch_embed import __version__
 from scratch_embed.cli import (
+    answer,
     classifier,
     convert,
     encode,
@@ -45,7 +46,7 @@ GROUPS = {                         # the titles in --help: the files whose comma
     "train": (phrases, train, mine),
     "use": (vectors, plot, fasttext, classifier, encode, fill, search, neighbours, convert, info),
     "evaluate": (evaluate, worlds),
-    "explain": (tour, figures, why),
+    "explain": (tour, figures, why, answer),
 }
 
 
