@@ -23,6 +23,7 @@ from scratch_embed.numerics.json_files import Fields
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
 from scratch_embed.testing.invariants import Broken
@@ -69,7 +70,9 @@ def text_index():
 EXAMPLES = {
     AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
     BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
-    Constant: lambda: Constant(1.0), DecodedWords: lambda: DecodedWords(empty_words(2), 0),
+    Constant: lambda: Constant(1.0),
+    CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
+    DecodedWords: lambda: DecodedWords(empty_words(2), 0),
     FastTextVectors: lambda: FastTextVectors(["a"], np.ones((9, 4), np.float32), 3, 6),
     Features: lambda: tiny_classifier().features, Fields: lambda: Fields("file", {"a": 1}),
     FormatError: lambda: FormatError("file", "line 1", "expected a word"),
@@ -108,6 +111,8 @@ def described(value):
         parts.append(str(value))
     if hasattr(value, "encode") and not isinstance(value, WordPiece):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
+    elif isinstance(value, CrossEncoder):
+        parts.append(value.predict([("a red cat", "a cat")]).tolist())
     elif isinstance(value, WordPiece):
         parts.append(value.encode(TEXTS[0]).ids.tolist())
     elif isinstance(value, Params):

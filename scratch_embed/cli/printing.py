@@ -56,14 +56,19 @@ def paragraph(text, indent=""):
     print(textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent), flush=True)
 
 
-def show_intervals(scores, columns):
-    """Print a table of means and 95% intervals.  scores: {name: (seeds, columns)}."""
+def show_intervals(scores, columns, digits=None):
+    """Print a table of means and 95% intervals.  scores: {name: (seeds, columns)}.
+
+    digits: decimals of each column, by default 1; a column of nan is left empty
+    """
     from scratch_embed.why.effects import interval
-    print(f"    {'':26}" + "".join(f"{name:>11}{'':7}" for name in columns).rstrip())
+    digits = digits or (1,) * len(columns)
+    name_width = max(26, *(len(name) + 1 for name in scores))
+    print(f"    {'':{name_width}}" + "".join(f"{name:>11}{'':7}" for name in columns).rstrip())
     for name, rows in scores.items():
-        cells = (interval(column) for column in rows.T)
-        print(f"    {name:26}" + "".join(f"{mean:9.1f} ± {half:4.1f}  " for mean, half in cells
-                                         ).rstrip(), flush=True)
+        cells = [f"{mean:9.{places}f} ± {half:4.{places}f}  " if mean == mean else " " * 18
+                 for (mean, half), places in zip(map(interval, rows.T), digits, strict=True)]
+        print(f"    {name:{name_width}}" + "".join(cells).rstrip(), flush=True)
 
 
 def say_difference(what, one, other, scores):

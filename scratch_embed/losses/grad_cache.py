@@ -69,4 +69,5 @@ def encode_in_sub_batches(encode: Encode, N: int, size: int, recompute: bool = T
         for number, rows in enumerate(parts):
             back = backs[number] or encode(rows, number)[1]
             back(dy[rows], g)
+            del back                                    # before the next sub-batch is encoded
     return np.concatenate(ys), backward

@@ -7,12 +7,33 @@ Equation  y_v = recipe(transformer(text of view v)),  the same weights for all v
 Shapes    V views of N texts each, such as queries, positives, hard negatives -> V vectors (N, E)
 Cost      per step V passes of the transformer, forward and backward; a large batch in the memory of
           a small one, see losses/grad_cache.py
-Read next sentences/objectives.py (the losses), losses/infonce.py, sentences/hard_negatives.py
+Differs   from the paper: any loss of sentences/objectives.py, not only its three; dropout has its
+          own mask in each view
+Read next sentences/objectives.py (the losses), losses/infonce.py, losses/grad_cache.py,
+          sentences/hard_negatives.py
 
 Why two towers with the same weights?  A document's vector does not depend on the query, so a
 million documents are encoded once, and a search is a matrix product.  What the vector cannot do is
 compare words of the query with words of the document; sentences/cross_encoder.py does, at the cost
 of one pass for every pair.
+
+Why do pairs beat SimCSE?  A contrastive loss makes vectors insensitive to whatever distinguishes a
+text from its positive.  SimCSE's positive is the same text under another dropout mask, with the
+same words: the vectors become insensitive to dropout, and nothing says that two words have the same
+meaning.  A question and its answer differ in words, in their order and in form, so a model that
+brings them together must learn which words mean the same.  `scratch-embed why sbert` trains both.
+
+What does each kind of example teach?
+pairs         (query, positive): which texts belong together.  The other positives of the batch are
+              negatives, most of them easy: a large batch has more that are hard.
+triplets      (query, positive, hard negative): also which differences matter, between texts that
+              look alike, such as the same words in other roles.
+scored pairs  (first, second, score): how similar, in degrees.  A pair is compared with its score or
+              with other pairs, never with other texts of the batch.  So every example is a
+              judgement that somebody made, and nothing is learned about pairs without one.
+
+Gradient.  The views share θ, so ∂L/∂θ = Σ_v (∂y_v/∂θ)ᵀ ∂L/∂y_v: every view has a backward of its
+own, and all add into the same gradients (nn/contract.py).
 """
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -37,21 +58,24 @@ from scratch_embed.transformer.families import Model
 
 
 class View(NamedTuple):
-    """N texts as token ids, and how many tokens at the start of each are a prompt."""
+    """N texts as token ids, all with the same prompt or all without one."""
 
     texts: Packed
-    skip: int = 0                  # [CLS] included; not pooled unless recipe.include_prompt
+    skip: int = 0                  # tokens of the prompt, [CLS] included; 0 without a prompt
+
+    @property
+    def N(self) -> int:
+        """The number of texts."""
+        return len(self.texts.offsets) - 1
 
     def take(self, rows: np.ndarray) -> "View":
         """The texts with these indices."""
         return View(take(self.texts, rows), self.skip)
 
-    def __len__(self) -> int:
-        return len(self.texts.offsets) - 1
-
 
 def tokenize(encoder: SentenceEncoder, texts: Sequence[str], prompt: str = "") -> View:
-    """The View of texts, each after the prompt, as encoder.encode(texts, prompt=prompt) has it."""
+    """The View of texts, each after the prompt: the ids that encoder.encode(texts, prompt=prompt)
+    gives to the transformer."""
     return View(encoder.tokenize([prompt + text for text in texts]), encoder.prompt_tokens(prompt))
 
 
@@ -61,7 +85,8 @@ def embed(view: View, model: Model, recipe: Recipe, dropout: Dropout = NO_DROPOU
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """The vectors of a view's texts.  -> y (N, E), backward(dy, g)
 
-    recipe.dense: views on tensors of model.p, as bind() makes them
+    recipe.dense: views on the tensors dense.0. ... of model.p, see trainable().  The tokens of the
+    prompt are not pooled unless recipe.include_prompt.
     """
     order = by_length(view.texts)                        # attention batches equal lengths
     batch = take(view.texts, order)
@@ -79,13 +104,13 @@ def embed(view: View, model: Model, recipe: Recipe, dropout: Dropout = NO_DROPOU
 def batch_loss(views: Sequence[View], targets: np.ndarray | None, model: Model, recipe: Recipe,
                objective: Objective, dropout: Dropout = NO_DROPOUT, cache_batch: int | None = None,
                workers: int = 1, map: Callable = serial_map) -> tuple[float, Callable]:
-    """The loss of a batch.  -> L, backward(grads), grads: one Params of gradients per worker.
+    """The loss of a batch.  -> L, backward(grads)
 
-    cache_batch: encode so many texts at a time, twice (losses/grad_cache.py); None: all at once.
-    Each view, worker and sub-batch has its own dropout mask.
+    grads: one Params for each worker, to which the gradient of its share of the texts is added.
+    cache_batch: a worker encodes so many texts of a view at a time, twice (losses/grad_cache.py);
+    None: all of its share at once.  Each view, worker and sub-batch has its own dropout mask.
+    map: map(f, items) -> [f(item)], in threads or one after the other.
     """
-    N = len(views[0])
-
     def encode_view(v):                                  # -> y (N, E) of view v, from all workers
         def encode_share(rows, worker):
             def encode(part, number):
@@ -94,7 +119,7 @@ def batch_loss(views: Sequence[View], targets: np.ndarray | None, model: Model, 
             if cache_batch is None:
                 return encode(slice(None), 0)
             return encode_in_sub_batches(encode, len(rows), cache_batch)
-        return data_parallel(encode_share, N, workers, map)
+        return data_parallel(encode_share, views[0].N, workers, map)
 
     ys, backs = zip(*(encode_view(v) for v in range(len(views))))
     loss, back_loss = objective.loss(list(ys), targets, model.p)
@@ -108,11 +133,14 @@ def batch_loss(views: Sequence[View], targets: np.ndarray | None, model: Model, 
 # ---- training ------------------------------------------------------------------------------------
 
 class Trained(NamedTuple):
-    """A trained encoder and the losses of its steps."""
+    """A trained encoder, the losses of all steps, and all trained numbers by name.
+
+    p holds also the objective's own tensors, such as the classifier of the softmax loss.
+    """
 
     encoder: SentenceEncoder
     losses: list[float]
-    p: Params                      # with the tensors of the objective, if it has any
+    p: Params
 
 
 def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective = RANKING,
@@ -132,22 +160,19 @@ def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective 
                  give the same bits
     Raises       ValueError for views or targets of different numbers of texts; TrainingDiverged
     """
-    N = len(views[0])
-    if len({len(view) for view in views}) != 1 or N < 1 or (
-            targets is not None and len(targets) != N):
-        raise ValueError(f"expected views of equally many texts, and as many targets, got "
-                         f"{[len(view) for view in views]} texts and "
-                         f"{None if targets is None else len(targets)} targets")
+    N = views[0].N
+    if N < 1 or {view.N for view in views} != {N} or targets is not None and len(targets) != N:
+        raise ValueError(f"expected views of equally many texts, and a row of targets for each, got"
+                         f" {[view.N for view in views]} texts and "
+                         f"{'no' if targets is None else len(targets)} targets")
     workers, seed, checkpoint, _ = options
     model, recipe = trainable(encoder, objective, seed)
     p, masks = model.p, Dropout(dropout, int(stream(seed)))
     optimizer, grads = AdamW(p, weight_decay=optim.weight_decay), [p.like() for _ in range(workers)]
     settings = dict(loss=objective.loss, steps=steps, batch_size=batch_size, **optim._asdict(),
                     dropout=dropout, cache_batch=cache_batch, workers=workers, seed=seed,
-                    **model.config._asdict(), data=list(views), targets=targets,
-                    poolings=recipe.poolings, normalize=recipe.normalize,
-                    include_prompt=recipe.include_prompt,
-                    start=checkpoint and digest(*p.values()))
+                    **model.config._asdict(), **recipe_settings(recipe), data=list(views),
+                    targets=targets, start=checkpoint and digest(*p.values()))
 
     with session({**p.trainable_views(), **optimizer.state()}, settings, options, steps) as run:
         for step, rows in run.batches(N, batch_size, steps):
@@ -160,7 +185,7 @@ def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective 
             lr = linear_warmup_decay(step, steps, optim.lr, optim.warmup_ratio)
             optimizer.step(grads, lr, optim.max_grad_norm, run.map)
             run.record(loss, lr=lr)
-    return Trained(unbind(encoder, model, recipe), run.losses, p)
+    return Trained(with_numbers(encoder, p), run.losses, p)
 
 
 # ---- parameters ----------------------------------------------------------------------------------
@@ -169,27 +194,24 @@ def trainable(encoder: SentenceEncoder, objective: Objective, seed: int) -> tupl
     """A copy of the encoder's model and recipe whose numbers are all in one Params, model.p.
 
     model.p holds the model without pre-training heads, the recipe's Dense layers (as dense.0. ...)
-    and new tensors of the objective.  The recipe's Dense layers are views on it.
+    and new tensors of the objective.  The copy's Dense layers are views on model.p.  Tensors that
+    encode() does not use, such as BERT's pooler, are frozen: their gradient is 0, so training would
+    only let weight decay shrink them.
     """
-    model, recipe = encoder.model.without_heads(), encoder.recipe
-    dtype = model.p.flat.dtype
-    parts = [model.p]
-    for n, dense in enumerate(recipe.dense):
-        copy = Params({f"dense.{n}.{name}": tensor for name, tensor in dense.p.tensors.items()},
-                      dtype)
-        for name, value in dense.p.items():
-            copy[f"dense.{n}.{name}"][...] = value
-        parts.append(copy)
+    model = encoder.model.without_heads()
+    dtype, unused = model.p.flat.dtype, model.p.keys() - model.encoder_tensors()
+    parts = [model.p.freeze(unused)]
+    for n, dense in enumerate(encoder.recipe.dense):
+        q = dense.p.copy(dtype)
+        parts.append(Params({f"dense.{n}.{name}": tensor for name, tensor in q.tensors.items()},
+                            dtype, {f"dense.{n}.{name}": q[name] for name in q.frozen}))
+        parts[-1].flat[:] = q.flat
     if objective.tensors:
         parts.append(init_params(objective.tensors(encoder.dim), seed, dtype))
     model = model.with_params(join(*parts))
-    return model, bind(recipe, model.p)
-
-
-def bind(recipe: Recipe, p: Params) -> Recipe:
-    """The recipe with Dense layers that are views on the tensors dense.0. ... of p."""
-    return recipe._replace(dense=tuple(
-        dense._replace(p=tensors_of(f"dense.{n}.", p)) for n, dense in enumerate(recipe.dense)))
+    dense = tuple(dense._replace(p=tensors_of(f"dense.{n}.", model.p))
+                  for n, dense in enumerate(encoder.recipe.dense))
+    return model, encoder.recipe._replace(dense=dense)
 
 
 def tensors_of(prefix: str, p: Params) -> dict[str, np.ndarray]:
@@ -197,14 +219,27 @@ def tensors_of(prefix: str, p: Params) -> dict[str, np.ndarray]:
     return {name[len(prefix):]: view for name, view in p.items() if name.startswith(prefix)}
 
 
-def unbind(encoder: SentenceEncoder, model: Model, recipe: Recipe) -> SentenceEncoder:
-    """A SentenceEncoder of trained numbers: its model and each Dense have a Params of their own."""
-    dense = []
-    for old, layer in zip(encoder.recipe.dense, recipe.dense):
-        p = old.p.copy(model.p.flat.dtype)
-        for name, view in layer.p.items():
-            p[name][...] = view
-        dense.append(old._replace(p=p))
-    own = model.p.only(encoder.model.without_heads().p)
-    return SentenceEncoder(encoder.tokenizer, model.with_params(own),
+def with_numbers(encoder: SentenceEncoder, p: Params) -> SentenceEncoder:
+    """A copy of the encoder, without pre-training heads, with the numbers of p = trainable().p.
+
+    The model and each Dense have Params of their own again, with the same tensors frozen as before.
+    """
+    own, dense = encoder.model.without_heads().p.copy(), []
+    for name, view in own.trainable_views().items():
+        view[...] = p[name]
+    for n, layer in enumerate(encoder.recipe.dense):
+        dense.append(layer._replace(p=layer.p.copy(p.flat.dtype)))
+        for name, view in dense[-1].p.trainable_views().items():
+            view[...] = p[f"dense.{n}.{name}"]
+    return SentenceEncoder(encoder.tokenizer, encoder.model.with_params(own),
                            encoder.recipe._replace(dense=tuple(dense)))
+
+
+def recipe_settings(recipe: Recipe) -> dict:
+    """What a resumed run must have in common with its checkpoint, of a recipe.
+
+    The length and the prompts decide the token ids, which the checkpoint has too.
+    """
+    return dict(poolings=recipe.poolings, normalize=recipe.normalize,
+                include_prompt=recipe.include_prompt,
+                dense=[layer.activation and layer.activation.__name__ for layer in recipe.dense])

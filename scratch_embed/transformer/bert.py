@@ -320,6 +320,10 @@ class Bert(NamedTuple):
         return Bert(self.config, self.p.only(
             name for name in self.p if not name.startswith(PRETRAINING)))
 
+    def encoder_tensors(self) -> list[str]:
+        """The names of the parameters that encode() uses: no head, not even the pooler."""
+        return list(tensors(self.config))
+
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
         """Load the encoder of a folder, and the heads that its file contains.

@@ -47,6 +47,9 @@ class Model(Protocol):
     def without_heads(self) -> "Model":
         """The same model without the heads that only pre-training uses."""
 
+    def encoder_tensors(self) -> list[str]:
+        """The names of the parameters that encode() uses."""
+
     def save(self, folder: str | os.PathLike) -> None:
         """Write config.json and model.safetensors."""
 

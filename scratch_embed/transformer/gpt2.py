@@ -283,6 +283,10 @@ class Gpt2(NamedTuple):
         """Return this model: its head is tied and has no tensor of its own."""
         return self
 
+    def encoder_tensors(self) -> list[str]:
+        """The names of the parameters that encode() uses."""
+        return list(tensors(self.config))
+
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Gpt2":
         """Load the model of a folder.

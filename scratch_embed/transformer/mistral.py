@@ -311,6 +311,10 @@ class Mistral(NamedTuple):
         """A copy without the next-token head's own matrix; a tied head remains."""
         return Mistral(self.config, self.p.only(name for name in self.p if name != HEAD))
 
+    def encoder_tensors(self) -> list[str]:
+        """The names of the parameters that encode() uses."""
+        return list(tensors(self.config))
+
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Mistral":
         """Load the model of a folder, with the head if the file contains one.

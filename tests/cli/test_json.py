@@ -21,7 +21,8 @@ COMMANDS = {                       # command: its arguments; files are those of 
     "evaluate words": "words.vec --pairs pairs", "evaluate classifier": "{old}/hs.bin labelled",
     "evaluate sts": "sts words.vec", "evaluate run": "qrels run",
     "evaluate retrieval": "words.vec --corpus corpus --queries corpus --qrels qrels",
-    "evaluate mteb": "{old}/encoder --tasks ToySTS"}
+    "evaluate mteb": "{old}/encoder --tasks ToySTS",
+    "answer 1": "--seeds 2 --documents 60 --steps 1"}
 
 
 @pytest.fixture
@@ -65,8 +66,9 @@ def test_json_has_one_shape_for_numbers_and_one_for_what_was_found(name, files, 
     assert answers
     measured = [part for found in answers for part in objects_in(found) if "value" in part]
     assert all({"value", "low", "high"} <= part.keys() for part in measured)
-    assert bool(measured) == name.startswith("evaluate")
-    if name.startswith("evaluate") or name == "info":
+    measures = name.split()[0] in ("evaluate", "answer")
+    assert bool(measured) == measures
+    if measures or name == "info":
         return
     for found in answers:
         assert found.keys() in ({"query", "results"}, {"query", "vector"})

@@ -275,6 +275,7 @@ def test_without_heads_keeps_the_pooler():
     bare = whole.without_heads()
     assert set(whole.p) - set(bare.p) == {name for name in head_tensors(CONFIG)
                                           if not name.startswith("pooler.")}
+    assert set(bare.encoder_tensors()) == {name for name in bare.p if not name.startswith("pooler")}
     assert not np.shares_memory(bare.p.flat, whole.p.flat)
 
 

@@ -260,6 +260,7 @@ def test_the_model_has_all_methods_of_the_protocol_model(make_model):
     bare = model.without_heads()
     assert set(model.p) - set(bare.p) == {name for name in model.p if name.startswith("lm_head.")}
     np.testing.assert_array_equal(bare.infer(BATCH), model.infer(BATCH))
+    assert bare.encoder_tensors() == list(bare.p)
 
 
 @pytest.mark.parametrize("family, config", [(gpt2, GPT2), (mistral, WINDOW)])

@@ -1,0 +1,117 @@
+"""answer: answer an interview question with numbers that are measured now.
+
+Each answer trains what it needs on toy worlds, prints tables with 95% intervals over seeds, and the
+answer in plain words with these numbers.
+Read next answers/README.md (the answers), cli/answer_figures.py (draws their figures)
+"""
+import sys
+
+from scratch_embed.answers.questions import CONTRASTIVE
+from scratch_embed.cli.parsing import add_command, add_json, whole
+from scratch_embed.cli.plot import ENDINGS
+from scratch_embed.cli.printing import heading, measured, paragraph, print_json, show_intervals
+from scratch_embed.numerics.endings import by_ending
+
+
+def add_commands(commands):
+    """Add `answer` and its questions."""
+    top = add_command(commands, "answer", "answer an interview question with measured numbers",
+                      "scratch-embed answer 1")
+    numbers = top.add_subparsers(metavar="NUMBER", required=True)
+    for number, question, run in [("1", CONTRASTIVE, run_contrastive)]:
+        command = add_command(numbers, number, question.text,
+                              f"scratch-embed answer {number} -o answer.png", run=run,
+                              check=check_figure, details="It trains on toy worlds, which takes "
+                                                          "about a minute.")
+        command.add_argument("-o", "--output", metavar="FILE",
+                             help="draw the answer's figure to this file, whose name ends in .png, "
+                                  ".svg or .pdf; needs matplotlib (default: no figure)")
+        command.add_argument("--seeds", type=whole(2), default=3, metavar="N",
+                             help="number of runs to average over; each has its own world and "
+                                  "initial weights (default: %(default)s)")
+        command.add_argument("--documents", type=whole(60), default=question.documents,
+                             metavar="N", help="documents of the collection that is searched "
+                                               "(default: %(default)s)")
+        command.add_argument("--steps", type=whole(1), default=question.steps, metavar="N",
+                             help="steps of each training (default: %(default)s)")
+        add_json(command, "tables, claims and the text of the answer")
+
+
+def run_contrastive(arguments):
+    """How does contrastive learning train embedding models?"""
+    from scratch_embed.answers.contrastive import answer
+    from scratch_embed.cli.answer_figures import draw_contrastive
+    show(arguments, answer, draw_contrastive)
+
+
+# ---- print and draw ------------------------------------------------------------------------------
+
+def check_figure(arguments):
+    """Raise an error for a wrong ending of the figure, or without matplotlib, before the work."""
+    from scratch_embed.plotting import import_matplotlib
+    if arguments.output is not None:
+        by_ending(arguments.output, ENDINGS, "a picture")
+        import_matplotlib("a figure")
+
+
+def show(arguments, answer, draw):
+    """Compute an answer; print it, and draw its figure if asked for."""
+    print("(training; the first run also compiles, for some seconds)", file=sys.stderr)
+    found = answer(range(1, arguments.seeds + 1), arguments.documents, arguments.steps,
+                   progress=True)
+    if arguments.json:
+        print_json(as_json(found))
+    else:
+        print_answer(found)
+    if arguments.output is not None:
+        write_figure(arguments.output, draw, found.figure)
+
+
+def print_answer(found):
+    """Print the question, the tables, and the answer."""
+    heading(found.question)
+    for table in found.tables:
+        print()
+        paragraph(table.title)
+        show_intervals(table.rows, table.columns, table.digits)
+    for part in found.paragraphs:
+        print()
+        paragraph(str(part))
+    print()
+    held = sum(claim.holds for claim in found.claims)
+    paragraph(f"Over {len(found.seeds)} seeds {held} of {len(found.claims)} claims hold; intervals "
+              "are at 95%, paired by seed.")
+
+
+def as_json(found):
+    """An Answer as JSON: every number with its interval."""
+    return {"question": found.question, "seeds": list(found.seeds),
+            "tables": [{"title": table.title, "rows": [
+                {"name": name, **{column: with_half(values) for column, values
+                                  in zip(table.columns, rows.T, strict=True)}}
+                for name, rows in table.rows.items()]} for table in found.tables],
+            "claims": [{"claim": claim.clause, "holds": claim.holds,
+                        **with_half(claim.greater - claim.less)} for claim in found.claims],
+            "answer": [str(part) for part in found.paragraphs]}
+
+
+def with_half(values):
+    """The mean of numbers (seeds,) and its interval, as `measured`."""
+    from scratch_embed.why.effects import interval
+    mean, half = interval(values)
+    return measured(mean, mean - half, mean + half)
+
+
+def write_figure(path, draw, numbers):
+    """Draw the numbers of a figure and write it, in the format of the path's ending."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    from scratch_embed.cli.figures import DPI, STYLE, WIDE
+    from scratch_embed.numerics.files import atomic_write
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=WIDE, layout="constrained")
+        draw(figure, numbers)
+        with atomic_write(path) as file:
+            figure.savefig(file, format=by_ending(path, ENDINGS, "a picture"), dpi=DPI)
+    print(f"wrote {path}", file=sys.stderr)
