@@ -116,9 +116,11 @@ def write_figure(path, draw, numbers):
 
     from scratch_embed.cli.figures import DPI, STYLE, WIDE
     from scratch_embed.numerics.files import atomic_write
+    kind = by_ending(path, ENDINGS, "a picture")
+    smaller = {"pil_kwargs": {"optimize": True}} if kind == "png" else {}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=WIDE, layout="constrained")
         draw(figure, numbers)
         with atomic_write(path) as file:
-            figure.savefig(file, format=by_ending(path, ENDINGS, "a picture"), dpi=DPI)
+            figure.savefig(file, format=kind, dpi=DPI, **smaller)
     print(f"wrote {path}", file=sys.stderr)

@@ -37,6 +37,7 @@ def draw_rag(figure, curves):
         axes.set(xscale="log", xlabel="budget of the reader (words)", title=title,
                  xticks=curves.budgets, xticklabels=curves.budgets, ylim=(0, 101))
         axes.minorticks_off()
-    left.legend(loc="lower right", bbox_to_anchor=(1, 0.15))
+    left.legend(loc="lower right", bbox_to_anchor=(1.02, 0.2), handlelength=1, labelspacing=0.15,
+                borderpad=0, fontsize=8)
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     left.set_ylabel("recall: the answer is in the context (%)")
