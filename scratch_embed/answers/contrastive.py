@@ -157,7 +157,7 @@ def measure(seed: int, documents: int, steps: int) -> Found:
     encoder = draw(seed, documents, 6 * documents)
     texts = fact_triplets(encoder.world, 2 * documents, seed)[:2]
     values = np.stack([values_named(view) for view in texts], axis=1)          # (N, 2, 5)
-    N = min(BI_ENCODER["batch_size"], len(values))
+    N = min(int(BI_ENCODER["batch_size"]), len(values))
     before = start(encoder)
 
     def train(**changes):
@@ -172,10 +172,10 @@ def measure(seed: int, documents: int, steps: int) -> Found:
         FEW_STEPS: train(batch_size=SMALL),
         FEW_PAIRS: train(batch_size=SMALL, steps=steps * N // SMALL),
         TRUE: train(objective=ranking(TAU, right_answers), targets=values)}
-    batch = [view[:N] for view in texts]
+    queries, positives = (view[:N] for view in texts)
     taus = {SHARP: 0.01, FLAT: 1.0}
-    scores = {name: np.array([*score(encoder, encode),
-                              100 * push_of_hardest(*map(encode, batch), taus.get(name, TAU))])
+    scores = {name: np.array([*score(encoder, encode), 100 * push_of_hardest(
+        encode(queries), encode(positives), taus.get(name, TAU))])
               for name, encode in models.items()}
     nothing = [np.nan] * len(MEASURES[1:])
     scores[BM25] = np.array([ndcg_percent(encoder.search, lexical(encoder.search)), *nothing])
