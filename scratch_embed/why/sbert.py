@@ -1,0 +1,262 @@
+"""Ablations of Sentence-BERT's training: the effect of changing each part, one at a time.
+
+Papers    Reimers & Gurevych 2019 (pooling, loss); Gao, Yao & Chen 2021 (tau, the head);
+          Karpukhin et al. 2020 (batch size, hard negatives); Gao et al. 2021 (GradCache).
+Shapes    a score is two numbers: nDCG@10 and STS in % (why/sentences.py)
+Cost      a training takes about two seconds on one core, a masked LM about ten
+Read next why/learned.py (the bi-encoder and its baselines), worlds/fact_pairs.py (the pairs),
+          why/ablations.py (how effects are measured)
+
+The base is the bi-encoder of why/learned.py with half as many steps, so that its score leaves room
+above.  Each ablation trains on the pairs that its part needs: with hard negatives, with repeated
+texts, or with scores.  The predictions were written down before the measurement; failed predictions
+are kept.
+"""
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.losses.cosent import cosent
+from scratch_embed.losses.cosine_mse import cosine_mse
+from scratch_embed.losses.false_negatives import text_numbers
+from scratch_embed.losses.triplet import triplet
+from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import Normal, init_params, linear_tensors
+from scratch_embed.sentences import sbert
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.objectives import by_text, classified, objective, ranking
+from scratch_embed.sentences.recipe import Dense, Recipe
+from scratch_embed.sentences.warm_start import with_word_vectors
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer.pooling import cls, max_, mean
+from scratch_embed.why import contexts
+from scratch_embed.why.ablations import Ablation
+from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
+from scratch_embed.why.learned import BI_ENCODER, LABELLED
+from scratch_embed.why.searches import word2vec_words
+from scratch_embed.why.sentences import SIZES, Encode, Encoder, score
+from scratch_embed.worlds.fact_pairs import (
+    answers,
+    repeated_answers,
+    scored_pairs,
+    slots_named,
+)
+from scratch_embed.worlds.training_pairs import fact_triplets
+
+STEPS, FEW = BI_ENCODER["steps"] // 2, 1000
+
+
+class Data(NamedTuple):
+    """Texts to train on, and what the loss needs besides."""
+
+    views: list[list[str]]
+    targets: np.ndarray | None = None
+
+
+# ---- data: a function of the world ---------------------------------------------------------------
+
+def pairs(encoder: Encoder, n: int = LABELLED) -> Data:
+    """Queries with relevant reports about n new facts."""
+    return Data(list(fact_triplets(encoder.world, n, encoder.seed)[:2]))
+
+
+def hard_negatives(encoder: Encoder) -> Data:
+    """The same pairs, each with a report that is wrong in one slot of its query."""
+    return Data(list(fact_triplets(encoder.world, LABELLED, encoder.seed)))
+
+
+def repeated(encoder: Encoder) -> Data:
+    """Queries with one of a hundred reports; the targets number the texts."""
+    views = repeated_answers(encoder.world, 100, LABELLED, encoder.seed)
+    return Data(list(views), text_numbers(*views))
+
+
+def scored(encoder: Encoder) -> Data:
+    """Queries with reports; the targets are the shares of the query's slots that match."""
+    *views, matches = scored_pairs(encoder.world, LABELLED, encoder.seed)
+    return Data(views, (matches / 3).astype(np.float32))
+
+
+def matches(encoder: Encoder) -> Data:
+    """The same pairs as scored(), with the number of matches as their class."""
+    *views, matches = scored_pairs(encoder.world, LABELLED, encoder.seed)
+    return Data(views, matches)
+
+
+def with_truth(encoder: Encoder, n: int = FEW) -> Data:
+    """The pairs of pairs(); the targets are the slots that the texts name, (N, 2, 5)."""
+    views = pairs(encoder, n).views
+    return Data(views, np.stack([slots_named(view) for view in views], axis=1))
+
+
+def by_truth(views, targets) -> np.ndarray:
+    """The mask of all right answers in the batch, labelled or not.  targets: of with_truth"""
+    return answers(targets[:, 0], targets[:, 1])
+
+
+# ---- the start: a function of the world ----------------------------------------------------------
+
+def scratch(encoder: Encoder, width: int = 1, pooling: Callable = mean) -> SentenceEncoder:
+    """Initial weights.  width: a factor of D and F"""
+    config = encoder.model.config
+    config = config._replace(dim=width * config.dim, ff=width * config.ff)
+    return bi_encoder(encoder, contexts.untrained(config, encoder.seed), pooling)
+
+
+def masked_lm(encoder: Encoder) -> SentenceEncoder:
+    """The masked LM trained on the text of the world."""
+    return bi_encoder(encoder, encoder.model)
+
+
+def word_vectors(encoder: Encoder) -> SentenceEncoder:
+    """Initial weights, with word2vec's vectors as token embeddings, trained on the same text."""
+    search, D = encoder.search, SIZES["dim"]
+    words = word2vec_words(search.vocab, search.text, encoder.seed, dim=D)
+    model, _ = with_word_vectors(scratch(encoder).model, encoder.tokenizer, words)
+    return bi_encoder(encoder, model)
+
+
+def with_head(encoder: Encoder) -> SentenceEncoder:
+    """Initial weights, and a head: Dense and tanh, after pooling."""
+    before, D = scratch(encoder), SIZES["dim"]
+    head = Dense(init_params(linear_tensors("linear", D, D, Normal(0.02)), encoder.seed))
+    return SentenceEncoder(before.tokenizer, before.model, before.recipe._replace(dense=(head,)))
+
+
+def without_head(encoder: SentenceEncoder) -> SentenceEncoder:
+    """The encoder up to its pooling."""
+    return SentenceEncoder(encoder.tokenizer, encoder.model, encoder.recipe._replace(dense=()))
+
+
+def bi_encoder(encoder: Encoder, model, pooling: Callable = mean) -> SentenceEncoder:
+    """A SentenceEncoder of a model, without the heads of pre-training."""
+    return SentenceEncoder(encoder.tokenizer, model.without_heads(),
+                           Recipe((pooling,), max_seq_length=SIZES["positions"]))
+
+
+# ---- the ablations -------------------------------------------------------------------------------
+
+TAU, LESS, MORE = BI_ENCODER["tau"], partial(pairs, n=200), partial(pairs, n=2 * STEPS * 128)
+INFONCE, MASKED = ranking(TAU), ranking(TAU, by_truth)
+BASE = dict(data=pairs, start=scratch, loss=INFONCE, keep_head=True, steps=STEPS, batch_size=128,
+            cache_batch=None, dropout=BI_ENCODER["dropout"], lr=BI_ENCODER["lr"])
+CACHED = dict(BASE, cache_batch=16)
+FAQ = dict(BASE, data=repeated, loss=ranking(TAU, by_text))
+FEW_LABELS = dict(BASE, data=LESS)
+WIDE = partial(scratch, width=2)
+LONG = dict(BASE, data=partial(pairs, n=FEW), steps=2 * STEPS)
+NO_DROPOUT = dict(LONG, dropout=0.0)
+
+ABLATIONS = [
+    Ablation(
+        "tau = 0.05",
+        "At 1 all negatives push alike, and most of them are wrong in every slot, which is soon "
+        "learned; at 0.01 only the hardest count, and in this world those are often unlabelled "
+        "right answers.  0.2 lies between.",
+        BASE, {"0.01": (dict(loss=ranking(0.01)), HELPS),
+               "0.2": (dict(loss=ranking(0.2)), HELPS),
+               "1": (dict(loss=ranking(1.0)), HELPS)}),
+    Ablation(
+        "128 pairs in a batch",
+        "As many pairs in all, so that a small batch takes more steps.  A large batch has more "
+        "negatives, a small one more steps: with few steps to spare, these win.",
+        BASE, {"16, as many pairs": (dict(batch_size=16, steps=8 * STEPS), HURTS),
+               "64, as many pairs": (dict(batch_size=64, steps=2 * STEPS), HURTS),
+               "256, as many pairs": (dict(batch_size=256, steps=STEPS // 2), HELPS)}),
+    Ablation(
+        "128 pairs, 16 at a time (GradCache)",
+        "The gradient is that of the whole batch; only the dropout masks differ.  Without the "
+        "cache, the same memory holds a batch of 16, which has fewer negatives in each step.",
+        CACHED, {"128 at once": (dict(cache_batch=None), NOT_SIGNIFICANT),
+                 "a batch of 16": (dict(cache_batch=None, batch_size=16), HELPS)}),
+    Ablation(
+        "repeated texts masked",
+        "The queries share a hundred reports, so that a batch of 128 has each about once more.  "
+        "Without the mask, a query is pushed away from its own report.",
+        FAQ, {"not masked": (dict(loss=INFONCE), HELPS)}),
+    Ablation(
+        "hard negatives",
+        "A report that is wrong in one slot has a larger share of the gradient than random ones, "
+        "which are wrong in most slots.",
+        dict(BASE, data=hard_negatives), {"the pairs alone": (dict(data=pairs), HELPS)}),
+    Ablation(
+        "from initial weights, 4,000 pairs",
+        "Both pre-trained starts know which words are used alike.  The pairs teach the same, and "
+        "there are enough of them, but not enough steps.",
+        BASE, {"from the masked LM": (dict(start=masked_lm), HURTS),
+               "from word vectors": (dict(start=word_vectors), HURTS)}),
+    Ablation(
+        "from initial weights, 200 pairs",
+        "200 pairs do not show every pair of synonyms, so what the text has taught counts more.",
+        FEW_LABELS, {"from the masked LM": (dict(start=masked_lm), HURTS),
+                     "from word vectors": (dict(start=word_vectors), HURTS)}),
+    Ablation(
+        "InfoNCE",
+        "It compares each query with all reports of the batch, the other losses with one report, "
+        "or two.  The softmax loss does not train cosines at all.",
+        BASE, {"CoSENT, scored pairs": (dict(data=scored, loss=objective(cosent)), HELPS),
+               "cosine MSE, scored pairs": (dict(data=scored, loss=objective(cosine_mse)), HELPS),
+               "triplets, margin 0.5": (dict(data=hard_negatives,
+                                             loss=objective(triplet, margin=0.5)), HELPS),
+               "softmax, classes": (dict(data=matches, loss=classified(4)), HELPS)}),
+    Ablation(
+        "the mean of all tokens",
+        "[CLS] must collect the words by attention, which is to be learned; the mean has them from "
+        "the beginning.  The maximum lies between.",
+        BASE, {"[CLS]": (dict(start=partial(scratch, pooling=cls)), HELPS),
+               "max": (dict(start=partial(scratch, pooling=max_)), HELPS)}),
+    Ablation(
+        "no head",
+        "A dense layer and tanh after the mean only distort what the loss compares.  If it is "
+        "removed after training, the search uses vectors that the loss has not compared.",
+        BASE, {"a head": (dict(start=with_head), NOT_SIGNIFICANT),
+               "a head, for training only": (dict(start=with_head, keep_head=False), HELPS)}),
+]
+
+MEMORISING = [
+    Ablation(
+        "dropout 0.1",
+        "1,000 pairs, each about 40 times: the model can memorise them.  What is memorised "
+        "depends on the words of a text, not on its meaning, and dropout makes it harder.",
+        LONG, {"none": (dict(dropout=0.0), HELPS)}),
+    Ablation(
+        "32 dimensions",
+        "A network twice as wide memorises more in as many steps.",
+        NO_DROPOUT, {"64": (dict(start=WIDE), HELPS),
+                     "64, with dropout 0.1": (dict(start=WIDE, dropout=0.1), NOT_SIGNIFICANT)}),
+    Ablation(
+        "300 steps",
+        "Three times as many steps memorise more.",
+        NO_DROPOUT, {"900": (dict(steps=6 * STEPS), HELPS)}),
+    Ablation(
+        "unlabelled right answers masked, no dropout",
+        "Every query has right answers among the other reports of its batch.  To rank its own "
+        "report above these, a model has to memorise which report belongs to which query; "
+        "nothing else distinguishes them.  Without these false negatives, memorising is useless.",
+        dict(NO_DROPOUT, data=with_truth, loss=MASKED),
+        {"not masked": (dict(loss=INFONCE), HELPS)}),
+    Ablation(
+        "new pairs in every batch, no dropout",
+        "There are as many false negatives, but none comes twice, so they cannot be memorised; "
+        "over many batches their pushes cancel.",
+        dict(NO_DROPOUT, data=MORE), {"1,000 pairs": (dict(data=NO_DROPOUT["data"]), HELPS)}),
+]
+OTHERS = ("STS",)                  # measured besides nDCG@10
+
+
+def trained(settings: dict, encoder: Encoder) -> Encode:
+    """The function texts -> vectors of a bi-encoder trained with settings such as BASE."""
+    rest = dict(settings)
+    before, (views, targets) = rest.pop("start")(encoder), rest.pop("data")(encoder)
+    loss, keep_head, lr = (rest.pop(name) for name in ("loss", "keep_head", "lr"))
+    after = sbert.train([sbert.tokenize(before, view) for view in views], before, loss, targets,
+                        optim=Optim(lr, weight_decay=0.0), options=RunOptions(seed=encoder.seed),
+                        **rest).encoder
+    return (after if keep_head else without_head(after)).encode
+
+
+def measures(encoder: Encoder, encode: Encode) -> np.ndarray:
+    """nDCG@10 and STS.  -> (2,)"""
+    return np.array(score(encoder, encode)[:2])
