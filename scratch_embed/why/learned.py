@@ -13,10 +13,12 @@ world's queries is among them.
 """
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from scratch_embed.nn.optim import Optim
 from scratch_embed.sentences import sbert
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.objectives import ranking
+from scratch_embed.sentences.objectives import Objective, ranking
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.training.session import RunOptions
 from scratch_embed.why.searches import dense, lexical, ndcg_percent
@@ -35,20 +37,23 @@ def start(encoder: Encoder, pretrained: bool = False) -> SentenceEncoder:
 
 
 def train_bi_encoder(encoder: Encoder, before: SentenceEncoder | None = None,
-                     texts: Sequence[Sequence[str]] | None = None, workers: int = 1, **changes
-                     ) -> SentenceEncoder:
+                     texts: Sequence[Sequence[str]] | None = None,
+                     objective: Objective | None = None, targets: np.ndarray | None = None,
+                     workers: int = 1, **changes) -> SentenceEncoder:
     """Train a bi-encoder on labelled pairs of the encoder's world.
 
     before: the encoder to start from, by default start(encoder)
     texts: the views: queries, relevant texts and, if there are three, hard negatives; by default
     the first two of fact_triplets
+    objective, targets: by default InfoNCE at the settings' tau, which needs no targets
     changes: to the settings BI_ENCODER
     """
     before = start(encoder) if before is None else before
     texts = fact_triplets(encoder.world, LABELLED, encoder.seed)[:2] if texts is None else texts
     settings = BI_ENCODER | changes
     tau, lr = settings.pop("tau"), settings.pop("lr")
-    return sbert.train([sbert.tokenize(before, view) for view in texts], before, ranking(tau),
+    return sbert.train([sbert.tokenize(before, view) for view in texts], before,
+                       ranking(tau) if objective is None else objective, targets,
                        optim=Optim(lr, weight_decay=0.0), **settings,
                        options=RunOptions(workers, encoder.seed)).encoder
 
