@@ -12,7 +12,6 @@ above.  Each ablation trains on the pairs that its part needs: with hard negativ
 texts, or with scores.  The predictions were written down before the measurement; failed predictions
 are kept.
 """
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -22,21 +21,22 @@ from scratch_embed.losses.cosent import cosent
 from scratch_embed.losses.cosine_mse import cosine_mse
 from scratch_embed.losses.false_negatives import text_numbers
 from scratch_embed.losses.triplet import triplet
-from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import Normal, init_params, linear_tensors
-from scratch_embed.sentences import sbert
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.objectives import by_text, classified, objective, ranking
-from scratch_embed.sentences.recipe import Dense, Recipe
-from scratch_embed.sentences.warm_start import with_word_vectors
-from scratch_embed.training.session import RunOptions
-from scratch_embed.transformer.pooling import cls, max_, mean
-from scratch_embed.why import contexts
+from scratch_embed.sentences.recipe import Dense
+from scratch_embed.transformer.pooling import cls, max_
 from scratch_embed.why.ablations import Ablation
 from scratch_embed.why.effects import HELPS, HURTS, NOT_SIGNIFICANT
-from scratch_embed.why.learned import BI_ENCODER, LABELLED
-from scratch_embed.why.searches import word2vec_words
-from scratch_embed.why.sentences import SIZES, Encode, Encoder, score
+from scratch_embed.why.learned import (
+    BI_ENCODER,
+    LABELLED,
+    from_masked_lm,
+    from_word_vectors,
+    start,
+    train_on,
+)
+from scratch_embed.why.sentences import Encode, Encoder, score
 from scratch_embed.worlds.fact_pairs import (
     answers,
     repeated_answers,
@@ -96,31 +96,12 @@ def by_truth(views, targets) -> np.ndarray:
     return answers(targets[:, 0], targets[:, 1])
 
 
-# ---- the start: a function of the world ----------------------------------------------------------
-
-def scratch(encoder: Encoder, width: int = 1, pooling: Callable = mean) -> SentenceEncoder:
-    """Initial weights.  width: a factor of D and F"""
-    config = encoder.model.config
-    config = config._replace(dim=width * config.dim, ff=width * config.ff)
-    return bi_encoder(encoder, contexts.untrained(config, encoder.seed), pooling)
-
-
-def masked_lm(encoder: Encoder) -> SentenceEncoder:
-    """The masked LM trained on the text of the world."""
-    return bi_encoder(encoder, encoder.model)
-
-
-def word_vectors(encoder: Encoder) -> SentenceEncoder:
-    """Initial weights, with word2vec's vectors as token embeddings, trained on the same text."""
-    search, D = encoder.search, SIZES["dim"]
-    words = word2vec_words(search.vocab, search.text, encoder.seed, dim=D)
-    model, _ = with_word_vectors(scratch(encoder).model, encoder.tokenizer, words)
-    return bi_encoder(encoder, model)
-
+# ---- the head ------------------------------------------------------------------------------------
 
 def with_head(encoder: Encoder) -> SentenceEncoder:
-    """Initial weights, and a head: Dense and tanh, after pooling."""
-    before, D = scratch(encoder), SIZES["dim"]
+    """The start, with a head after pooling: a dense layer and tanh."""
+    before = start(encoder)
+    D = before.dim
     head = Dense(init_params(linear_tensors("linear", D, D, Normal(0.02)), encoder.seed))
     return SentenceEncoder(before.tokenizer, before.model, before.recipe._replace(dense=(head,)))
 
@@ -130,22 +111,16 @@ def without_head(encoder: SentenceEncoder) -> SentenceEncoder:
     return SentenceEncoder(encoder.tokenizer, encoder.model, encoder.recipe._replace(dense=()))
 
 
-def bi_encoder(encoder: Encoder, model, pooling: Callable = mean) -> SentenceEncoder:
-    """A SentenceEncoder of a model, without the heads of pre-training."""
-    return SentenceEncoder(encoder.tokenizer, model.without_heads(),
-                           Recipe((pooling,), max_seq_length=SIZES["positions"]))
-
-
 # ---- the ablations -------------------------------------------------------------------------------
 
 TAU, LESS, MORE = BI_ENCODER["tau"], partial(pairs, n=200), partial(pairs, n=2 * STEPS * 128)
+WIDE = partial(start, width=2)
 INFONCE, MASKED = ranking(TAU), ranking(TAU, by_truth)
-BASE = dict(data=pairs, start=scratch, loss=INFONCE, keep_head=True, steps=STEPS, batch_size=128,
+BASE = dict(data=pairs, start=start, loss=INFONCE, keep_head=True, steps=STEPS, batch_size=128,
             cache_batch=None, dropout=BI_ENCODER["dropout"], lr=BI_ENCODER["lr"])
 CACHED = dict(BASE, cache_batch=16)
 FAQ = dict(BASE, data=repeated, loss=ranking(TAU, by_text))
 FEW_LABELS = dict(BASE, data=LESS)
-WIDE = partial(scratch, width=2)
 LONG = dict(BASE, data=partial(pairs, n=FEW), steps=2 * STEPS)
 NO_DROPOUT = dict(LONG, dropout=0.0)
 
@@ -185,13 +160,13 @@ ABLATIONS = [
         "from initial weights, 4,000 pairs",
         "Both pre-trained starts know which words are used alike.  The pairs teach the same, and "
         "there are enough of them, but not enough steps.",
-        BASE, {"from the masked LM": (dict(start=masked_lm), HURTS),
-               "from word vectors": (dict(start=word_vectors), HURTS)}),
+        BASE, {"from the masked LM": (dict(start=from_masked_lm), HURTS),
+               "from word vectors": (dict(start=from_word_vectors), HURTS)}),
     Ablation(
         "from initial weights, 200 pairs",
         "200 pairs do not show every pair of synonyms, so what the text has taught counts more.",
-        FEW_LABELS, {"from the masked LM": (dict(start=masked_lm), HURTS),
-                     "from word vectors": (dict(start=word_vectors), HURTS)}),
+        FEW_LABELS, {"from the masked LM": (dict(start=from_masked_lm), HURTS),
+                     "from word vectors": (dict(start=from_word_vectors), HURTS)}),
     Ablation(
         "InfoNCE",
         "It compares each query with all reports of the batch, the other losses with one report, "
@@ -205,8 +180,8 @@ ABLATIONS = [
         "the mean of all tokens",
         "[CLS] must collect the words by attention, which is to be learned; the mean has them from "
         "the beginning.  The maximum lies between.",
-        BASE, {"[CLS]": (dict(start=partial(scratch, pooling=cls)), HELPS),
-               "max": (dict(start=partial(scratch, pooling=max_)), HELPS)}),
+        BASE, {"[CLS]": (dict(start=partial(start, pooling=cls)), HELPS),
+               "max": (dict(start=partial(start, pooling=max_)), HELPS)}),
     Ablation(
         "no head",
         "A dense layer and tanh after the mean only distort what the loss compares.  If it is "
@@ -215,19 +190,18 @@ ABLATIONS = [
                "a head, for training only": (dict(start=with_head, keep_head=False), HELPS)}),
 ]
 
+# Why more training can make the search worse.
 MEMORISING = [
     Ablation(
-        "dropout 0.1",
-        "1,000 pairs, each about 40 times: the model can memorise them.  What is memorised "
-        "depends on the words of a text, not on its meaning, and dropout makes it harder.",
-        LONG, {"none": (dict(dropout=0.0), HELPS)}),
+        "dropout 0.1, 32 dimensions",
+        "1,000 pairs, each about 40 times: the model can memorise them.  What it memorises are the "
+        "words of a text, not their meaning; dropout makes that harder, and a network twice as "
+        "wide makes it easier.",
+        LONG, {"no dropout": (dict(dropout=0.0), HELPS),
+               "64": (dict(start=WIDE), HELPS),
+               "64, no dropout": (dict(start=WIDE, dropout=0.0), HELPS)}),
     Ablation(
-        "32 dimensions",
-        "A network twice as wide memorises more in as many steps.",
-        NO_DROPOUT, {"64": (dict(start=WIDE), HELPS),
-                     "64, with dropout 0.1": (dict(start=WIDE, dropout=0.1), NOT_SIGNIFICANT)}),
-    Ablation(
-        "300 steps",
+        "300 steps, no dropout",
         "Three times as many steps memorise more.",
         NO_DROPOUT, {"900": (dict(steps=6 * STEPS), HELPS)}),
     Ablation(
@@ -250,10 +224,8 @@ def trained(settings: dict, encoder: Encoder) -> Encode:
     """The function texts -> vectors of a bi-encoder trained with settings such as BASE."""
     rest = dict(settings)
     before, (views, targets) = rest.pop("start")(encoder), rest.pop("data")(encoder)
-    loss, keep_head, lr = (rest.pop(name) for name in ("loss", "keep_head", "lr"))
-    after = sbert.train([sbert.tokenize(before, view) for view in views], before, loss, targets,
-                        optim=Optim(lr, weight_decay=0.0), options=RunOptions(seed=encoder.seed),
-                        **rest).encoder
+    loss, keep_head = rest.pop("loss"), rest.pop("keep_head")
+    after = train_on(views, before, encoder.seed, loss, targets, **rest)
     return (after if keep_head else without_head(after)).encode
 
 

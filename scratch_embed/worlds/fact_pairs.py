@@ -54,7 +54,7 @@ def scored_pairs(world: Facts, n: int = 4000, seed: int = 0) -> ScoredPairs:
 
 def repeated_answers(world: Facts, answers: int = 100, n: int = 4000, seed: int = 0
                      ) -> tuple[list[str], list[str]]:
-    """n queries whose relevant report is one of `answers` texts, as in a list of frequent questions.
+    """n queries whose relevant report is one of `answers` texts, as in a FAQ.
 
     Pairs whose query is one of the world's queries are left out.
     """
