@@ -55,10 +55,10 @@ def search_new_words(encoder: Encoder, **changes) -> dict[str, np.ndarray]:
     without = [replace_words(view, held_out) for view in texts]
     new = np.array([any(word in held_out for word in text.split())
                     for text in search.queries.values()])
-    starts = {"initial weights": start, "masked LM": from_masked_lm,
+    starts = {"initial weights": start, "the masked LM": from_masked_lm,
               "word vectors": from_word_vectors}
     rankings = {"BM25": lexical(search), "word2vec, SIF": dense(search)}
-    rankings |= {f"bi-encoder from {name}": rank_by(
+    rankings |= {f"from {name}": rank_by(
         encoder, train_bi_encoder(encoder, make(encoder), without, **changes).encode)
         for name, make in starts.items()}
     rankings["no word held out"] = rank_by(

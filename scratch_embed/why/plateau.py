@@ -39,7 +39,7 @@ from scratch_embed.why.learned import (
 from scratch_embed.why.sentences import Encoder, score
 from scratch_embed.worlds.training_pairs import fact_triplets
 
-STEPS, SMOOTH = 150, 10            # steps of a training; a loss is the mean of SMOOTH steps
+STEPS, SMOOTH = 100, 10            # steps of a training; a loss is the mean of SMOOTH steps
 
 
 class Course(NamedTuple):

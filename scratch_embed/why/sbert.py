@@ -3,11 +3,11 @@
 Papers    Reimers & Gurevych 2019 (pooling, loss); Gao, Yao & Chen 2021 (tau, the head);
           Karpukhin et al. 2020 (batch size, hard negatives); Gao et al. 2021 (GradCache).
 Shapes    a score is two numbers: nDCG@10 and STS in % (why/sentences.py)
-Cost      a training takes about two seconds on one core, a masked LM about ten
+Cost      a training takes one to three seconds on one core, a masked LM about ten
 Read next why/learned.py (the bi-encoder and its baselines), worlds/fact_pairs.py (the pairs),
           why/ablations.py (how effects are measured)
 
-The base is the bi-encoder of why/learned.py with half as many steps, so that its score leaves room
+The base is the bi-encoder of why/learned.py with a third as many steps, so that its score leaves room
 above.  Each ablation trains on the pairs that its part needs: with hard negatives, with repeated
 texts, or with scores.  The predictions were written down before the measurement; failed predictions
 are kept.
@@ -45,7 +45,7 @@ from scratch_embed.worlds.fact_pairs import (
 )
 from scratch_embed.worlds.training_pairs import fact_triplets
 
-STEPS, FEW = BI_ENCODER["steps"] // 2, 1000
+STEPS, FEW = BI_ENCODER["steps"] // 3, 500    # steps of an ablation; pairs that are few
 
 
 class Data(NamedTuple):
@@ -194,16 +194,16 @@ ABLATIONS = [
 MEMORISING = [
     Ablation(
         "dropout 0.1, 32 dimensions",
-        "1,000 pairs, each about 40 times: the model can memorise them.  What it memorises are the "
+        "500 pairs, each about 50 times: the model can memorise them.  What it memorises are the "
         "words of a text, not their meaning; dropout makes that harder, and a network twice as "
         "wide makes it easier.",
         LONG, {"no dropout": (dict(dropout=0.0), HELPS),
                "64": (dict(start=WIDE), HELPS),
                "64, no dropout": (dict(start=WIDE, dropout=0.0), HELPS)}),
     Ablation(
-        "300 steps, no dropout",
+        "200 steps, no dropout",
         "Three times as many steps memorise more.",
-        NO_DROPOUT, {"900": (dict(steps=6 * STEPS), HELPS)}),
+        NO_DROPOUT, {"600": (dict(steps=6 * STEPS), HELPS)}),
     Ablation(
         "unlabelled right answers masked, no dropout",
         "Every query has right answers among the other reports of its batch.  To rank its own "
@@ -215,7 +215,7 @@ MEMORISING = [
         "new pairs in every batch, no dropout",
         "There are as many false negatives, but none comes twice, so they cannot be memorised; "
         "over many batches their pushes cancel.",
-        dict(NO_DROPOUT, data=MORE), {"1,000 pairs": (dict(data=NO_DROPOUT["data"]), HELPS)}),
+        dict(NO_DROPOUT, data=MORE), {"500 pairs": (dict(data=NO_DROPOUT["data"]), HELPS)}),
 ]
 OTHERS = ("STS",)                  # measured besides nDCG@10
 
