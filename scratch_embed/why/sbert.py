@@ -7,10 +7,10 @@ Cost      a training takes one to three seconds on one core, a masked LM about t
 Read next why/learned.py (the bi-encoder and its baselines), worlds/fact_pairs.py (the pairs),
           why/ablations.py (how effects are measured)
 
-The base is the bi-encoder of why/learned.py with a third as many steps, so that its score leaves room
-above.  Each ablation trains on the pairs that its part needs: with hard negatives, with repeated
-texts, or with scores.  The predictions were written down before the measurement; failed predictions
-are kept.
+The base is the bi-encoder of why/learned.py with a third as many steps, so that its score leaves
+room above.  Each ablation trains on the pairs that its part needs: with hard negatives, with
+repeated texts, or with scores.  The predictions were written down before the measurement; failed
+predictions are kept.
 """
 from functools import partial
 from typing import NamedTuple
