@@ -60,6 +60,8 @@ TRAINING = dict(dims=DIMS, weights=None, steps=300, batch_size=64, lr=5e-3, drop
 PAIRS = 2000                       # to train on
 QUERIES_PER_KIND = 4
 
+MEASURES = "nDCG@10", "realm right", "family right", "kind right"
+
 Path = tuple[str, str, str]        # realm, family, kind
 
 
@@ -145,7 +147,7 @@ def score_encoder(task: Task, encoder: Encodes, form: Callable[[np.ndarray], Sto
 
 
 def score(task: Task, stored: Stored, Q: np.ndarray) -> np.ndarray:
-    """nDCG@10; on the taxonomy also the accuracy of the best document's realm, family and kind.
+    """The MEASURES: nDCG@10; on the taxonomy also whether the best document has the right path.
 
     stored: the documents, Q: the queries' vectors -> (1,) or (4,), in %
     """
@@ -186,7 +188,7 @@ def shorter(task: Task, dims: Sequence[int] = DIMS, **changes) -> dict[str, np.n
 
 PRECISIONS = {"float32": floats, "int8": int8, "bits, float x bits, int8": three_stages,
               "bits, float x bits": rescored_bits, "bits (Hamming)": bits}
-LARGE = dict(per_kind=128, pairs=4000)     # 8,192 texts; about half of the pairs have one of them
+LARGE = dict(per_kind=128, pairs=2 * PAIRS)   # about half of the pairs have a text of the task
 
 
 class Stage(NamedTuple):
@@ -215,3 +217,23 @@ def precisions(task: Task, encoder: SentenceEncoder, dims: Sequence[int] = DIMS,
             seconds[key].append(perf_counter() - begin)
     return {key: Stage(table.bytes, scores[key], len(Q) / min(seconds[key]))
             for key, table in stored.items()}
+
+
+class Precisions(NamedTuple):
+    """The stages of a large collection."""
+
+    queries: int
+    documents: int
+    stages: dict[tuple[int, str], Stage]
+
+
+def stored_in_each_precision(seeds: Sequence[int], steps: int, **sizes) -> list[Precisions]:
+    """For each seed train a Matryoshka model on the taxonomy and store LARGE collections.
+
+    sizes: changes to LARGE.  The seeds run one after the other, because searches are timed.
+    """
+    found = []
+    for seed in seeds:
+        task = tree(seed, **LARGE | sizes)
+        found.append(Precisions(*task.gains.shape, precisions(task, train(task, steps=steps))))
+    return found
