@@ -47,10 +47,15 @@ def show_ways(world, make, seeds, steps):
         OWN,
         PROJECTED,
         TRUNCATED,
-        shorter,
+        compare,
+        train_models,
     )
     from scratch_embed.why.retrieval_tour import over_seeds
-    found = over_seeds(lambda seed: shorter(make(seed), steps=steps), seeds)
+
+    def measure(seed):
+        task = make(seed)
+        return compare(task, train_models(task, steps=steps))
+    found = over_seeds(measure, seeds)
     print(f"\n{world}")
     for column, measure in enumerate(MEASURES[:next(iter(found.values())).shape[2]]):
         print(f"    {measure + ', %':21}" + "".join(f"{m:7}{'':8}" for m in DIMS).rstrip())
@@ -72,17 +77,18 @@ def show_sizes(rows, sign=""):
 def show_precisions(seeds, steps):
     """Print bytes, nDCG@10 and queries per second of each dimension and precision."""
     from scratch_embed.why.effects import interval
-    from scratch_embed.why.prefixes import stored_in_each_precision
-    found = stored_in_each_precision(seeds, steps)
-    first = found[0]
-    paragraph(f"One Matryoshka model per seed; {first.documents:,} documents, {first.queries} "
-              "float queries; codes are dequantised before scores are computed "
+    from scratch_embed.why.prefixes import LARGE, precisions, train, tree
+    tasks = [tree(seed, **LARGE) for seed in seeds]       # one by one, because they are timed
+    found = [precisions(task, train(task, steps=steps)) for task in tasks]
+    queries, documents = tasks[0].gains.shape
+    paragraph(f"One Matryoshka model per seed; {documents:,} documents of the taxonomy, {queries} "
+              "float queries.  Codes are dequantised before they are scored "
               "(space/quantise.py).  Queries per second: one thread, all queries at once; the "
-              "median over seeds, which varies with the machine.")
-    print(f"\n    {'numbers':9}{'precision':26}{'bytes':>6}   nDCG@10, %      queries/s")
-    for key in first.stages:
-        stages = [seed.stages[key] for seed in found]
+              "median over seeds, which depends on the machine.")
+    print(f"\n    {'numbers':9}{'precision':28}{'bytes':>6}   nDCG@10, %      queries/s")
+    for key in found[0]:
+        stages = [stage[key] for stage in found]
         mean, half = interval([stage.score[0] for stage in stages])
         rate = sorted(stage.rate for stage in stages)[len(stages) // 2]
-        print(f"    {key[0]:<9}{key[1]:26}{stages[0].bytes:6}   {mean:5.1f} ± {half:4.1f}"
+        print(f"    {key[0]:<9}{key[1]:28}{stages[0].bytes:6}   {mean:5.1f} ± {half:4.1f}"
               f"{rate:14,.0f}", flush=True)
