@@ -129,7 +129,7 @@ def _(index: TextIndex):
 def _(encoder: SentenceEncoder):
     recipe, model = encoder.recipe, encoder.model
     steps = [pooling.__name__ for pooling in recipe.poolings]
-    steps += [f"Dense to {len(p['linear.bias'])}" for p, _ in recipe.dense]
+    steps += [f"Dense to {len(p['linear.weight'])}" for p, _ in recipe.dense]
     steps += ["Normalize"] * recipe.normalize
     return {"dimensions": encoder.dim, "model": repr(model), "parameters": model.p.flat.size,
             "settings": {name: value for name, value in model.config._asdict().items()
