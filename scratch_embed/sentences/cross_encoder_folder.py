@@ -14,6 +14,7 @@ Differs   The activations are Sigmoid and Identity; sentence-transformers import
           A folder is written so that all releases read it.
 Read next sentences/cross_encoder.py, sentences/folder.py (the folder of an encoder)
 """
+import json
 import os
 from collections.abc import Callable, Mapping
 
@@ -70,9 +71,9 @@ def read_cross_encoder_folder(folder: str | os.PathLike, dtype: type = np.float3
     positions = family_of(folder).read_config(path).max_length
     fields = Fields.read(path)
     if not has_classifier(folder):
-        raise fields.fault("architectures", f"[{show(ARCHITECTURE)}]; `scratch-embed train "
-                           "cross-encoder` makes a cross-encoder of any other model",
-                           show(fields.values.get("architectures")))
+        raise fields.fault("architectures", f"{json.dumps([ARCHITECTURE])}; `scratch-embed train "
+                           "cross-encoder` makes a cross-encoder of another model",
+                           json.dumps(fields.values.get("architectures"))[:60])
     fields.one_of("architectures", [[ARCHITECTURE]])
     labels = _labels(fields)
     settings = default_settings(labels, positions)

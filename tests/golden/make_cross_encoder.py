@@ -5,7 +5,8 @@
 Run the script once with each release: before version 4 it writes cross_encoder_old/ (three labels,
 sigmoid of each), from version 4 on cross_encoder_new/ (one label, sigmoid, prompts).  The card is
 removed.  Weights are of order 1, the norms are not 1 and 0.  cross_encoder_old.json and
-cross_encoder_new.json contain the scores of PAIRS, and what rank() returns.
+cross_encoder_new.json contain the scores of PAIRS, and what rank() returns.  From version 6 on it
+also writes cross_encoder.safetensors: losses on PAIRS, and their gradients in all weights.
 """
 import json
 import os
@@ -14,9 +15,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from make_sentence_folders import TEXTS, WORDS
 
 HERE = Path(__file__).parent
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",
+         *"the a cat dog sat ran on mat ##s . , query : where is".split()]
+TEXTS = ["The cat sat on the mat.", "a dog", "cats", "",
+         "the the dog ran, the cat ran, dogs ran on"]
 PAIRS = [(a, b) for a in TEXTS for b in TEXTS] + [("the cat", " ".join(["dog ran"] * 20))]
 QUERY = "where is the cat?"
 PROMPTS = {"query": "query : ", "where": "where is "}
@@ -39,6 +43,43 @@ def classifier(labels, rng):
     Path("bert/vocab.txt").write_text("\n".join(WORDS) + "\n")
     Path("bert/tokenizer_config.json").write_text(
         '{"tokenizer_class": "BertTokenizer", "do_lower_case": true, "model_max_length": 20}')
+
+
+LABELS = np.arange(len(PAIRS)) % 5 / 4                  # 0, 0.25 ... 1
+
+
+def gradients():
+    """{loss/tensor: array} of the installed release on both folders, in float64, without dropout.
+
+    The gradient of margin_mse is that of triples: text n, the next of PAIRS, the one after it.
+    """
+    import torch
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.cross_encoder import losses
+    weight = torch.tensor(3.0, dtype=torch.float64)
+    first, second = zip(*PAIRS)
+    one, three = (CrossEncoder(str(HERE / f"cross_encoder_{name}"), device="cpu").double().eval()
+                  for name in ("new", "old"))
+    labels, shifted = torch.tensor(LABELS), (*second[1:], second[0])
+    exact = torch.tensor(LABELS)
+    exact.view = lambda *shape: exact                   # with float32 labels torch computes the
+    exact.float = lambda: exact                         # binary cross-entropy in float32
+    cases = {
+        "binary_cross_entropy": (losses.BinaryCrossEntropyLoss(one, pos_weight=weight),
+                                 [first, second], exact),
+        "mse": (losses.MSELoss(one), [first, second], labels),
+        "margin_mse": (losses.MarginMSELoss(one), [first, second, shifted], labels),
+        "cross_entropy": (losses.CrossEntropyLoss(three), [first, second],
+                          (4 * labels).long() % 3)}
+    results = {}
+    for name, (loss, columns, targets) in cases.items():
+        loss.model.zero_grad()
+        value = loss(columns, targets)
+        value.backward()
+        results[f"{name}/loss"] = value.detach().numpy()
+        results |= {f"{name}/{tensor.removeprefix('0.model.')}": p.grad.numpy().copy()
+                    for tensor, p in loss.model.named_parameters()}
+    return results
 
 
 def main():
@@ -67,6 +108,9 @@ def main():
         result |= {"without prompt": model.predict(PAIRS, prompt="").tolist(),
                    "query": QUERY, "ranked": model.rank(QUERY, TEXTS, return_documents=True)}
     (HERE / f"cross_encoder_{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    if not old:
+        from safetensors.numpy import save_file
+        save_file(gradients(), HERE / "cross_encoder.safetensors")
 
 
 if __name__ == "__main__":
