@@ -36,7 +36,7 @@ Gradient.  The views share θ, so ∂L/∂θ = Σ_v (∂y_v/∂θ)ᵀ ∂L/∂y_
 own, and all add into the same gradients (nn/contract.py).
 """
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -214,7 +214,7 @@ def trainable(encoder: SentenceEncoder, objective: Objective, seed: int) -> tupl
     return model, encoder.recipe._replace(dense=dense)
 
 
-def tensors_of(prefix: str, p: Params) -> dict[str, np.ndarray]:
+def tensors_of(prefix: str, p: Params) -> Any:
     """{name without the prefix: tensor} of the tensors of p whose name begins with the prefix."""
     return {name[len(prefix):]: view for name, view in p.items() if name.startswith(prefix)}
 

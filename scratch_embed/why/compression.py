@@ -43,7 +43,9 @@ class Stored(NamedTuple):
 
 def floats(X: np.ndarray) -> Stored:
     """The vectors without compression."""
-    return _rows(X, lambda Q: Q)
+    X = np.ascontiguousarray(X)
+    return Stored(4 * X.shape[1], lambda Q, k, workers=1: nearest(
+        np.ascontiguousarray(Q), X, k, workers=workers, merge=merge_heaps)[0])
 
 
 def uint8(X: np.ndarray) -> Stored:
@@ -89,25 +91,28 @@ def three_stages(X: np.ndarray) -> Stored:
 
 def truncate(X: np.ndarray, dim: int) -> Stored:
     """The first `dim` numbers, not normalised."""
-    return _rows(X[:, :dim], lambda Q: Q[:, :dim])
+    return _changed(X, lambda x: x[:, :dim])
 
 
-def truncate_normalised(X: np.ndarray, dim: int) -> Stored:
-    """The first `dim` numbers, normalised to norm 1."""
-    return _rows(prefix(X, dim), lambda Q: prefix(Q, dim))
+def truncate_normalised(X: np.ndarray, dim: int, form: Callable[[np.ndarray], Stored] = floats
+                        ) -> Stored:
+    """The first `dim` numbers, normalised to norm 1; then stored in a form, such as int8."""
+    return _changed(X, lambda x: prefix(x, dim), form)
 
 
-def project_pca(X: np.ndarray, dim: int) -> Stored:
-    """The projection on the first `dim` principal components, normalised to norm 1."""
-    components = pca(X, dim)
-    return _rows(principal(X, components), lambda Q: principal(Q, components))
+def project_pca(X: np.ndarray, dim: int, sample: np.ndarray | None = None) -> Stored:
+    """The projection on the first `dim` principal components, normalised to norm 1.
+
+    sample: vectors to fit the components to, by default X
+    """
+    components = pca(X if sample is None else sample, dim)
+    return _changed(X, lambda x: principal(x, components))
 
 
-def _rows(X, prepare):
-    """Stored float32 rows.  prepare: applies to queries what was applied to X"""
-    X = np.ascontiguousarray(X)
-    return Stored(4 * X.shape[1], lambda Q, k, workers=1: nearest(
-        np.ascontiguousarray(prepare(Q)), X, k, workers=workers, merge=merge_heaps)[0])
+def _changed(X, change, form=floats):
+    """Stored change(X), in a form; a search applies the change to the queries too."""
+    stored = form(change(X))
+    return Stored(stored.bytes, lambda Q, k, workers=1: stored.search(change(Q), k, workers))
 
 
 def _codes(codes, decode):
