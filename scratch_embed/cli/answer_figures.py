@@ -3,7 +3,7 @@
 The numbers are computed in answers/; this file only draws them.
 Read next cli/answer.py
 """
-from scratch_embed.cli.figures import BLUE, ORANGE
+from scratch_embed.cli.figures import BLUE, GREEN, GREY, ORANGE
 
 
 def draw_contrastive(figure, cosines):
@@ -22,3 +22,21 @@ def draw_contrastive(figure, cosines):
     figure.supylabel("density", fontsize=10)
     figure.suptitle("Queries and reports before training, without labels and with pairs (one seed)",
                     fontsize=10.5)
+
+
+def draw_rag(figure, curves):
+    """Draw recall against the reader's budget: of searches, and of kinds of chunks."""
+    left, right = figure.subplots(1, 2, sharey=True)
+    colours = [GREY, ORANGE, BLUE, GREEN, "black", "#CC79A7"]
+    for axes, lines, title in [(left, curves.searches, "Searches in chunks of 32 words"),
+                               (right, curves.chunks, "Kinds of chunks, for the bi-encoder")]:
+        for (name, recalls), colour in zip(lines.items(), colours):
+            low, high = recalls.min(axis=0), recalls.max(axis=0)
+            axes.plot(curves.budgets, recalls.mean(axis=0), color=colour, label=name)
+            axes.fill_between(curves.budgets, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.set(xscale="log", xlabel="budget of the reader (words)", title=title,
+                 xticks=curves.budgets, xticklabels=curves.budgets, ylim=(0, 101))
+        axes.minorticks_off()
+    left.legend(loc="lower right", bbox_to_anchor=(1, 0.15))
+    right.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    left.set_ylabel("recall: the answer is in the context (%)")

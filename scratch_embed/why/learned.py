@@ -45,17 +45,27 @@ def train_bi_encoder(encoder: Encoder, before: SentenceEncoder | None = None,
     before: the encoder to start from, by default start(encoder)
     texts: the views: queries, relevant texts and, if there are three, hard negatives; by default
     the first two of fact_triplets
-    objective, targets: by default InfoNCE at the settings' tau, which needs no targets
-    changes: to the settings BI_ENCODER
+    objective, targets, workers, changes: as in train_on
     """
     before = start(encoder) if before is None else before
     texts = fact_triplets(encoder.world, LABELLED, encoder.seed)[:2] if texts is None else texts
+    return train_on(texts, before, encoder.seed, objective, targets, workers, **changes)
+
+
+def train_on(texts: Sequence[Sequence[str]], before: SentenceEncoder, seed: int,
+             objective: Objective | None = None, targets: np.ndarray | None = None,
+             workers: int = 1, **changes) -> SentenceEncoder:
+    """Train an encoder on views of texts, such as queries and relevant texts.
+
+    objective, targets: by default InfoNCE at the settings' tau, which needs no targets
+    changes: to the settings BI_ENCODER
+    """
     settings = BI_ENCODER | changes
     tau, lr = settings.pop("tau"), settings.pop("lr")
     return sbert.train([sbert.tokenize(before, view) for view in texts], before,
                        ranking(tau) if objective is None else objective, targets,
                        optim=Optim(lr, weight_decay=0.0), **settings,
-                       options=RunOptions(workers, encoder.seed)).encoder
+                       options=RunOptions(workers, seed)).encoder
 
 
 def ndcgs(encoder: Encoder, encoders: Mapping[str, Encode]) -> dict[str, float]:
