@@ -7,6 +7,7 @@ import sys
 
 from scratch_embed.cli.parsing import add_command, whole
 from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
+from scratch_embed.cli.why_matryoshka import run_matryoshka
 from scratch_embed.cli.why_models import run_bert, run_simcse
 from scratch_embed.cli.why_sbert import run_sbert
 
@@ -21,6 +22,7 @@ def add_commands(commands):
             ("fasttext", "FastText", run_fasttext, 10_000), ("bert", "BERT", run_bert, 8_000),
             ("simcse", "SimCSE", run_simcse, 12_000),
             ("sbert", "Sentence-BERT", run_sbert, 12_000),
+            ("matryoshka", "Matryoshka training, and other short vectors", run_matryoshka, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",
                              f"scratch-embed why {name} --seeds 10", run=run,
@@ -29,6 +31,10 @@ def add_commands(commands):
         method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
                             help="number of runs to average over; each has its own text and "
                                  "initial weights (default: %(default)s)")
+        if sentences is None:
+            method.add_argument("--steps", type=whole(1), default=300, metavar="N",
+                                help="steps of each training (default: %(default)s)")
+            continue
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="sentences of each text (default: %(default)s)")
         if run in (run_simcse, run_sbert, run_retrieval):
