@@ -69,7 +69,7 @@ def add_training(methods):
     option("--cache-batch", type=whole(1), metavar="N",
            help="encode N texts at a time, so that a large --batch-size needs little memory "
                 "(GradCache); each text is encoded twice (default: all at once)")
-    add_held_out_option(command, "examples, in the form of the training data,")
+    add_held_out_option(command, "examples in the form of the training data")
     add_step_options(command, steps=500, batch=64, lr=3e-4)
 
 
@@ -237,7 +237,7 @@ def report_sbert(arguments, trained, start, objective, examples, held_out, promp
                                         prompts.first, seed)
         report_scores(found, where)
     else:
-        found = verdict.of_pairs(*encoders, first, second, prompts, seed)
+        found = verdict.of_text_pairs(*encoders, first, second, prompts, seed)
         report_search(found, f"the positives of {where}", verdict.MORE_PAIRS, verdict.MORE_PAIRS)
     if arguments.loss != "softmax" and found and found.learned and not held_out:
         say(KNOWN_BY_HEART)
