@@ -33,6 +33,7 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.objectives import objective
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.sentences.static import StaticEncoder, sif_weights
+from scratch_embed.sentences.warm_start import with_word_vectors
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.packed import Packed
 from scratch_embed.text.wordpiece import WordPiece
@@ -85,8 +86,8 @@ def own(arguments):
         config = masked_lm.config
         return Bert(config, init_params(tensors(config), seed))
     starts = {"new weights": new,
-              "word2vec's table": lambda seed: sbert.with_word_vectors(
-                  new(seed), tokenizer, words),
+              "word2vec's table": lambda seed: with_word_vectors(
+                  new(seed), tokenizer, words)[0],
               "masked LM": lambda seed: masked_lm, "masked LM, SimCSE": lambda seed: contrasted}
     print(f"\n{'':20}{'start':>14}" + "".join(f"{name:>16}" for name in LOSSES))
     for name, model_of in starts.items():
