@@ -26,10 +26,12 @@ from scratch_embed.numerics.safetensors import begins_like_safetensors, read_hea
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.index_files import KIND as INDEX
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.corpus_folder import CARD, open_corpus
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
 from scratch_embed.transformer.checkpoint import TORCH_TO_SAFETENSORS
+from scratch_embed.transformer.classification import has_classifier
 from scratch_embed.transformer.families import FAMILIES
 from scratch_embed.transformer.local_folder import missing_model
 from scratch_embed.words.classifier import Classifier
@@ -59,6 +61,7 @@ def load(path: Path) -> Any:
     a fastText model of words       -> FastTextVectors
     a fastText classifier           -> Classifier
     a search index                  -> Index, or TextIndex if it contains its texts
+    a cross-encoder's folder        -> CrossEncoder
     a sentence-transformers folder  -> SentenceEncoder
     a transformers folder (BERT)    -> SentenceEncoder, mean pooling of the tokens' vectors
     a corpus folder                 -> (Vocab, Corpus)
@@ -305,6 +308,11 @@ def of_type(model_type: str) -> Callable[[Found], bool]:
     return lambda found: found.model_type == model_type
 
 
+def is_cross_encoder(found: Found) -> bool:
+    """Whether the config.json of a folder says that its model has a classifier."""
+    return found.model_type is not None and has_classifier(found.path)
+
+
 # ---- the tables -------------------------------------------------------------------------------
 
 class Kind(NamedTuple):
@@ -319,6 +327,7 @@ MODELS = tuple(                                # folders with a config.json, by 
     Kind(f"a {family.name} folder", of_type(model_type), SentenceEncoder.load)
     for model_type, family in FAMILIES.items())
 FOLDERS = (
+    Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
     *MODELS,
     Kind("a corpus folder", has(CARD), open_corpus),

@@ -12,12 +12,13 @@ The words of an answer are fixed; its numbers and its claims are not.  A claim t
 numbers do not support is printed as "this run does not show that ...".  So the text is true for
 every seed, every size and every change of the code.
 """
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.why.effects import HELPS, Interval, paired_difference
 
 
@@ -93,10 +94,19 @@ class Answer(NamedTuple):
         return [claim for paragraph in self.paragraphs for claim in paragraph.claims]
 
 
-def for_seeds(measure: Callable[[int], Any], seeds: Iterable[int], progress: bool = False) -> list:
-    """[measure(seed) for each seed], with a progress bar if stderr is a terminal."""
-    return [measure(seed) for seed in tqdm(seeds, unit="seed", leave=False,
-                                           disable=None if progress else True)]
+def for_seeds(measure: Callable[[int], Any], seeds: Sequence[int], progress: bool = False,
+              workers: int = 2) -> list:
+    """[measure(seed) for each seed]; `workers` run at the same time: 1 if milliseconds count.
+
+    progress: whether to show a progress bar, if stderr is a terminal.
+    """
+    found = {}
+    with tqdm(total=len(seeds), unit="seed", leave=False,
+              disable=None if progress else True) as bar:
+        for seed, result in imap_unordered(lambda seed: (seed, measure(seed)), seeds, workers):
+            found[seed] = result
+            bar.update()
+    return [found[seed] for seed in seeds]
 
 
 def stack(found: Sequence[dict[str, Sequence[float]]]) -> dict[str, np.ndarray]:

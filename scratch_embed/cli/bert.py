@@ -12,14 +12,21 @@ from scratch_embed.cli.models import (
     saved_size,
     steps_of,
 )
-from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names, whole
+from scratch_embed.cli.new_model import (
+    SIZES,
+    add_size_options,
+    add_vocabulary_options,
+    check_heads,
+    check_sizes,
+    config_of,
+    count_parameters,
+    new_tokenizer,
+)
+from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names
 from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import add_held_out_option, report
 from scratch_embed.numerics.wording import counted
-
-SIZES = {"dim": 128, "layers": 2, "heads": 2, "ff": 512, "max_length": 128}
-VOCAB_SIZE = 30_000                # BERT's is 30,522
 
 
 def add_training(methods):
@@ -35,23 +42,13 @@ def add_training(methods):
     add_output_options(command, "the folder to write, created if it is missing, with config.json, "
                                 "model.safetensors, vocab.txt and the tokenizer's other files; "
                                 "transformers loads it")
-    option("--vocab-size", type=whole(1), metavar="N",
-           help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE:,})")
-    option("--cased", action="store_true", help="keep capitals and accents")
-    option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
-           help="use the WordPiece vocabulary of this folder (default: learn one)")
+    add_vocabulary_options(command)
     option("--model", metavar="MODEL",
            help="a folder with a BERT, of `train bert` or transformers: continue with its weights "
                 "and tokenizer instead of new ones; leave out the options for sizes and the "
                 "tokenizer then (default: new weights)")
-    for name, help in (
-            ("dim", "dimensions of a token's vector"), ("layers", "layers"),
-            ("heads", "attention heads, a divisor of --dim"),
-            ("ff", "width of the feed-forward sublayer"),
-            ("max_length", "tokens of the longest sequence that the model accepts; longer lines "
-                           "are split")):
-        option(f"--{name.replace('_', '-')}", type=whole(1), metavar="N",
-               help=f"{help} (default: {SIZES[name]})")
+    add_size_options(command, "tokens of the longest sequence that the model accepts; longer lines "
+                              f"are split (default: {SIZES['max_length']})")
     option("--mlm-probability", type=below_one, default=0.15, metavar="SHARE",
            help="share of a sequence's tokens to mask; at least one token is masked "
                 "(default: %(default)s)")
@@ -89,21 +86,8 @@ def run_bert(arguments):
 def check_usage(arguments):
     """Exit with code 2 if options contradict each other; fill in the sizes of a new model."""
     check_resume(arguments)
-    new = {"--dim": arguments.dim, "--layers": arguments.layers, "--heads": arguments.heads,
-           "--ff": arguments.ff, "--tokenizer-folder": arguments.tokenizer,
-           "--vocab-size": arguments.vocab_size, "--cased": arguments.cased}
-    if arguments.model and any(new.values()):
-        given = next(option for option, value in new.items() if value)
-        arguments.usage_error(f"--model has a size and a tokenizer of its own: leave out {given}")
-    if not arguments.model:
-        for name, value in SIZES.items():
-            setattr(arguments, name, getattr(arguments, name) or value)
-        if arguments.dim % arguments.heads:
-            arguments.usage_error(f"--heads: expected a divisor of --dim {arguments.dim}, because "
-                                  f"the heads share it evenly, got {arguments.heads}")
-    if arguments.tokenizer and (arguments.vocab_size or arguments.cased):
-        arguments.usage_error("--tokenizer-folder replaces --vocab-size and --cased: leave them "
-                              "out")
+    check_sizes(arguments)
+    check_heads(arguments)
     least = 5 if arguments.next_sentence else 3
     if arguments.max_length and arguments.max_length < least:
         arguments.usage_error(f"--max-length: expected {least} or more, for [CLS], [SEP] and a "
@@ -115,12 +99,10 @@ def known_sizes(arguments):
 
     Raises MemoryError for a new model that would not fit, whatever its vocabulary is.
     """
-    from scratch_embed.transformer.bert import Config
     steps = {} if arguments.epochs else {"steps": arguments.steps}
     if arguments.model:
         return steps
-    config = Config(1, arguments.dim, arguments.layers, arguments.heads, arguments.ff,
-                    arguments.max_length)
+    config = config_of(arguments, vocab=1)
     require_training_memory(count_parameters(config), arguments.workers)
     return {**steps, **{name: value for name, value in config._asdict().items() if name != "vocab"}}
 
@@ -128,7 +110,7 @@ def known_sizes(arguments):
 def start_model(arguments, lines):
     """(tokenizer, Bert before training): of --model, or new ones, of this text."""
     from scratch_embed.nn.params import init_params, join
-    from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
+    from scratch_embed.transformer.bert import Bert, head_tensors, tensors
     if arguments.model:
         model, tokenizer = read_model(arguments.model)
         if not isinstance(model, Bert):
@@ -145,39 +127,15 @@ def start_model(arguments, lines):
         arguments.max_length = arguments.max_length or min(SIZES["max_length"], model.max_length)
         report_size(count_parameters(model.config), arguments.workers)
         return tokenizer, model.with_params(join(model.p, init_params(missing, arguments.seed)))
-    tokenizer = chosen_tokenizer(arguments, lines)
-    config = Config(len(tokenizer), arguments.dim, arguments.layers, arguments.heads, arguments.ff,
-                    arguments.max_length)
+    tokenizer = new_tokenizer(arguments, lines, arguments.corpus)
+    require_mask(tokenizer, arguments.tokenizer)
+    config = config_of(arguments, len(tokenizer))
     report_size(count_parameters(config), arguments.workers)
     return tokenizer, Bert(config, init_params(tensors(config) | head_tensors(config),
                                                arguments.seed))
 
 
-def count_parameters(config):
-    """The number of parameters of a BERT with its heads, without listing the tensors of layers."""
-    import math
-
-    from scratch_embed.transformer.bert import head_tensors, tensors
-
-
-    def size(tensors):
-        return sum(math.prod(tensor.shape) for tensor in tensors.values())
-    one, two = (size(tensors(config._replace(layers=n))) for n in (1, 2))
-    return one + (config.layers - 1) * (two - one) + size(head_tensors(config))
-
-
 # ---- text to numbers ----------------------------------------------------------------------------
-
-def chosen_tokenizer(arguments, lines):
-    """The tokenizer of --tokenizer-folder, or a tokenizer learnt from the text.
-
-    Raises ValueError if the tokenizer has no [MASK] or cannot be saved.
-    """
-    from scratch_embed.text.wordpiece_files import load
-    tokenizer = load(arguments.tokenizer) if arguments.tokenizer else learnt(arguments, lines)
-    require_mask(tokenizer, arguments.tokenizer)
-    return tokenizer
-
 
 def require_mask(tokenizer, folder):
     """Raise ValueError if the tokenizer of a folder has no [MASK], or cannot be saved."""
@@ -186,27 +144,6 @@ def require_mask(tokenizer, folder):
         raise ValueError(f"{folder}: its vocabulary has no [MASK], the token that replaces masked "
                          "tokens")
     require_savable(tokenizer)
-
-
-def learnt(arguments, lines):
-    """A WordPiece whose vocabulary is learnt from the text."""
-    from tqdm import tqdm
-
-    from scratch_embed.numerics.errors import FormatError
-    from scratch_embed.text.basic_tokenizer import CASED, UNCASED
-    from scratch_embed.text.wordpiece import WordPiece
-    from scratch_embed.text.wordpiece_training import learn_pieces
-    normalizer = CASED if arguments.cased else UNCASED
-    try:
-        bar = tqdm(lines(), unit="line", desc="learning the vocabulary", disable=None)
-        pieces = learn_pieces(bar, arguments.vocab_size or VOCAB_SIZE, normalizer)
-    except FormatError:
-        raise
-    except ValueError as error:
-        problem = str(error).removeprefix("sentences: ")
-        raise ValueError(f"{arguments.corpus}: {problem}") from None
-    say(f"learnt a vocabulary of {counted(len(pieces), 'token')}")
-    return WordPiece(pieces, normalizer)
 
 
 def sequences(arguments, lines, tokenizer):

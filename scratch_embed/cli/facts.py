@@ -16,6 +16,7 @@ from scratch_embed.numerics.files import GZIP_MAGIC, open_binary
 from scratch_embed.numerics.safetensors import DTYPES, read_header
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.word_tokenizer import deduced
 from scratch_embed.words.classifier import Classifier
@@ -127,17 +128,33 @@ def _(index: TextIndex):
 
 @facts_of.register
 def _(encoder: SentenceEncoder):
-    recipe, model = encoder.recipe, encoder.model
+    recipe = encoder.recipe
     steps = [pooling.__name__ for pooling in recipe.poolings]
-    steps += [f"Dense to {len(p['linear.bias'])}" for p, _ in recipe.dense]
+    steps += [f"Dense to {len(p['linear.weight'])}" for p, _ in recipe.dense]
     steps += ["Normalize"] * recipe.normalize
-    return {"dimensions": encoder.dim, "model": repr(model), "parameters": model.p.flat.size,
-            "settings": {name: value for name, value in model.config._asdict().items()
-                         if isinstance(value, (int, float, str, bool))},
-            "tokenizer": repr(encoder.tokenizer), "after the model": ", ".join(steps),
+    return {"dimensions": encoder.dim, **of_transformer(encoder),
+            "after the model": ", ".join(steps),
             "tokens of a text, at most": recipe.max_seq_length,
             "prompts": dict(recipe.prompts), "default prompt": recipe.default_prompt_name,
             "similarity": recipe.similarity_fn_name}
+
+
+@facts_of.register
+def _(encoder: CrossEncoder):
+    settings = encoder.settings
+    return {"labels": list(settings.labels), **of_transformer(encoder),
+            "activation": settings.activation.__name__,
+            "tokens of a pair, at most": settings.max_seq_length,
+            "prompts": dict(settings.prompts), "default prompt": settings.default_prompt_name}
+
+
+def of_transformer(encoder):
+    """The model and the tokenizer of an encoder."""
+    model = encoder.model
+    return {"model": repr(model), "parameters": model.p.flat.size,
+            "settings": {name: value for name, value in model.config._asdict().items()
+                         if isinstance(value, (int, float, str, bool))},
+            "tokenizer": repr(encoder.tokenizer)}
 
 
 @facts_of.register

@@ -25,6 +25,7 @@ from scratch_embed.cli import (
     figures,
     fill,
     info,
+    mine,
     neighbours,
     phrases,
     plot,
@@ -42,7 +43,7 @@ from scratch_embed.numerics.errors import TrainingDiverged
 from scratch_embed.numerics.files import named_errors
 
 GROUPS = {                         # the titles in --help: the files whose commands they list
-    "train": (phrases, train),
+    "train": (phrases, train, mine),
     "use": (vectors, plot, fasttext, classifier, encode, fill, search, neighbours, convert, info),
     "evaluate": (evaluate, worlds),
     "explain": (tour, figures, why, answer),

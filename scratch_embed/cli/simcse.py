@@ -14,6 +14,7 @@ from scratch_embed.cli.models import (
 from scratch_embed.cli.parsing import add_command, positive, refuse_old_names, whole
 from scratch_embed.cli.simcse_start import read_start, tokenize
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
+from scratch_embed.cli.verdicts import report_search
 
 POOLINGS = "cls", "mean"
 
@@ -99,12 +100,12 @@ def run_simcse(arguments):
     N = min(arguments.batch_size, len(views[0].offsets) - 1)
     chance = math.log(N * max(1, len(views) - 1))
     say(f"{mean_loss(trained.losses)} (chance: {chance:.4f}); wrote {arguments.output}, {sizes}")
-    report_search(arguments, trained.model, start, texts, views, held_out)
+    report_simcse(arguments, trained.model, start, texts, views, held_out)
 
 
-def report_search(arguments, model, start, texts, views, held_out):
+def report_simcse(arguments, model, start, texts, views, held_out):
     """Report how well texts are found: partners of pairs, or the other halves of single texts."""
-    from scratch_embed.sentences.verdict import FEW, halves, of_encoder
+    from scratch_embed.sentences.verdict import halves, of_encoder
     if held_out:
         what, pairs = f"the partners of {arguments.held_out}", held_out[:2]
     elif len(views) > 1:
@@ -113,15 +114,8 @@ def report_search(arguments, model, start, texts, views, held_out):
         what = "the second half of a training text by its first half"
         pairs = halves(start.encoder.tokenize(texts[0]) if start.prompt else views[0])
     pool = start.pool if held_out or len(views) > 1 else start.pool_of_all
-    verdict = of_encoder(model, start.model, pool, *pairs, arguments.seed, start.keep_head)
-    if verdict is None:
-        say(f"no verdict: fewer than {FEW} texts to find")
-        return
-    few = " (the two texts of a pair share few tokens)" * (verdict.tokens < verdict.chance)
-    say(f"finding {what} among {verdict.texts:,}, MRR: {verdict.trained:.4f}; before training "
-        f"{verdict.start:.4f}; by common tokens {verdict.tokens:.4f}{few}; chance "
-        f"{verdict.chance:.4f}")
-    say(verdict.sentence())
+    report_search(of_encoder(model, start.model, pool, *pairs, arguments.seed, start.keep_head),
+                  what)
 
 
 def check_usage(arguments):

@@ -1,12 +1,12 @@
-"""train: train word vectors, a classifier or a transformer on a text, by one of six methods."""
-from scratch_embed.cli import bert, classifier, fasttext, glove, simcse, word2vec
+"""train: train word vectors, a classifier or a transformer on a text, by one of seven methods."""
+from scratch_embed.cli import bert, classifier, fasttext, glove, sbert, simcse, word2vec
 from scratch_embed.cli.parsing import add_command
 
 
 def add_commands(commands):
-    """Add `train` and its six methods; each is in a file of its own."""
+    """Add `train` and its seven methods; each is in a file of its own."""
     train = add_command(commands, "train", "train vectors, a classifier or a transformer on a text",
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
-    for method in (word2vec, glove, fasttext, classifier, bert, simcse):
+    for method in (word2vec, glove, fasttext, classifier, bert, simcse, sbert):
         method.add_training(methods)

@@ -16,6 +16,8 @@ FEW_FOR_GLOVE = 100                # that leave most counts of pairs at 0 or 1
 ENOUGH_READ = 1000                 # times that training reads a word, on average
 TOO_FEW_READ = 500
 MOST_EPOCHS = 50                   # that are suggested
+KNOWN_BY_HEART = ("(on the text that it was trained on, which it may know by heart: --held-out "
+                  "FILE measures another text)")
 LARGER_SAMPLES = 1e-4, 1e-3, 1e-2  # that are suggested, or 0 if they also leave too few words
 
 
@@ -119,8 +121,23 @@ def report(verdict, examples, held_out, frequencies, advice, seen=True):
         f"{frequencies} alone {verdict.baseline:.4f}; untrained {verdict.untrained:.4f}")
     say(verdict.sentence(frequencies, advice))
     if verdict.learned and seen and not held_out:
-        say("(on the text that it was trained on, which it may know by heart: --held-out FILE "
-            "measures another text)")
+        say(KNOWN_BY_HEART)
+
+
+def report_search(verdict, what, *advice):
+    """Report how well texts are found.  verdict: a SearchVerdict, or None for too few texts.
+
+    what: is found; advice: the arguments of its sentence()
+    """
+    from scratch_embed.sentences.verdict import FEW
+    if verdict is None:
+        say(f"no verdict: fewer than {FEW} texts to find")
+        return
+    few = " (the two texts of a pair share few tokens)" * (verdict.tokens < verdict.chance)
+    say(f"finding {what} among {verdict.texts:,}, MRR: {verdict.trained:.4f}; before training "
+        f"{verdict.start:.4f}; by common tokens {verdict.tokens:.4f}{few}; chance "
+        f"{verdict.chance:.4f}")
+    say(verdict.sentence(*advice))
 
 
 def report_pairs(arguments, verdict, vocab):

@@ -14,7 +14,7 @@ A sentence may contain commas in the first format, and tabs in the second, excep
 import csv
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from scratch_embed.numerics.errors import FormatError
@@ -30,12 +30,15 @@ class ScoredPairs(NamedTuple):
     scores: list[float]
 
 
-def read_scored_pairs(path: str | os.PathLike, errors: str = "strict") -> ScoredPairs:
+def read_scored_pairs(path: str | os.PathLike, errors: str = "strict",
+                      valid: Callable[[float], bool] = math.isfinite, expected: str = "a number"
+                      ) -> ScoredPairs:
     """Read a file of sentence pairs with scores.
 
     errors   what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
+    valid    whether a finite number can be a score; expected: what it should be, in words
     Raises   FormatError that names the line, for another number of fields, a blank sentence or a
-             score that is not a finite number; and for a file without pairs.
+             score that is not a finite number or not valid; and for a file without pairs.
     """
     pairs = []
     for number, fields in _rows(path, errors):
@@ -50,7 +53,9 @@ def read_scored_pairs(path: str | os.PathLike, errors: str = "strict") -> Scored
         if not math.isfinite(value):
             if not pairs and number == 1:
                 continue                               # the header
-            raise FormatError(path, place, f"expected a number as the score, found {score[:40]!r}")
+        if not (math.isfinite(value) and valid(value)):
+            raise FormatError(path, place, f"expected {expected} as the score, found "
+                                           f"{score[:40]!r}")
         if not (first and second):
             raise FormatError(path, place, "expected two sentences, found a blank one")
         pairs.append((first, second, value))

@@ -4,12 +4,13 @@ Papers    Solatorio 2024, "GISTEmbed" (a guide model).
           Khosla et al. 2020, "Supervised Contrastive Learning" (labels).
 Equation  mask_ij = True if key j, which is not the positive of query i, is an answer to it all the
           same, judged by
-          equal_texts    q_i = q_j (j < N), k_j = k_i, or k_j = q_i, as texts
+          equal_texts    k_j = k_n for a positive k_n of a query q_n = q_i, or k_j = q_i, as texts
           equal_labels   label_i = label_j
           guide_scores   cos(guide(q_i), guide(k_j)) > cos(guide(q_i), guide(k_i)) − margin
 Shapes    N queries, M keys: the N positives, then hard negatives -> mask (N, M) bool, as
           losses/infonce.py takes it; True on its diagonal has no effect
-Cost      O(N·M); guide_scores O(N·M·G), G the guide's dimension
+Cost      O(N·M); equal_texts O(N²·M), one matrix product; guide_scores O(N·M·G), G the guide's
+          dimension
 Differs   GISTEmbed also pushes queries from queries and positives from positives, and masks these.
 Read next losses/infonce.py (what a duplicate costs), sentences/hard_negatives.py (mined negatives
           have the same problem, and a margin there too)
@@ -43,15 +44,15 @@ def text_numbers(*views: Sequence[str]) -> np.ndarray:
 def equal_texts(q: np.ndarray, k: np.ndarray) -> np.ndarray:
     """The mask of repeated texts.  q: (N,), k: (M,) numbers of the texts -> (N, M) bool.
 
-    A hard negative of another query with the same text stays a negative of both.
+    Key j is masked for query i if its text is the positive of a query with the text of query i (of
+    query i itself, or of another), or if it is the query's own text.
 
     >>> equal_texts(np.array([1, 2]), np.array([7, 7])).tolist()         # both have answer 7
     [[True, True], [True, True]]
     """
-    N = len(q)
-    mask = (k[:N, None] == k) | (q[:, None] == k)
-    mask[:, :N] |= q[:, None] == q
-    return mask
+    same_query = (q[:, None] == q).astype(np.float32)                    # (N, N)
+    is_positive = (k[:len(q), None] == k).astype(np.float32)             # (N, M): k_n = k_j
+    return (same_query @ is_positive > 0) | (q[:, None] == k)
 
 
 def equal_labels(labels: np.ndarray, M: int) -> np.ndarray:

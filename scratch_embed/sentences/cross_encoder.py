@@ -5,9 +5,9 @@ Equation  s(a, b) = activation(A tanh(P x_[CLS] + d) + a₀),
           x = transformer([CLS] a [SEP] b [SEP]),  token types 0 up to the first [SEP], then 1
 Shapes    N pairs -> scores (N,), or (N, O) for O > 1 labels
 Cost      one pass of the transformer for every pair; a bi-encoder needs one for every text
-Differs   from sentence-transformers: nothing is padded, and batches have a number of tokens.
-          Pairs of equal score keep the order of the documents in rank().
-Read next sentences/cross_encoder_training.py, sentences/cross_encoder_folder.py, retrieve/rerank.py
+Differs   from sentence-transformers: nothing is padded, and by default the size of a batch is a
+          number of tokens.  Of rank()'s documents, those of equal score keep their order, as there
+Read next sentences/cross_encoder_training.py, transformer/classification.py, retrieve/rerank.py
 
 Why is it better than two vectors?  Every token of the query attends to every token of the document,
 in every layer: "the dog bit the man" and "the man bit the dog" are compared word by word, role by
@@ -15,166 +15,197 @@ role.  A bi-encoder must put all that any query may ask into one vector, before 
 Why not for the whole search?  A query against a million documents takes a million passes.  So a
 fast search finds candidates, and the cross-encoder reranks them (retrieve/rerank.py).
 """
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from scratch_embed.nn.softmax import softmax
-from scratch_embed.numerics.blas import blas_threads, one_blas_thread
 from scratch_embed.numerics.checks import require_whole
-from scratch_embed.numerics.functions import sigmoid
-from scratch_embed.numerics.workers import imap_unordered
-from scratch_embed.sentences.encoder import BLOCK, MOST_WORKERS, ONE_BATCH, TOKENS, Tokenizer
-from scratch_embed.sentences.interface import choose_prompt, require_text
-from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
-from scratch_embed.transformer.classification import (
-    CLASSIFIER,
-    infer_scores,
-    with_new_classifier,
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.wording import counted
+from scratch_embed.sentences.cross_encoder_folder import (
+    read_cross_encoder_folder,
+    write_cross_encoder_folder,
 )
-from scratch_embed.transformer.families import Model
+from scratch_embed.sentences.cross_encoder_settings import (
+    Settings,
+    check_settings,
+    default_settings,
+)
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.interface import choose_prompt, require_text
+from scratch_embed.sentences.length_batches import compute_in_batches
+from scratch_embed.text.packed import Packed
+from scratch_embed.text.wordpiece import WordPiece
+from scratch_embed.transformer.classification import infer_scores, labels_of, with_new_classifier
+from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
+from scratch_embed.transformer.local_folder import require_local_folder
 
 Pair = tuple[str, str]
 
 
-def identity(s: np.ndarray) -> np.ndarray:
-    """s."""
-    return s
-
-
-class Settings(NamedTuple):
-    """The settings of a cross-encoder apart from its transformer."""
-
-    activation: Callable = sigmoid                 # of the scores: sigmoid, or identity
-    max_seq_length: int = 512                      # tokens of a pair, [CLS] and [SEP] included
-    lower_case: bool = False                       # lower-case texts before tokenization
-    labels: tuple[str, ...] = ("LABEL_0",)         # O names
-    prompts: Mapping[str, str] = {}                # put before the first text of a pair
-    default_prompt_name: str | None = None
-
-
 class CrossEncoder:
-    """Scores of pairs of texts: predict(pairs) -> (N,), rank(query, documents) -> a list.
+    """Scores of pairs of texts: predict(pairs) -> (N,); rank(query, documents) -> a list.
 
-        CrossEncoder.load(folder)                       of sentence-transformers, or of
-                                                        transformers' BertForSequenceClassification
-        CrossEncoder.warm_start(encoder, seed=1)        a bi-encoder's or a BERT's transformer, and
-                                                        a new head, to be trained
+        CrossEncoder.load(folder)                    of sentence-transformers, or of transformers'
+                                                     BertForSequenceClassification
+        CrossEncoder.warm_start(encoder)             the transformer of a bi-encoder or of a BERT,
+                                                     and a new head: a start for training
+        CrossEncoder(tokenizer, model, settings)     settings: see cross_encoder_settings.py
+
+    >>> from scratch_embed.nn.params import init_params
+    >>> from scratch_embed.sentences.encoder import SentenceEncoder
+    >>> from scratch_embed.text.wordpiece import SPECIAL, WordPiece
+    >>> from scratch_embed.transformer.bert import Bert, Config, tensors
+    >>> config = Config(vocab=8, dim=4, layers=2, heads=2, ff=8)
+    >>> bert = Bert(config, init_params(tensors(config), seed=1))            # not trained
+    >>> encoder = SentenceEncoder(WordPiece([*SPECIAL, "a", "red", "cat"]), bert)
+    >>> cross_encoder = CrossEncoder.warm_start(encoder)
+    >>> cross_encoder
+    CrossEncoder(Bert(2 layers x 4, 8 tokens), 1 label, sigmoid)
+    >>> cross_encoder.predict([("a cat", "a red cat"), ("a cat", "a cat")]).shape
+    (2,)
+    >>> [row["corpus_id"] for row in cross_encoder.rank("a cat", ["a red cat", "cat"], top_k=2)]
+    [0, 1]
     """
 
-    def __init__(self, tokenizer: Tokenizer, model: Model, settings: Settings | None = None
+    def __init__(self, tokenizer: WordPiece, model: Model, settings: Settings | None = None
                  ) -> None:
         """tokenizer, model: not copied, so each call uses the model's current parameters.
 
-        model: with pooler and classifier, see transformer/classification.py
-        settings: default: the activation sigmoid for one label, identity for several
+        model     with a classifier, see transformer/classification.py
+        settings  default: sigmoid for one label, identity for several; the model's maximum length
+        Raises    ValueError for a model without a classifier, or settings that do not fit it
         """
-        labels = len(model.p[f"{CLASSIFIER}.bias"])
-        self.tokenizer, self.model, self.truncated = tokenizer, model, 0
-        self.settings = settings or default_settings(labels, model.max_length)
+        labels = labels_of(model)
+        self.tokenizer, self.model = tokenizer, model
+        self.settings = settings or default_settings([f"LABEL_{n}" for n in range(labels)],
+                                                     model.max_length)
+        check_settings(self.settings, labels, model.max_length)
+        self.truncated = 0                 # the pairs that predict() has truncated so far
 
     def __repr__(self) -> str:
-        labels = len(self.settings.labels)
-        return f"CrossEncoder({self.model!r}, {labels} label{'s' * (labels > 1)})"
+        activation, labels = self.settings.activation.__name__, len(self.settings.labels)
+        return f"CrossEncoder({self.model!r}, {counted(labels, 'label')}, {activation})"
 
     @classmethod
-    def warm_start(cls, encoder: Any, labels: int = 1, seed: int = 1) -> "CrossEncoder":
-        """A cross-encoder of an encoder's transformer, copied, and a new head, not trained.
+    def warm_start(cls, encoder: SentenceEncoder, labels: Sequence[str] = ("LABEL_0",),
+                   seed: int = 1) -> "CrossEncoder":
+        """A cross-encoder of a copy of an encoder's transformer, and of a new head, not trained.
 
-        encoder: an object with `tokenizer` and `model`, such as a SentenceEncoder
+        encoder: a bi-encoder, or SentenceEncoder.load() of a BERT; labels: O names
         """
-        model = with_new_classifier(encoder.model, labels, seed)
-        return cls(encoder.tokenizer, model)
+        settings = default_settings(labels, encoder.model.max_length)
+        return cls(encoder.tokenizer, with_new_classifier(encoder.model, len(labels), seed),
+                   settings._replace(lower_case=encoder.recipe.lower_case))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "CrossEncoder":
+        """Load a folder of sentence-transformers' CrossEncoder or of BertForSequenceClassification.
+
+        Raises FormatError that names the file and the field that is missing, damaged or unknown.
+        """
+        require_local_folder(folder)
+        model, settings = read_cross_encoder_folder(folder, dtype)
+        tokenizer = read_tokenizer(folder, model)
+        most = max(part.type for part in tokenizer.template.pair)
+        if most >= model.config.types:
+            raise FormatError(folder, "its tokenizer", "expected types of tokens of a pair below "
+                              f"{model.config.types}, the type_vocab_size of config.json, found "
+                              f"{most}")
+        return cls(tokenizer, model, settings)
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write a folder that load() and all releases of sentence-transformers read."""
+        with tempfile.TemporaryDirectory() as temporary:
+            save_tokenizer(temporary, self.model, self.tokenizer, self.settings.max_seq_length)
+            files = {path.name: path.read_bytes() for path in Path(temporary).iterdir()}
+        write_cross_encoder_folder(folder, self.model, self.settings, files)
 
     def predict(self, pairs: Pair | Iterable[Pair], prompt_name: str | None = None,
                 prompt: str | None = None, batch_size: int | None = None,
                 show_progress_bar: bool | None = None, activation_fn: Callable | None = None,
                 apply_softmax: bool = False) -> np.ndarray:
-        """The scores of pairs (a, b), in their order -> (N,) or (N, O) float32; of one pair, its.
+        """The scores of pairs (a, b), in their order: n pairs -> (n,) float32, one pair -> ().
 
-        batch_size         the most pairs per batch; by default a batch has about TOKENS tokens
+        With O > 1 labels: (n, O), one pair -> (O,).
+        prompt_name        a key of settings.prompts; its text is put before every a
+        prompt             the prompt itself, instead of its name; "": no prompt, not even
+                           the default prompt
+        batch_size         the most pairs per batch; by default a batch has about 512 tokens
         show_progress_bar  on stderr, if that is a terminal
-        activation_fn      (N, O) -> (N, O), in place of settings.activation
-        apply_softmax      with O > 1 labels: probabilities, which sum to 1
+        activation_fn      scores (n, O) -> (n, O), in place of settings.activation
+        apply_softmax      with O > 1 labels: make the scores probabilities, which sum to 1
+        Pairs of more than settings.max_seq_length tokens are truncated; the attribute `truncated`
+        counts them.
+        Raises             ValueError for an invalid argument, TypeError for what is not a pair
         """
-        pairs = list(pairs)
-        single = len(pairs) == 2 and all(isinstance(text, str) for text in pairs)
-        pairs = check_pairs([tuple(pairs)] if single else pairs)
         prompt = choose_prompt(self.settings.prompts, prompt_name, prompt,
                                self.settings.default_prompt_name)
-        if batch_size is not None:
-            require_whole("batch_size", batch_size, 1)
-        O = len(self.settings.labels)
-        out = np.empty((len(pairs), O), np.float32)
+        require_whole("batch_size", 1 if batch_size is None else batch_size, 1)
+        pairs = list(pairs)
+        single = bool(pairs) and isinstance(pairs[0], str)
+        pairs = check_pairs([pairs] if single else pairs)
+        scores = np.empty((len(pairs), len(self.settings.labels)), np.float32)
 
-        def score_batch(job):
-            indices, batch = job
-            out[indices] = infer_scores(batch, self.model)
-            return len(indices)
-        workers = min(blas_threads() or 1, MOST_WORKERS)     # 1 inside one_blas_thread()
-        with (tqdm(total=len(pairs), unit="pair", disable=None if show_progress_bar else True
-                   ) as bar, one_blas_thread()):
-            for done in imap_unordered(score_batch, self._batches(pairs, prompt, batch_size,
-                                                                  workers), workers):
-                bar.update(done)
-        s = (activation_fn or self.settings.activation)(out)
-        s = softmax(s)[0] if apply_softmax and O > 1 else s
-        s = s[:, 0] if O == 1 else s
-        return s[0] if single else s
+        def score_batch(indices, batch):
+            scores[indices] = infer_scores(batch, self.model)
+        compute_in_batches(score_batch, pairs, lambda part: self.tokenize(part, prompt),
+                           batch_size, show_progress_bar, unit="pair")
+        scores = (activation_fn or self.settings.activation)(scores)
+        if scores.shape[1] == 1:
+            scores = scores[:, 0]
+        elif apply_softmax:
+            scores, _ = softmax(scores)
+        return scores[0] if single else scores
 
     def rank(self, query: str, documents: Sequence[str], top_k: int | None = None,
-             return_documents: bool = False, **options: Any) -> list[dict]:
-        """The documents, the best first: [{"corpus_id": 1, "score": 0.9, "text": ...}, ...]
+             return_documents: bool = False, prompt_name: str | None = None,
+             prompt: str | None = None, batch_size: int | None = None,
+             show_progress_bar: bool | None = None, activation_fn: Callable | None = None
+             ) -> list[dict[str, Any]]:
+        """The documents by their score, the best first: [{"corpus_id": 1, "score": 0.9}, ...]
 
-        top_k: how many, default all; return_documents: with their texts
+        Documents of equal score keep their order.
+        top_k             how many are returned; by default all
+        return_documents  with the text of each: {"corpus_id", "score", "text"}
+        The other arguments are those of predict().  Raises ValueError for several labels.
         """
-        scores = self.predict([(query, document) for document in documents], **options)
-        order = np.argsort(-scores, kind="stable")[:top_k]
-        return [{"corpus_id": int(n), "score": float(scores[n]),
-                 **({"text": documents[n]} if return_documents else {})} for n in order]
+        if len(self.settings.labels) > 1:
+            raise ValueError(f"rank(): expected a model with one label, whose score it sorts by, "
+                             f"got {len(self.settings.labels)}; predict() returns all scores")
+        if top_k is not None:
+            require_whole("top_k", top_k, 1)
+        scores = self.predict([(query, document) for document in documents], prompt_name, prompt,
+                              batch_size, show_progress_bar, activation_fn)
+        best = np.argsort(-scores, kind="stable")[:top_k].tolist()
+        text = {n: {"text": documents[n]} if return_documents else {} for n in best}
+        return [{"corpus_id": n, "score": float(scores[n]), **text[n]} for n in best]
 
     def tokenize(self, pairs: Sequence[Pair], prompt: str = "") -> Packed:
-        """The token ids of pairs; at most max_seq_length each, see text/wordpiece.py."""
-        a, b = ([self._cased(text) for text in side] for side in zip(*pairs)) if pairs else ([], [])
-        most = self.settings.max_seq_length
-        batch, lengths = self.tokenizer.encode_with_lengths(
-            [prompt + text for text in a], b, max_length=most)
+        """The token ids of pairs, lower-cased if settings.lower_case; prompt: before each a.
+
+        A pair of more than max_seq_length tokens is truncated, see text/wordpiece.py.
+        """
+        most, lower_case = self.settings.max_seq_length, self.settings.lower_case
+        a, b = ([text.lower() if lower_case else text for text in side] for side in
+                ([prompt + a for a, _ in pairs], [b for _, b in pairs]))
+        batch, lengths = self.tokenizer.encode_with_lengths(a, b, max_length=most)
         self.truncated += int((lengths > most).sum())
         return batch
-
-    def _batches(self, pairs: list[Pair], prompt: str, batch_size: int | None, workers: int
-                 ) -> Iterator[tuple[np.ndarray, Packed]]:
-        """Yield (indices of pairs, their packed ids), in each block the longest pairs first."""
-        for start in range(0, len(pairs), BLOCK):
-            block = self.tokenize(pairs[start:start + BLOCK], prompt)
-            order = by_length(block)[::-1]
-            offsets = np.concatenate([[0], np.cumsum(np.diff(block.offsets)[order])])
-            parts = workers * -(-offsets[-1] // (workers * TOKENS))
-            parts = 1 if offsets[-1] <= ONE_BATCH else parts
-            for part in split_by_tokens(offsets, int(parts)):
-                for i in range(0, len(part), batch_size or len(part)):
-                    indices = order[part[i:i + (batch_size or len(part))]]
-                    yield start + indices, take(block, indices)
-
-    def _cased(self, text):
-        return text.lower() if self.settings.lower_case else text
-
-
-def default_settings(labels: int, max_length: int) -> Settings:
-    """sentence-transformers' defaults: sigmoid for one label, identity for several."""
-    return Settings(sigmoid if labels == 1 else identity, max_length,
-                    labels=tuple(f"LABEL_{n}" for n in range(labels)))
 
 
 def check_pairs(pairs: Iterable) -> list[Pair]:
     """The pairs as tuples.  Raises TypeError for one that is not two texts."""
     checked = []
     for number, pair in enumerate(pairs):
-        if isinstance(pair, str) or len(pair) != 2:
+        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
             raise TypeError(f"pair {number}: expected two texts, (a, b), got {pair!r:.60}")
         for text in pair:
             require_text(number, text)
-        checked.append(tuple(pair))
+        checked.append((pair[0], pair[1]))
     return checked

@@ -6,34 +6,23 @@ Equation  y = recipe(transformer([CLS] prompt text [SEP])), see sentences/recipe
           optionally truncated, normalised and quantised, see sentences/interface.py
 Shapes    vectors: packed ids (T,) -> (N, E).  encode: N texts -> (N, d), d = E or truncate_dim
 Cost      the transformer's: 24 D² + 4 t D floating-point operations per token and layer, if
-          F = 4 D and a text has t tokens.  Memory: the result, the ids of BLOCK texts, and one
-          layer's activations of the batches that are being computed
+          F = 4 D and a text has t tokens.  Memory: the result, and that of the batches, see
+          sentences/length_batches.py
 Differs   from sentence-transformers: by default the size of a batch is a number of tokens, not of
           texts, and nothing is padded.  If a model ends in Normalize, truncated vectors have norm
           1 too; in sentence-transformers they are parts of unit vectors.  A prompt that fills
           max_seq_length is an error, because all texts would have the same vector.
-Read next transformer/bert.py, sentences/recipe.py; sentences/simcse.py (how to train one)
-
-Why sort by length?  Attention multiplies texts of equal length as one batch.  The longest texts are
-first: then the last batches are short, and no thread waits long for another at the end.
-
-Why one batch per thread?  BLAS would split each matrix product among threads and wait for the
-slowest, and everything else would run in one thread.  Here each thread computes a whole batch, with
-one BLAS thread; a single batch runs in the caller's thread.
+Read next transformer/bert.py, sentences/recipe.py; sentences/sbert.py (how to train one)
 """
 import os
 import tempfile
 from collections.abc import Iterable
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
-from scratch_embed.numerics.blas import blas_threads, one_blas_thread
 from scratch_embed.numerics.memory import require_memory
-from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.sentences.folder import (
     encoder_folder,
     read_sentence_folder,
@@ -47,15 +36,11 @@ from scratch_embed.sentences.interface import (
     require_text,
     round_to,
 )
+from scratch_embed.sentences.length_batches import compute_in_batches
 from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vectors
-from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
+from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
 from scratch_embed.transformer.local_folder import require_local_folder
-
-BLOCK = 4096                       # texts that are tokenized and sorted together
-TOKENS = 512                       # the approximate number of tokens per batch
-ONE_BATCH = 128                    # a block of at most this many tokens is one batch, in one thread
-MOST_WORKERS = 8                   # most threads: all of them share Python's GIL
 
 
 class Tokenizer(Protocol):
@@ -107,7 +92,7 @@ class SentenceEncoder:
 
     def __repr__(self) -> str:
         poolings = [pooling.__name__ for pooling in self.recipe.poolings]
-        dense = [f"Dense to {len(p['linear.bias'])}" for p, _ in self.recipe.dense]
+        dense = [f"Dense to {len(p['linear.weight'])}" for p, _ in self.recipe.dense]
         parts = [repr(self.model), *poolings, *dense, *["normalized"] * self.recipe.normalize]
         return f"SentenceEncoder({', '.join(parts)})"
 
@@ -151,7 +136,7 @@ class SentenceEncoder:
         prompt_name           a key of `recipe.prompts`; its text is put before every input
         prompt                the prompt itself, instead of its name; "": no prompt, not even
                               the default prompt
-        batch_size            the most texts per batch; by default a batch has about TOKENS tokens
+        batch_size            the most texts per batch; by default a batch has about 512 tokens
         show_progress_bar     on stderr, if that is a terminal
         precision             "float32", or codes: "int8", "uint8", "binary", "ubinary"
         normalize_embeddings  scale to norm 1, after truncation; zero stays zero
@@ -173,18 +158,11 @@ class SentenceEncoder:
         require_memory(4 * n * d, f"vectors of {n} texts x {d} dimensions")
         out, normalize = np.empty((n, d), np.float32), normalize_embeddings or self.recipe.normalize
 
-        def encode_batch(job):
-            indices, batch = job
+        def encode_batch(indices, batch):
             out[indices] = finish(self.vectors(batch, skip), truncate_dim, normalize)
-            return len(indices)
-        workers = min(blas_threads() or 1, MOST_WORKERS)     # 1 inside one_blas_thread()
-        jobs = self._batches(texts, prompt, batch_size, workers)
-        first = list(islice(jobs, 2))
-        workers = workers if len(first) == 2 else 1          # no thread pool for a single batch
-        with (tqdm(total=n, unit="text", disable=None if show_progress_bar else True) as bar,
-              one_blas_thread()):
-            for done in imap_unordered(encode_batch, chain(first, jobs), workers):
-                bar.update(done)
+        compute_in_batches(encode_batch, texts,
+                           lambda part: self.tokenize([prompt + text for text in part]),
+                           batch_size, show_progress_bar)
         out = round_to(precision, out)
         return out[0] if isinstance(inputs, str) else out
 
@@ -209,23 +187,6 @@ class SentenceEncoder:
             raise ValueError(f"prompt: expected fewer than max_seq_length={most} tokens, so that a "
                              f"text fits after it, got {len(ids)} in {prompt!r:.40}")
         return len(ids) - (len(special) > 0 and ids[-1] == special[-1])        # without [SEP]
-
-    def _batches(self, texts, prompt, batch_size, workers):
-        """Yield (indices of texts, their packed ids), in each block the longest texts first."""
-        for start in range(0, len(texts), BLOCK):
-            block = self.tokenize([prompt + text for text in texts[start:start + BLOCK]])
-            order = by_length(block)[::-1]
-            lengths = np.diff(block.offsets)[order]
-            if lengths[-1] == 0:
-                raise ValueError(f"input {start + order[-1]}: expected a text with a token, got "
-                                 f"{texts[start + order[-1]]!r:.40}")
-            offsets = np.concatenate([[0], np.cumsum(lengths)])
-            parts = workers * -(-offsets[-1] // (workers * TOKENS))   # a multiple of workers
-            parts = 1 if offsets[-1] <= ONE_BATCH else parts
-            for part in split_by_tokens(offsets, int(parts)):
-                for i in range(0, len(part), batch_size or len(part)):
-                    indices = order[part[i:i + (batch_size or len(part))]]
-                    yield start + indices, take(block, indices)
 
     def tokenize(self, texts: list[str]) -> Packed:
         """The token ids of texts, lower-cased if recipe.lower_case; at most max_seq_length each."""

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.params import Params
+from scratch_embed.nn.params import ZEROS, Params, linear_tensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, write_json
@@ -40,6 +40,7 @@ from scratch_embed.transformer.checkpoint import (
     open_weights,
     weights_file,
 )
+from scratch_embed.transformer.classification import has_classifier
 from scratch_embed.transformer.families import Model, family_of
 from scratch_embed.transformer.pooling import (
     cls,
@@ -68,6 +69,9 @@ IGNORED = {                        # fields that do not change the vectors, each
     "config_sentence_transformers.json": {"__version__": "says which programs wrote the folder"}}
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 VECTOR = "sentence_embedding"      # name of the input and output of Dense and Normalize
+TOKEN_VECTORS: dict[str, Any] = {  # the only values of sentence_bert_config.json for an encoder
+    "transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}}
 
 
 # ---- reading ----------------------------------------------------------------------------------
@@ -80,26 +84,30 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
     Raises FormatError that names the file and the field that is missing, damaged, unknown, or
     inconsistent with the others.
     """
+    if has_classifier(folder):
+        raise FormatError(os.path.join(folder, "config.json"), "field 'architectures'", "expected "
+                          "a model that encodes texts, found a cross-encoder, which scores pairs; "
+                          "CrossEncoder.load and `scratch-embed rerank` read it")
     if not has_modules(folder):
-        _refuse_adapter(folder)
+        refuse_adapter(folder)
         family = family_of(folder)
-        length, lower_case = _length(folder, family.read_config(
+        length, lower_case = read_length(folder, family.read_config(
             os.path.join(folder, "config.json")).max_length)
         return family.model.load(folder, dtype), Recipe(
             (mean,), normalize=False, max_seq_length=length, lower_case=lower_case)
     modules = _modules(folder)
     (_, base), (_, pooling), *rest = modules
-    _refuse_adapter(base)
+    refuse_adapter(base)
     family = family_of(base)
     config = family.read_config(os.path.join(base, "config.json"))
     poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
-    length, lower_case = _length(base, config.max_length)
+    length, lower_case = read_length(base, config.max_length)
     prompts, default, similarity = _prompts(folder)
     width, dense = config.dim * len(poolings), []
     for kind, path in rest:
         if kind == "Dense":
             dense.append(_dense(path, width, dtype))
-            width = len(dense[-1].p["linear.bias"])
+            width = len(dense[-1].p["linear.weight"])
         else:
             _check_normalize(os.path.join(path, "config.json"))
     model = family.model.load(base, dtype)             # last, because it takes longest
@@ -141,7 +149,7 @@ def model_files(folder: str | os.PathLike) -> list[str]:
     return sorted(names, key=lambda name: name.split(os.sep))
 
 
-def _refuse_adapter(folder):
+def refuse_adapter(folder):
     """Raise FormatError for a folder with LoRA weights, which transformers would add."""
     path = os.path.join(folder, "adapter_config.json")
     if os.path.exists(path):
@@ -149,8 +157,8 @@ def _refuse_adapter(folder):
                           "it into the weights with peft's merge_and_unload(), or delete it")
 
 
-def _modules(folder):
-    """Read modules.json -> [(kind, folder)]: Transformer, Pooling, Dense ..., Normalize."""
+def read_modules(folder: str | os.PathLike) -> list[tuple[str, str]]:
+    """Read modules.json -> [(kind, folder)], kinds of MODULES in any order."""
     path, found = os.path.join(folder, "modules.json"), []
     for number, entry in enumerate(read_json(path, list)):
         fields = Fields(path, entry, f"module {number}")
@@ -164,10 +172,17 @@ def _modules(folder):
                 or ".." in subfolder.replace("\\", "/").split("/")):
             raise fields.fault("path", "a path below this folder", show(subfolder))
         found.append((kind, os.path.join(folder, subfolder)))
+    return found
+
+
+def _modules(folder):
+    """The modules of a sentence encoder: Transformer, Pooling, Dense ..., Normalize."""
+    found = read_modules(folder)
     kinds = [kind for kind, _ in found]
     normalize = kinds[-1:] == ["Normalize"]
     if kinds != ["Transformer", "Pooling", *["Dense"] * (len(kinds) - 2 - normalize),
                  *["Normalize"] * normalize]:
+        path = os.path.join(folder, "modules.json")
         raise FormatError(path, "its list", "expected Transformer, Pooling, any number of Dense, "
                           "and optionally Normalize, in this order; found "
                           f"{', '.join(kinds) or 'nothing'}")
@@ -208,14 +223,13 @@ def _dense(folder, width, dtype):
     if fields.whole("in_features") != width:
         raise fields.fault("in_features", f"{width}, the dimension of its input",
                            show(fields.whole("in_features")))
-    shape = (fields.whole("out_features"), width)
+    declared = linear_tensors("linear", fields.whole("out_features"), width, ZEROS,
+                              bias=fields.flag("bias"))
     activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS)]
     fields.one_of("use_residual", [False], False)
     fields.one_of("module_input_name", [VECTOR], VECTOR)
     fields.one_of("module_output_name", [VECTOR, None], VECTOR)
-    expected: dict[str, tuple[int, ...]] = {"linear.weight": shape}
-    if fields.flag("bias"):
-        expected["linear.bias"] = shape[:1]
+    expected = {name: tensor.shape for name, tensor in declared.items()}
     path = weights_file(folder)
     entries, _ = read_header(path)
     found = {name: entry.shape for name, entry in entries.items() if entry.dtype in FLOATS}
@@ -223,7 +237,7 @@ def _dense(folder, width, dtype):
         raise FormatError(path, "the header", f"expected floats {show(expected)}, as config.json "
                           f"says, found {show({n: e[:2] for n, e in entries.items()})}")
     tensors, _ = read_safetensors(path)
-    p = Params({"linear.weight": shape, "linear.bias": shape[:1]}, dtype)    # zeros without a bias
+    p = Params(declared, dtype)
     for name, tensor in tensors.items():
         p[name][...] = tensor
     if not np.isfinite(p.flat).all():
@@ -240,17 +254,18 @@ def _check_normalize(path):
         fields.one_of("module_output_name", [VECTOR, None], VECTOR)
 
 
-def _length(base, positions):
-    """Read the maximum number of tokens, and whether texts are lower-cased first -> both."""
+def read_length(base: str, positions: int, only: Mapping[str, Any] = TOKEN_VECTORS
+                ) -> tuple[int, bool]:
+    """Read the maximum number of tokens, and whether texts are lower-cased first -> both.
+
+    only: the accepted values of the fields that say what the transformer returns
+    """
     path, length, lower_case = os.path.join(base, "sentence_bert_config.json"), None, False
     if os.path.exists(path):
         fields = Fields.read(path)
         length = _whole_or_null(fields, "max_seq_length")
         lower_case = fields.flag("do_lower_case", False)
-        required: dict[str, Any] = {                   # any other value would change the vectors
-            "transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
-            "modality_config": {"text": {"method": "forward",
-                                         "method_output_name": "last_hidden_state"}}}
+        required = dict(only)                          # any other value would change the result
         required |= dict.fromkeys(("model_args", "tokenizer_args", "config_args", "model_kwargs",
                                    "processor_kwargs", "config_kwargs", "processing_kwargs"), {})
         required |= dict.fromkeys(("query_length", "document_length", "query_expansion"))
@@ -277,11 +292,15 @@ def _prompts(folder):
     fields.no_others(("__version__", "model_type", "prompts", "default_prompt_name",
                       "similarity_fn_name"))
     fields.one_of("model_type", ["SentenceTransformer"], None)
+    return *prompts_of(fields), fields.one_of("similarity_fn_name", [*SIMILARITIES, None],
+                                              None) or "cosine"
+
+
+def prompts_of(fields: Fields) -> tuple[dict[str, str], str | None]:
+    """The prompts, and the name of the default one, of config_sentence_transformers.json."""
     prompts = fields.get("prompts", {}, "an object of strings",
                          lambda v: isinstance(v, dict) and all(map(is_text, v.values())))
-    default = fields.one_of("default_prompt_name", [None, *prompts], None)
-    return prompts, default, fields.one_of("similarity_fn_name", [*SIMILARITIES, None],
-                                           None) or "cosine"
+    return prompts, fields.one_of("default_prompt_name", [None, *prompts], None)
 
 
 # ---- writing ----------------------------------------------------------------------------------
@@ -317,7 +336,7 @@ def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> No
         O, I = p["linear.weight"].shape
         write_safetensors(os.path.join(folder, path, "model.safetensors"), p, {"format": "pt"})
         write_json(os.path.join(folder, path, "config.json"), {
-            "in_features": I, "out_features": O, "bias": True,
+            "in_features": I, "out_features": O, "bias": "linear.bias" in p,
             "activation_function": names[activation]})
     write_json(os.path.join(folder, "sentence_bert_config.json"), {
         "max_seq_length": recipe.max_seq_length, "do_lower_case": recipe.lower_case})

@@ -165,7 +165,7 @@ def matryoshka(objective: Objective, dims: Sequence[int], weights: Sequence[floa
         raise ValueError("matryoshka: expected an objective without parameters of its own, got "
                          f"{sorted(objective.tensors(max(dims)))}, whose shapes fit one dimension")
     name = getattr(objective.loss, "saved_as", None)
-    weights = [1.0] * len(dims) if weights is None else list(weights)
+    weights = [1.0] * len(dims) if weights is None else [float(w) for w in weights]
 
     @saved_as(f"matryoshka {list(dims)} {weights} of {name}")
     def of_views(views, targets, p):

@@ -8,7 +8,8 @@ Shapes    V views of N texts each, such as queries, positives, hard negatives ->
 Cost      per step V passes of the transformer, forward and backward; a large batch in the memory of
           a small one, see losses/grad_cache.py
 Differs   from the paper: any loss of sentences/objectives.py, not only its three; dropout has its
-          own mask in each view
+          own mask in each view.  From sentence-transformers' trainer: the first step of the warmup
+          has lr > 0 (there 0), and clipping divides by ‖g‖ (there by ‖g‖ + 1e-6)
 Read next sentences/objectives.py (the losses), losses/infonce.py, losses/grad_cache.py,
           sentences/hard_negatives.py
 
@@ -36,7 +37,7 @@ Gradient.  The views share θ, so ∂L/∂θ = Σ_v (∂y_v/∂θ)ᵀ ∂L/∂y_
 own, and all add into the same gradients (nn/contract.py).
 """
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,8 +75,7 @@ class View(NamedTuple):
 
 
 def tokenize(encoder: SentenceEncoder, texts: Sequence[str], prompt: str = "") -> View:
-    """The View of texts, each after the prompt: the ids that encoder.encode(texts, prompt=prompt)
-    gives to the transformer."""
+    """The View of texts, each after the prompt, with the ids that encoder.encode() would use."""
     return View(encoder.tokenize([prompt + text for text in texts]), encoder.prompt_tokens(prompt))
 
 
@@ -214,7 +214,7 @@ def trainable(encoder: SentenceEncoder, objective: Objective, seed: int) -> tupl
     return model, encoder.recipe._replace(dense=dense)
 
 
-def tensors_of(prefix: str, p: Params) -> dict[str, np.ndarray]:
+def tensors_of(prefix: str, p: Params) -> Any:
     """{name without the prefix: tensor} of the tensors of p whose name begins with the prefix."""
     return {name[len(prefix):]: view for name, view in p.items() if name.startswith(prefix)}
 

@@ -22,6 +22,7 @@ from scratch_embed.nn.contract import ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Normal, Params, Tensor, init_params, join, linear_tensors
+from scratch_embed.numerics.json_files import Fields
 from scratch_embed.text.packed import Packed, by_length, take
 from scratch_embed.transformer import bert
 from scratch_embed.transformer.bert import Bert, config_fields, pooler, read_config, tensors
@@ -55,6 +56,18 @@ def with_new_classifier(model: Model, labels: int = 1, seed: int = 1) -> Model:
     new = {name: tensor for name, tensor in head_tensors(model.dim, labels).items()
            if name not in body}
     return model.with_params(join(body, init_params(new, seed, p.flat.dtype)))
+
+
+def labels_of(model: Model) -> int:
+    """O, the number of scores of a model with a classifier.
+
+    Raises ValueError for a model without classifier or pooler.
+    """
+    for name in (f"{CLASSIFIER}.weight", f"{CLASSIFIER}.bias", "pooler.weight"):
+        if name not in model.p:
+            raise ValueError(f"expected a model with a classifier, got {model!r} without {name}; "
+                             "with_new_classifier() of transformer/classification.py adds one")
+    return len(model.p[f"{CLASSIFIER}.bias"])
 
 
 def without_classifier(model: Model) -> Model:
@@ -98,6 +111,20 @@ def infer_scores(batch: Packed, model: Model) -> np.ndarray:
 
 
 # ---- files ---------------------------------------------------------------------------------------
+
+def has_classifier(folder: str | os.PathLike) -> bool:
+    """Whether config.json says that the folder's model has a classifier.
+
+    A folder without a config.json has none.  Raises FormatError for a damaged one.
+    """
+    path = os.path.join(folder, "config.json")
+    if not os.path.exists(path):
+        return False
+    names = Fields.read(path).get("architectures", None, "a list of names, or null",
+                                  lambda v: v is None or isinstance(v, list))
+    return any(isinstance(name, str) and name.endswith("ForSequenceClassification")
+               for name in names or ())
+
 
 def read_classifier(folder: str | os.PathLike, labels: int, dtype: type = np.float32) -> Bert:
     """The model of a folder of BertForSequenceClassification with this many labels.

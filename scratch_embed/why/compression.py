@@ -19,7 +19,7 @@ import numpy as np
 from scratch_embed.evaluate.ranking import Ranking
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.compress import prefix, principal
-from scratch_embed.space.geometry import pca
+from scratch_embed.space.geometry import PCA, pca
 from scratch_embed.space.hamming import nearest_hamming, rescore, sign_bits, signs
 from scratch_embed.space.heaps import merge_heaps
 from scratch_embed.space.neighbours import nearest, top_k_in_blocks
@@ -43,7 +43,9 @@ class Stored(NamedTuple):
 
 def floats(X: np.ndarray) -> Stored:
     """The vectors without compression."""
-    return _rows(X, lambda Q: Q)
+    X = np.ascontiguousarray(X)
+    return Stored(4 * X.shape[1], lambda Q, k, workers=1: nearest(
+        np.ascontiguousarray(Q), X, k, workers=workers, merge=merge_heaps)[0])
 
 
 def uint8(X: np.ndarray) -> Stored:
@@ -89,25 +91,43 @@ def three_stages(X: np.ndarray) -> Stored:
 
 def truncate(X: np.ndarray, dim: int) -> Stored:
     """The first `dim` numbers, not normalised."""
-    return _rows(X[:, :dim], lambda Q: Q[:, :dim])
+    return _changed(X, lambda x: x[:, :dim])
 
 
-def truncate_normalised(X: np.ndarray, dim: int) -> Stored:
-    """The first `dim` numbers, normalised to norm 1."""
-    return _rows(prefix(X, dim), lambda Q: prefix(Q, dim))
+def truncate_normalised(X: np.ndarray, dim: int, form: Callable[[np.ndarray], Stored] = floats
+                        ) -> Stored:
+    """The first `dim` numbers, normalised to norm 1; then stored in a form, such as int8."""
+    return _changed(X, lambda x: prefix(x, dim), form)
 
 
-def project_pca(X: np.ndarray, dim: int) -> Stored:
-    """The projection on the first `dim` principal components, normalised to norm 1."""
-    components = pca(X, dim)
-    return _rows(principal(X, components), lambda Q: principal(Q, components))
+def project_pca(X: np.ndarray, dim: int, fitted: PCA | None = None) -> Stored:
+    """The projection on the first `dim` principal components, normalised to norm 1.
+
+    fitted: components of a sample, at least `dim` of them; by default those of X
+    """
+    whole = pca(X, dim) if fitted is None else fitted
+    first = whole._replace(components=whole.components[:dim], variances=whole.variances[:dim])
+    return _changed(X, lambda x: principal(x, first))
 
 
-def _rows(X, prepare):
-    """Stored float32 rows.  prepare: applies to queries what was applied to X"""
-    X = np.ascontiguousarray(X)
-    return Stored(4 * X.shape[1], lambda Q, k, workers=1: nearest(
-        np.ascontiguousarray(prepare(Q)), X, k, workers=workers, merge=merge_heaps)[0])
+def prefix_then_all(X: np.ndarray, dim: int) -> Stored:
+    """All numbers; the first `dim`, normalised, find HAMMING_DEPTH · k candidates, all rank them.
+
+    Kusupati et al. 2022 call it adaptive retrieval.
+    """
+    short = np.ascontiguousarray(prefix(X, dim))
+
+    def search(Q, k, workers=1):
+        near, _ = nearest(prefix(Q, dim), short, HAMMING_DEPTH * k, workers=workers,
+                          merge=merge_heaps)
+        return rescore(Q, near, lambda ids: X[ids], k)[0]
+    return Stored(4 * X.shape[1], search)
+
+
+def _changed(X, change, form=floats):
+    """Stored change(X), in a form; a search applies the change to the queries too."""
+    stored = form(change(X))
+    return Stored(stored.bytes, lambda Q, k, workers=1: stored.search(change(Q), k, workers))
 
 
 def _codes(codes, decode):

@@ -62,6 +62,8 @@ SLOTS = {
 }
 NAMES = list(SLOTS)
 WORDS = [[value.split() for value in values] for values in SLOTS.values()]   # [slot][value][word]
+VALUE_OF = {word: (slot, value) for slot, values in enumerate(WORDS)
+            for value, words in enumerate(values) for word in words}
 VALUES = 8
 IN_REPORTS, IN_QUESTIONS, IN_EITHER = (0, 1, 2), (1, 2, 3), (0, 1, 2, 3)
 GAIN = (0, 0, 1, 2)                # GAIN[m] is the gain of m matches
@@ -166,6 +168,29 @@ def gain_table(qrels: Qrels, documents: Sequence[str]) -> np.ndarray:
     for row, gains in zip(table, qrels.values()):
         row[[column[document] for document in gains]] = list(gains.values())
     return table
+
+
+def values_named(texts: Sequence[str]) -> np.ndarray:
+    """The value of each slot that a text names, read from its words; −1 if none.  -> (N, 5)
+
+    >>> values_named(["find the happy person who mended something"]).tolist()
+    [[0, -1, 2, -1, -1]]
+    """
+    values = np.full((len(texts), len(NAMES)), -1)
+    for row, text in zip(values, texts):
+        for word in text.split():
+            if word in VALUE_OF:
+                slot, value = VALUE_OF[word]
+                row[slot] = value
+    return values
+
+
+def states_all(queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """Whether a document has every value that a query names: a right answer.  -> (Q, N) bool
+
+    queries: (Q, 5), documents: (N, 5), both of values_named
+    """
+    return ((queries[:, None] == documents) | (queries[:, None] < 0)).all(axis=-1)
 
 
 # ---- the sample ---------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Texts about a tree of categories: 4 realms, each with 4 families, each with 4 kinds.
 
 Shapes    N texts, each about one of 64 kinds; labels (realm, family, kind)
-Read next worlds/facts.py (independent factors instead of a tree), worlds/bounds.py
+Read next worlds/facts.py (independent factors instead of a tree), worlds/training_pairs.py (pairs
+          of texts with scores), worlds/bounds.py
 
     the sparrow lays eggs and builds nests ; like all living creatures it eats food and has young
 
@@ -94,6 +95,15 @@ def taxonomy(seed: int = 0, texts: int = 1024) -> Taxonomy:
         taken.add(text)
         drawn.append((text, PATHS[i]))
     return Taxonomy(*map(list, zip(*drawn)))
+
+
+def levels_shared(path: tuple[str, str, str], other: tuple[str, str, str]) -> int:
+    """On how many levels two paths agree: 0; 1, the realm; 2, the family too; 3, the kind too.
+
+    >>> levels_shared(("animal", "bird", "owl"), ("animal", "bird", "swan"))
+    2
+    """
+    return sum(a == b for a, b in zip(path, other))      # every family is in one realm only
 
 
 def describe(path: tuple[str, str, str], rng: np.random.Generator) -> str:

@@ -1,8 +1,9 @@
 """Labelled training data for the retrieval worlds: queries, relevant documents, hard negatives.
 
-Shapes    N triplets of texts: a query, a document that is relevant to it, one that is nearly so
-Read next worlds/facts.py, worlds/bindings.py, worlds/instructions.py (the evaluation data),
-          sentences/sbert.py (which trains on them)
+Shapes    N triplets of texts: a query, a document that is relevant to it, one that is nearly so;
+          or N pairs of texts, each with a score
+Read next worlds/facts.py, worlds/bindings.py, worlds/instructions.py, worlds/taxonomy.py (the
+          evaluation data), sentences/sbert.py (which trains on them)
 
 The triplets are about newly drawn facts, documents and groups, not those of the evaluation data,
 and a query that is also an evaluation query is left out.  So a model that does well has learned
@@ -11,8 +12,10 @@ which words and which arrangements mean the same; it cannot have memorised answe
 What is a hard negative?  A document that is wrong in one respect only: a fact with one of the
 query's slots changed, another document of the same group of bindings, a report that agrees with the
 query in another slot than the one its instruction names.
+
+A pair of texts of the taxonomy has a score instead: on how many levels of the tree the two agree.
 """
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,10 +29,12 @@ from scratch_embed.worlds.facts import (
     Facts,
     draw_facts,
     name_three,
+    pick,
     question,
     report,
 )
 from scratch_embed.worlds.instructions import INSTRUCTIONS
+from scratch_embed.worlds.taxonomy import PATHS, describe, levels_shared
 from scratch_embed.worlds.toy_mteb import change
 
 
@@ -42,6 +47,14 @@ class Triplets(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.queries)
+
+
+class GradedPairs(NamedTuple):
+    """N pairs of texts about kinds of the taxonomy, with the number of levels that each shares."""
+
+    first: list[str]
+    second: list[str]
+    levels: np.ndarray             # (N,) int: 0 to 3, see taxonomy.levels_shared
 
 
 def fact_triplets(world: Facts, n: int = 4000, seed: int = 0) -> Triplets:
@@ -98,3 +111,23 @@ def without(rows: list[tuple[str, str, str]], taken: Collection[str]) -> Triplet
     taken = set(taken)
     kept = [row for row in rows if row[0] not in taken]
     return Triplets(*(list(side) for side in zip(*kept))) if kept else Triplets([], [], [])
+
+
+def taxonomy_pairs(n: int = 2000, seed: int = 0, levels: Sequence[int] = (0, 1, 2, 3),
+                   taken: Collection[str] = ()) -> GradedPairs:
+    """Up to n pairs of different texts of the taxonomy, equally many for each of `levels`.
+
+    levels: how many levels the two kinds share: 3, the same kind; 2, another kind of the family;
+    1, of another family of the realm; 0, of another realm.
+    taken: texts that must not be in a pair, such as those of the evaluation.
+    """
+    rng, taken, rows = np.random.default_rng([seed, 7]), set(taken), []
+    for i in range(n):
+        level = levels[i % len(levels)]
+        path = pick(PATHS, rng)
+        other = pick([p for p in PATHS if levels_shared(path, p) == level], rng)
+        pair = describe(path, rng), describe(other, rng)
+        if pair[0] != pair[1] and not taken & {*pair}:
+            rows.append((*pair, level))
+    first, second, shared = zip(*rows) if rows else ((), (), ())
+    return GradedPairs(list(first), list(second), np.array(shared, int))

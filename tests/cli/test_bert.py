@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from scratch_embed.cli.bert import SIZES, count_parameters
 from scratch_embed.cli.main import main, parser
+from scratch_embed.cli.new_model import SIZES, count_parameters
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors

@@ -36,8 +36,8 @@ WRITES = [(name, action) for name, _, action in SHOWN if writes(action)]
 # a value of every other argument that a command requires
 VALUES = {"WORD": "king", "A": "a", "B": "b", "C": "c", "QUERY": "king", "ID": "1",
           "SENTENCE": "a [MASK]", "NAME": "facts"}
-ALSO = {"evaluate words": ["pairs"], "index": ["model"],
-        "neighbours": ["texts"]}         # options that one must give
+ALSO = {"evaluate words": ["pairs"], "index": ["model"], "neighbours": ["texts"],
+        "train sbert": ["pairs"]}        # options that one must give
 
 
 def id_of(part):
@@ -64,6 +64,8 @@ def typed(name, kinds, folder, **instead):
     """A command line: every path as it should be, but for those in `instead` {dest: path}."""
     command = dict(LEAVES)[name]
     words, also = name.split(), {*instead, *ALSO.get(name, ())}
+    if name == "train sbert" and {"triplets", "scored"} & {*instead}:    # one of the three
+        also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
         also |= {"corpus", "queries", "qrels"}                   # all three or none
     for action in command._actions:
@@ -91,7 +93,7 @@ def test_every_argument_that_is_a_path_is_read_or_written():
         if action.metavar in paths or (
                 not action.option_strings and action.metavar in ("TEXT", "IN")):
             known = read_as(action) or writes(action)
-            assert known or name == "train bert", (name, action.dest)
+            assert known or name in ("train bert", "train sbert"), (name, action.dest)
 
 
 def no_inputs(name, folder):
@@ -127,7 +129,7 @@ def test_the_folder_above_an_output_is_not_made(name, action, kinds, tmp_path, r
 @pytest.mark.parametrize("path", ["", "-"])
 def test_an_output_without_a_name_is_refused(name, action, path, kinds, tmp_path):
     arguments = parser().parse_args(typed(name, kinds, tmp_path, **{action.dest: path}))
-    if name == "phrases" and path == "-":                        # standard output
+    if name in ("phrases", "mine") and path == "-":                      # standard output
         assert check_paths(arguments) is None
         return
     with pytest.raises((OSError, ValueError), match="the name of a f|name a file"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scratch_embed.nn.params import Params, init_params
 from scratch_embed.numerics.blas import blas_threads, one_blas_thread
 from scratch_embed.numerics.l2_normalize import l2_normalize
-from scratch_embed.sentences import encoder as encoder_module
+from scratch_embed.sentences import length_batches
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.space.hamming import sign_bits
@@ -85,10 +85,10 @@ def single_blas_thread():                        # for one_by_one, as in encode(
 @pytest.fixture
 def small_batches(monkeypatch):
     """Two threads, batches of about 16 tokens, blocks of 5 texts."""
-    monkeypatch.setattr(encoder_module, "TOKENS", 16)
-    monkeypatch.setattr(encoder_module, "ONE_BATCH", 0)
-    monkeypatch.setattr(encoder_module, "BLOCK", 5)
-    monkeypatch.setattr(encoder_module, "blas_threads", lambda: 2)
+    monkeypatch.setattr(length_batches, "TOKENS", 16)
+    monkeypatch.setattr(length_batches, "ONE_BATCH", 0)
+    monkeypatch.setattr(length_batches, "BLOCK", 5)
+    monkeypatch.setattr(length_batches, "blas_threads", lambda: 2)
 
 
 def some_texts(n, seed=0):
@@ -174,7 +174,8 @@ def test_batches_have_about_16_tokens_and_at_most_batch_size_texts(small_batches
     encoder, texts = encoder_of(), some_texts(40)
     for batch_size in (None, 2):
         encoded = []
-        for indices, batch in encoder._batches(texts, "", batch_size, workers=2):
+        for indices, batch in length_batches.batches_by_length(
+                texts, encoder.tokenize, batch_size, workers=2):
             lengths = np.diff(batch.offsets)
             assert (np.diff(lengths) <= 0).all() and len(indices) == len(lengths)
             assert len(lengths) <= (batch_size or 99)

@@ -26,6 +26,8 @@ from scratch_embed.worlds.facts import (
     judge,
     question,
     report,
+    states_all,
+    values_named,
 )
 from tests.rounding import seeds
 
@@ -113,6 +115,21 @@ def test_the_gain_table_has_the_gains_of_the_qrels():
     assert table.shape == (300, 2000)
     for row, gains in zip(table, world.qrels.values()):
         assert {documents[i]: row[i] for i in np.flatnonzero(row)} == gains
+
+
+def test_the_values_that_a_text_names_are_those_of_its_fact():
+    world = world_of()
+    assert [tuple(row) for row in values_named([*world.corpus.values()]).tolist()] == [
+        *world.document_facts.values()]
+    for row, slots in zip(values_named([*world.queries.values()]), world.query_slots.values()):
+        assert {slot: row[slot] for slot in np.flatnonzero(row >= 0)} == slots
+
+
+def test_a_document_with_all_values_of_a_query_is_one_of_gain_2():
+    world = world_of()
+    right = states_all(*(values_named([*texts.values()]) for texts in (world.queries,
+                                                                        world.corpus)))
+    assert (right == (gain_table(world.qrels, list(world.corpus)) == GAIN[3])).all()
 
 
 def test_training_pairs_are_queries_and_relevant_reports_without_evaluation_queries():

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from scratch_embed.worlds.taxonomy import PATHS, REALM, TRAITS, TREE, taxonomy
+from scratch_embed.worlds.taxonomy import PATHS, REALM, TRAITS, TREE, levels_shared, taxonomy
 
 WORLD = taxonomy()
 
@@ -44,3 +44,11 @@ def test_a_number_of_texts_out_of_range_raises_an_error():
 
 def test_the_same_seed_draws_the_same_texts():
     assert taxonomy(3, 70) == taxonomy(3, 70) != taxonomy(4, 70)
+
+
+def test_levels_shared_by_hand():
+    owl = ("animal", "bird", "owl")
+    assert levels_shared(owl, owl) == 3
+    assert levels_shared(owl, ("animal", "bird", "swan")) == 2
+    assert levels_shared(owl, ("animal", "fish", "eel")) == 1
+    assert levels_shared(owl, ("plant", "tree", "oak")) == 0

@@ -1,0 +1,151 @@
+"""What `train sbert` reads: files of pairs, triplets or scored pairs; which loss fits which."""
+from functools import partial
+from typing import Any, NamedTuple
+
+from scratch_embed.cli.training import say
+from scratch_embed.numerics.wording import counted
+
+# for each kind of data: the losses that fit, the default first
+LOSSES = {"pairs": ("infonce",), "triplets": ("infonce", "triplet"),
+          "scored": ("cosent", "cosine-mse", "contrastive", "online-contrastive", "softmax")}
+NAMES = tuple(dict.fromkeys(loss for losses in LOSSES.values() for loss in losses))
+MOST_CLASSES = 1000                # of --loss softmax, so that a score is not taken for a class
+
+
+class Examples(NamedTuple):
+    """N examples: V columns of N texts, and the score or label of each, if they have one."""
+
+    columns: list[list[str]]
+    scores: Any = None             # (N,): scores in 0..1, labels 0 and 1, or classes 0..C−1
+
+    @property
+    def classes(self):
+        """C, the number of classes, if the scores are classes."""
+        return int(self.scores.max()) + 1
+
+
+def kind_of_data(arguments):
+    """(pairs, triplets or scored; the file)."""
+    return next((kind, path) for kind in LOSSES if (path := getattr(arguments, kind)) is not None)
+
+
+def check_loss(arguments):
+    """Exit with code 2 unless --loss fits the data; fill in its default."""
+    kind, _ = kind_of_data(arguments)
+    arguments.loss = arguments.loss or LOSSES[kind][0]
+    if arguments.loss not in LOSSES[kind]:
+        others = [f"--{other}" for other, losses in LOSSES.items() if arguments.loss in losses]
+        arguments.usage_error(
+            f"--loss {arguments.loss} does not fit --{kind}: expected {' or '.join(LOSSES[kind])}; "
+            f"{arguments.loss} takes {' or '.join(others)}")
+
+
+def read_examples(arguments):
+    """The Examples of --pairs, --triplets or --scored.
+
+    Raises FormatError that names the line; ValueError if --loss needs more examples or classes.
+    """
+    kind, path = kind_of_data(arguments)
+    width = {"pairs": (2, 2), "triplets": (3, 3)}.get(kind)
+    examples = read_file(arguments, path, width)
+    N = len(examples.columns[0])
+    if N < 2:
+        raise ValueError(f"{path}: expected at least 2 examples, found {N}")
+    if arguments.loss == "softmax" and examples.classes < 2:
+        raise ValueError(f"{path}: expected classes 0, 1 and so on, found only 0")
+    say(f"{counted(N, 'example')} of {path}: " + {
+        "pairs": "texts and positives", "triplets": "texts, positives and hard negatives",
+        "scored": f"two texts and a {'class' if arguments.loss == 'softmax' else 'score'}"}[kind])
+    return examples
+
+
+def read_held_out(arguments, examples):
+    """The Examples of --held-out, in the form of the training data, or None without this option.
+
+    In place of triplets there may be pairs.
+    """
+    if not arguments.held_out:
+        return None
+    kind, _ = kind_of_data(arguments)
+    width = {"pairs": (2, 2), "triplets": (2, 3)}.get(kind)
+    classes = examples.classes if arguments.loss == "softmax" else MOST_CLASSES
+    return read_file(arguments, arguments.held_out, width, classes)
+
+
+def read_file(arguments, path, width, classes=MOST_CLASSES):
+    """The Examples of one file.  width: the least and most texts of a line; None: scored pairs."""
+    from scratch_embed.text.columns import read_columns
+    if width:
+        return Examples(read_columns(path, *width, arguments.errors))
+    return read_scored(arguments, path, classes)
+
+
+def read_scored(arguments, path, classes):
+    """The Examples of a file of scored pairs, whose scores are checked and divided by --max-score.
+    """
+    import numpy as np
+
+    from scratch_embed.evaluate.scored_pairs import read_scored_pairs
+    read, most = partial(read_scored_pairs, path, arguments.errors), arguments.max_score or 1.0
+    if arguments.loss in ("contrastive", "online-contrastive"):
+        pairs = read(lambda y: y in (0, 1), "0 or 1")
+    elif arguments.loss == "softmax":
+        pairs = read(lambda y: y in range(classes),
+                     f"a class, a whole number from 0 to {classes - 1},")
+    else:
+        pairs = read(lambda y: 0 <= y <= most,
+                     f"a number from 0 to {most:g} (--max-score is another limit)")
+    if arguments.loss == "softmax":
+        return Examples([pairs.first, pairs.second], np.array(pairs.scores, np.int64))
+    scores = np.array(pairs.scores)
+    return Examples([pairs.first, pairs.second],
+                    scores / most if arguments.loss in LOSSES["scored"][:2] else scores)
+
+
+# ---- the loss ------------------------------------------------------------------------------------
+
+def objective_of(arguments, examples, dim):
+    """(the Objective of --loss and --matryoshka, its targets).  dim: E, of the vectors.
+
+    InfoNCE does not use a text as its own negative, however often the text occurs in a batch.
+    """
+    import numpy as np
+
+    from scratch_embed.losses.contrastive import contrastive, online_contrastive
+    from scratch_embed.losses.cosent import cosent
+    from scratch_embed.losses.cosine_mse import cosine_mse
+    from scratch_embed.losses.false_negatives import text_numbers
+    from scratch_embed.losses.triplet import triplet
+    from scratch_embed.sentences import objectives
+    from scratch_embed.sentences.objectives import objective
+    loss, targets = arguments.loss, examples.scores
+    margin = {} if arguments.margin is None else {"margin": arguments.margin}
+    tau = 0.05 if arguments.tau is None else arguments.tau
+    if loss == "softmax":
+        return objectives.classified(examples.classes), targets
+    if loss == "infonce":
+        found, targets = objectives.ranking(tau, objectives.by_text), text_numbers(
+            *examples.columns)
+    elif loss == "cosent":
+        found = objective(cosent, scale=1 / tau)
+    elif loss == "cosine-mse":
+        found = objective(cosine_mse)
+    else:
+        functions = {"triplet": triplet, "contrastive": contrastive,
+                     "online-contrastive": online_contrastive}
+        found = objective(functions[loss], **margin)
+    if targets is not None and loss in LOSSES["scored"]:
+        targets = targets.astype(np.float32)
+    if arguments.matryoshka:
+        found = objectives.matryoshka(found, matryoshka_dims(arguments, dim))
+    return found, targets
+
+
+def matryoshka_dims(arguments, dim):
+    """The dims of --matryoshka, the largest first, with the full dimension, which is added."""
+    if max(arguments.matryoshka) > dim:
+        raise ValueError(f"--matryoshka: the vectors have {dim} dimensions, got "
+                         f"{max(arguments.matryoshka)}")
+    if dim not in arguments.matryoshka:
+        say(f"--matryoshka: {dim}, the full dimension, is trained too")
+    return sorted({dim, *arguments.matryoshka}, reverse=True)
