@@ -40,3 +40,30 @@ def draw_rag(figure, curves):
     left.legend(loc="lower right", bbox_to_anchor=(1, 0.15))
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     left.set_ylabel("recall: the answer is in the context (%)")
+
+
+def draw_matryoshka(figure, short):
+    """Draw nDCG@10 against numbers for each way to fewer, and against bytes for each precision."""
+    left, right = figure.subplots(1, 2, sharey=True)
+    styles = [(BLUE, "o-"), (ORANGE, "^--"), (GREEN, "s-."), ("black", "D:"), (GREY, "x:"),
+              (GREY, "+--")]
+    for (name, scores), (colour, style) in zip(short.ways.items(), styles, strict=True):
+        draw_intervals(left, short.dims, scores, colour, style, name)
+    for (name, found), (colour, style) in zip(short.stored.items(), styles):
+        draw_intervals(right, found[0, :, 0], found[:, :, 1], colour, style, name)
+    left.set(xscale="log", xticks=short.dims, xticklabels=short.dims, xlabel="numbers of a vector",
+             ylabel="nDCG@10 (%)", title="One model and prefixes, and the alternatives")
+    sizes = sorted({int(size) for found in short.stored.values() for size in found[0, :, 0]})
+    right.set(xscale="log", xticks=sizes, xticklabels=sizes, xlabel="bytes of a vector",
+              title="Matryoshka's prefixes in fewer bits")
+    for axes in (left, right):
+        axes.minorticks_off()
+        axes.legend(loc="lower right")
+
+
+def draw_intervals(axes, x, scores, colour, style, name):
+    """Draw the means and 95% intervals of scores (seeds, x)."""
+    from scratch_embed.why.effects import interval
+    means, halves = zip(*map(interval, scores.T))
+    axes.errorbar(x, means, halves, fmt=style, color=colour, capsize=3, markersize=5,
+                  linewidth=1.3, label=name)

@@ -75,8 +75,7 @@ class View(NamedTuple):
 
 
 def tokenize(encoder: SentenceEncoder, texts: Sequence[str], prompt: str = "") -> View:
-    """The View of texts, each after the prompt: the ids that encoder.encode(texts, prompt=prompt)
-    gives to the transformer."""
+    """The View of texts, each after the prompt, with the ids that encoder.encode() would use."""
     return View(encoder.tokenize([prompt + text for text in texts]), encoder.prompt_tokens(prompt))
 
 
