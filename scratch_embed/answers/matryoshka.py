@@ -3,7 +3,7 @@
 Paper     Kusupati et al. 2022, "Matryoshka Representation Learning", section 3, and section 4.3
           (a short prefix finds candidates, all numbers rank them).
 Shapes    an Answer (answers/answer.py); scores are why/prefixes.py's
-Cost      five trainings of a small transformer for each seed, about five seconds each
+Cost      five trainings of a small transformer for each seed, about three seconds each
 Read next losses/matryoshka.py (the loss), why/matryoshka.py (ablations), space/quantise.py and
           space/hamming.py (fewer bits per number)
 
