@@ -25,6 +25,7 @@ Each row of ds sums to 0.
 """
 import numpy as np
 
+from scratch_embed.losses.mse import mse
 from scratch_embed.nn.contract import BackwardEach, LossBackward
 
 
@@ -39,13 +40,12 @@ def margin_mse(s: np.ndarray, t: np.ndarray) -> tuple[float, LossBackward]:
     0.25
     """
     require_score_rows("margin_mse", s, t)
-    t = t.astype(s.dtype)
-    errors = (s[:, :1] - s[:, 1:]) - (t[:, :1] - t[:, 1:])               # (N, M − 1)
+    loss, back_loss = mse(s[:, :1] - s[:, 1:], t[:, :1] - t[:, 1:])      # margins, (N, M − 1)
 
     def backward(dloss=1.0):
-        d = errors * float(2 * dloss / errors.size)
+        d = back_loss(dloss)
         return np.concatenate([d.sum(1, keepdims=True), -d], axis=1)
-    return float(np.mean(errors**2, dtype=np.float64)), backward
+    return loss, backward
 
 
 def score_rows(q: np.ndarray, *candidates: np.ndarray) -> tuple[np.ndarray, BackwardEach]:
