@@ -237,7 +237,7 @@ def report_sbert(arguments, trained, start, objective, examples, held_out, promp
                                         prompts.first, seed)
         report_scores(found, where)
     else:
-        found = verdict.of_pairs(*encoders, first, second, prompts, seed)
+        found = verdict.of_text_pairs(*encoders, first, second, prompts, seed)
         report_search(found, f"the positives of {where}", verdict.MORE_PAIRS, verdict.MORE_PAIRS)
     if arguments.loss != "softmax" and found and found.learned and not held_out:
         say(KNOWN_BY_HEART)
