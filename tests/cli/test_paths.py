@@ -57,7 +57,7 @@ def kinds(tmp_path):
             "classifier": OLD / "hs.bin", "index": OLD / "text.index", "encoder": OLD / "encoder",
             "model": OLD / "bert", "text": tmp_path / "text", "run": tmp_path / "run",
             "qrels": tmp_path / "qrels", "corpus": OLD / "corpus", "array": tmp_path / "array.npy",
-            "pairs": tmp_path / "pairs"}
+            "pairs": tmp_path / "pairs", "cross-encoder": GOLDEN / "cross_encoder_new"}
 
 
 def typed(name, kinds, folder, **instead):
@@ -68,8 +68,12 @@ def typed(name, kinds, folder, **instead):
         also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
         also |= {"corpus", "queries", "qrels"}                   # all three or none
+    if also & {"corpus", "queries"} and name == "rerank":
+        also |= {"corpus", "queries"}                            # both, without a QUERY
     for action in command._actions:
         wanted = action.required or not action.option_strings
+        if action.dest == "asked" and "corpus" in also:
+            continue
         if action.dest not in also and (not wanted or name == "train simcse" and "pairs" in also
                                         and action.dest == "corpus"):
             continue
