@@ -8,7 +8,6 @@ from scratch_embed.cli.models import (
     add_step_options,
     mean_loss,
     require_other_folder,
-    saved_size,
     steps_of,
 )
 from scratch_embed.cli.new_model import SIZES, add_size_options, add_vocabulary_options
@@ -190,8 +189,7 @@ def run_sbert(arguments):
         chance = f" (chance: {math.log(keys):.4f})"
     size = sum(p.flat.size for p in (trained.encoder.model.p, *(
         dense.p for dense in trained.encoder.recipe.dense)))
-    say(f"{mean_loss(trained.losses)}{chance}; wrote {arguments.output}, "
-        f"{saved_size(size, size)}")
+    say(f"{mean_loss(trained.losses)}{chance}; wrote {arguments.output}, {size:,} parameters")
     report_sbert(arguments, trained, start, objective, examples, held_out, prompts)
 
 
