@@ -74,7 +74,7 @@ def train(seed: int, documents: int, steps: int) -> Trained:
     """Train a bi-encoder, and from it a cross-encoder, `steps` long.  documents: in groups of 3"""
     groups = documents // 3
     one = task(seed, groups, queries=groups, triplets=TRIPLETS * documents // CROSS_OR_BI.documents)
-    bi = train_bi(one, steps=BI_ENCODER["steps"] * steps // CROSS_ENCODER["steps"] + 1)
+    bi = train_bi(one, steps=max(1, BI_ENCODER["steps"] * steps // CROSS_ENCODER["steps"]))
     cross = train_cross(one, with_matching(bi, seed), candidates(one, bi), steps=steps)
     return Trained(one, bi, cross)
 
