@@ -35,7 +35,7 @@ from scratch_embed.nn.params import init_params
 from scratch_embed.retrieve.rerank import rerank
 from scratch_embed.sentences import cross_encoder_training, sbert
 from scratch_embed.sentences.cross_encoder import CrossEncoder
-from scratch_embed.sentences.cross_encoder_training import CLASSES
+from scratch_embed.sentences.cross_encoder_training import CLASSES, PairLoss
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.hard_negatives import (
     Mining,
@@ -50,17 +50,18 @@ from scratch_embed.space.similarity import cosine_matrix
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import Bert, Config, tensors
+from scratch_embed.transformer.pooling import cls, mean
 from scratch_embed.why.contexts import whole_words
 from scratch_embed.why.searches import K
 from scratch_embed.worlds.bindings import Bindings, bindings
 from scratch_embed.worlds.facts import gain_table
-from scratch_embed.worlds.training_pairs import Triplets, binding_triplets
+from scratch_embed.worlds.training_pairs import binding_groups
 
 SIZES = dict(dim=32, layers=3, heads=2, ff=64, positions=32, types=2)
 STD, ATTENTION_STD = 0.08, 0.2     # of initial weights, see initial() and with_matching()
 BI_ENCODER = dict(tau=0.05, steps=400, batch_size=64, lr=3e-3)
-CROSS_ENCODER = dict(steps=2000, batch_size=16, lr=1e-3)
-TRIPLETS = 8000                    # a query, a document, another of its group
+CROSS_ENCODER = dict(steps=2500, batch_size=12, lr=1e-3)
+GROUPS = 8000                      # to train on: a query, and the documents of a group
 DEPTHS = (1, 3, 10, 20, 50, 100)
 
 
@@ -71,25 +72,28 @@ class Task(NamedTuple):
     queries: list[str]             # Q of them
     documents: list[str]           # N of them
     gains: np.ndarray              # (Q, N)
-    triplets: Triplets
+    training: list[list[str]]      # queries, their documents, and the two others of its group
     tokenizer: WordPiece
     seed: int
 
 
-def task(seed: int, groups: int = 100, queries: int = 100, triplets: int = TRIPLETS) -> Task:
-    """Draw a world, and training triplets of other groups without its queries."""
+def task(seed: int, groups: int = 100, queries: int = 100, training: int = GROUPS) -> Task:
+    """Draw a world, and so many other groups to train on, without its queries."""
     world = bindings(seed, groups, queries)
     texts, documents = list(world.queries.values()), list(world.corpus.values())
-    training = binding_triplets(triplets, seed, taken=texts)
-    tokenizer = whole_words(text.split() for part in (texts, documents, *training) for text in part)
-    return Task(world, texts, documents, gain_table(world.qrels, list(world.corpus)), training,
+    columns = binding_groups(training, seed, taken=texts)
+    tokenizer = whole_words(text.split() for part in (texts, documents, *columns) for text in part)
+    return Task(world, texts, documents, gain_table(world.qrels, list(world.corpus)), columns,
                 tokenizer, seed)
 
 
 # ---- the start ----------------------------------------------------------------------------------
 
 def initial(task: Task) -> SentenceEncoder:
-    """The bi-encoder with its initial weights; it pools by the mean.
+    """The bi-encoder with its initial weights; it pools by [CLS] and by the mean, side by side.
+
+    By the mean, so that it learns the words; by [CLS], so that [CLS] learns to attend to them: the
+    cross-encoder reads its score there.
 
     BERT's standard deviation of 0.02 suits its 768 dimensions.  With 32 the sums in a layer are
     five times smaller, and attention and MLP hardly change what they add to.  So the weights of the
@@ -100,7 +104,7 @@ def initial(task: Task) -> SentenceEncoder:
               if name.startswith("layers.")}
     return SentenceEncoder(task.tokenizer,
                            Bert(config, init_params(tensors(config) | layers, task.seed)),
-                           Recipe(max_seq_length=SIZES["positions"]))
+                           Recipe((cls, mean), max_seq_length=SIZES["positions"]))
 
 
 def with_matching(encoder: SentenceEncoder, seed: int) -> SentenceEncoder:
@@ -124,36 +128,39 @@ def train_bi(task: Task, before: SentenceEncoder | None = None, hard: bool = Fal
     before = initial(task) if before is None else before
     settings = BI_ENCODER | changes
     tau, lr = settings.pop("tau"), settings.pop("lr")
-    views = task.triplets if hard else task.triplets[:2]
+    views = task.training if hard else task.training[:2]
     return sbert.train([sbert.tokenize(before, view) for view in views], before, ranking(tau),
                        optim=Optim(lr, weight_decay=0.0), dropout=0.0, **settings,
                        options=RunOptions(workers, task.seed)).encoder
 
 
 def train_cross(task: Task, before: SentenceEncoder, candidates: Sequence[Sequence[str]],
-                workers: int = 1, **changes) -> CrossEncoder:
+                loss: PairLoss = CLASSES, workers: int = 1, **changes) -> CrossEncoder:
     """Train a cross-encoder to find each query's positive among its candidates.
 
-    before: the start, such as with_matching(train_bi(task))
+    before: the start, such as with_matching(train_bi(task), task.seed)
     candidates: C texts for each training query, such as candidates(task, bi); the positive first
+    loss: CLASSES, of all candidates together; or LABELS, of each pair alone
     changes: to the settings CROSS_ENCODER
     """
     start = CrossEncoder.warm_start(before, seed=task.seed)
     settings = CROSS_ENCODER | changes
     lr = settings.pop("lr")
-    pairs = [(query, text) for query, texts in zip(task.triplets.queries, candidates)
+    pairs = [(query, text) for query, texts in zip(task.training[0], candidates)
              for text in texts]
+    place = np.zeros(len(candidates), int)                 # of the positive
+    targets = place if loss is CLASSES else np.eye(1, len(candidates[0])).repeat(len(place), axis=0)
     return cross_encoder_training.train(
-        start.tokenize(pairs), np.zeros(len(candidates), int), start, CLASSES,
+        start.tokenize(pairs), targets, start, loss,
         optim=Optim(lr, weight_decay=0.0), dropout=0.0, **settings,
         options=RunOptions(workers, task.seed)).encoder
 
 
-def candidates(task: Task, bi: SentenceEncoder, group: int = 1, mined: int = 1, random: int = 2
+def candidates(task: Task, bi: SentenceEncoder, group: int = 2, mined: int = 1, random: int = 1
                ) -> list[list[str]]:
     """The positive of each training query, and negatives of three kinds, so many of each.
 
-    group   another document of the positive's group
+    group   the other documents of the positive's group, up to 2
     mined   of the eighth of all positives that are nearest to the query by the bi-encoder; about
             one in twenty states the query's fact, too, in other words
     random  of all positives
@@ -161,8 +168,8 @@ def candidates(task: Task, bi: SentenceEncoder, group: int = 1, mined: int = 1, 
     A text is a negative as often as it is a positive.  If the negatives came from a few texts of
     their own, the cross-encoder would learn these texts instead of the task.
     """
-    queries, positives, wrong = task.triplets
-    rng, columns = np.random.default_rng([task.seed, 8]), [positives, *[wrong] * group]
+    queries, positives, *others = task.training
+    rng, columns = np.random.default_rng([task.seed, 8]), [positives, *others[:group]]
     if mined:
         mining = Mining(mined, range_max=len(positives) // 8,
                         sampling_strategy=at_random(task.seed))
