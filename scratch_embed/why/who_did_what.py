@@ -23,15 +23,16 @@ ones that are equal to each other, K = Q.  The score of two tokens, x_i QᵀQ x_
 inner product, so that from the first step a token attends to the words that mean the same, in
 either text, and what it reads includes their position.
 """
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.evaluate.ranking import Ranking, ndcg, recall
+from scratch_embed.evaluate.ranking import Ranking, ndcg, rank_table, recall
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
+from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.rerank import rerank
 from scratch_embed.sentences import cross_encoder_training, sbert
 from scratch_embed.sentences.cross_encoder import CrossEncoder
@@ -53,14 +54,20 @@ from scratch_embed.transformer.bert import Bert, Config, tensors
 from scratch_embed.transformer.pooling import cls, mean
 from scratch_embed.why.contexts import whole_words
 from scratch_embed.why.searches import K
-from scratch_embed.worlds.bindings import Bindings, bindings
+from scratch_embed.worlds.bindings import (
+    Bindings,
+    bag_of_words_upper_bound,
+    bindings,
+    synonyms_alone,
+)
 from scratch_embed.worlds.facts import gain_table
 from scratch_embed.worlds.training_pairs import binding_groups
 
 SIZES = dict(dim=32, layers=3, heads=2, ff=64, positions=32, types=2)
 STD, ATTENTION_STD = 0.08, 0.2     # of initial weights, see initial() and with_matching()
+POOLER = 10                        # times 0.02 is about 1/√32, see initial()
 BI_ENCODER = dict(tau=0.05, steps=400, batch_size=64, lr=3e-3)
-CROSS_ENCODER = dict(steps=2500, batch_size=12, lr=1e-3)
+CROSS_ENCODER = dict(steps=3500, batch_size=12, lr=1e-3)
 GROUPS = 8000                      # to train on: a query, and the documents of a group
 DEPTHS = (1, 3, 10, 20, 50, 100)
 
@@ -144,6 +151,7 @@ def train_cross(task: Task, before: SentenceEncoder, candidates: Sequence[Sequen
     changes: to the settings CROSS_ENCODER
     """
     start = CrossEncoder.warm_start(before, seed=task.seed)
+    start.model.p["pooler.weight"][...] *= POOLER
     settings = CROSS_ENCODER | changes
     lr = settings.pop("lr")
     pairs = [(query, text) for query, texts in zip(task.training[0], candidates)
@@ -196,11 +204,10 @@ def curve(task: Task, bi: SentenceEncoder, cross: CrossEncoder, depths: Sequence
 
     timed: how many queries are timed, one by one
     """
-    X = bi.encode(task.documents)
-    ids, _ = top_k(cosine_matrix(bi.encode(task.queries), X), len(task.documents))     # (Q, N)
+    ids, X = order_by(task, bi)
     found = ranking_of(task, ids)
     times = median_times(task, bi, cross, X, ids, [0, *depths], timed)
-    points = {0: Point(percent(recall(found, K)), percent(ndcg(found, K)), 1, times[0])}
+    points = {0: Point(*at_10(found), 1, times[0])}
     for depth, time in zip(depths, times[1:]):
         first, _ = rerank(task.queries, task.documents, ids[:, :depth], cross.predict, depth,
                           batch_size=1024)
@@ -208,6 +215,40 @@ def curve(task: Task, bi: SentenceEncoder, cross: CrossEncoder, depths: Sequence
         points[depth] = Point(percent(recall(found, depth)), percent(ndcg(again, K)), 1 + depth,
                               time)
     return points
+
+
+MEASURES = ("recall, %", "nDCG@10, %", "passes", "ms")
+
+
+def compared(task: Task, bi: SentenceEncoder, cross: CrossEncoder,
+             others: Mapping[str, SentenceEncoder] = {}) -> dict[str, np.ndarray]:
+    """{search: MEASURES (4,)}: of the curve, and of what could explain it.  nan: does not apply.
+
+    others: {name: bi-encoder} that are not reranked; their recall is that of the first K
+    """
+    bm25 = BM25([text.split() for text in task.documents])
+    words = rank_table(np.stack([bm25.scores(query.split()) for query in task.queries]), task.gains,
+                       list(task.world.corpus))
+    rows = {"BM25": at_10(words),
+            "bag of words, upper bound": (np.nan, 100 * bag_of_words_upper_bound(task.world)),
+            "synonyms, no word order": (np.nan, 100 * synonyms_alone(task.world)),
+            **{name: at_10(ranking_of(task, order_by(task, encoder)[0]))
+               for name, encoder in others.items()}}
+    rows = {name: (*row, np.nan, np.nan) for name, row in rows.items()}
+    for depth, point in curve(task, bi, cross).items():
+        rows[f"reranked, depth {depth}" if depth else "bi-encoder"] = tuple(point)
+    return {name: np.array(row) for name, row in rows.items()}
+
+
+def at_10(found: Ranking) -> tuple[float, float]:
+    """Recall@10 and nDCG@10 in %."""
+    return percent(recall(found, K)), percent(ndcg(found, K))
+
+
+def order_by(task: Task, bi: SentenceEncoder) -> tuple[np.ndarray, np.ndarray]:
+    """All documents in the order of a bi-encoder: ids (Q, N), and the documents' vectors (N, E)."""
+    X = bi.encode(task.documents)
+    return top_k(cosine_matrix(bi.encode(task.queries), X), len(task.documents))[0], X
 
 
 def ranking_of(task: Task, ids: np.ndarray) -> Ranking:
