@@ -8,7 +8,7 @@ from scratch_embed.cli.printing import (
 )
 from scratch_embed.cli.why_models import say_wait
 
-DIGITS = (1, 1, 0, 1)              # of MEASURES
+DIGITS = (1, 1, 1)                 # of MEASURES
 
 
 def run_rerank(arguments):
@@ -35,7 +35,7 @@ def run_rerank(arguments):
 
 
 def show_curve(given, settings):
-    """Print recall, nDCG@10, passes and milliseconds at each depth, beside the baselines."""
+    """Print passes, recall, nDCG@10 and milliseconds at each depth, beside the baselines."""
     import numpy as np
 
     from scratch_embed.why.rerank import trained
@@ -43,11 +43,12 @@ def show_curve(given, settings):
     heading("1  Quality and cost against depth")
     paragraph(f"{len(given)} seeds, each with its world and initial weights.  Recall: of the first "
               "documents of the bi-encoder, as many as the depth, which bounds what reranking can "
-              "reach; without reranking, of the first 10.  Passes: of a transformer per query; the "
-              "documents' vectors are there.  A bag of words cannot distinguish the documents of a "
-              "group; its bound is reached if the right group comes first by luck.")
+              "reach; without reranking, of the first 10.  Passes of a transformer and "
+              "milliseconds: per query; the documents' vectors are there.  A bag of words cannot "
+              "distinguish the documents of a group; its bound is reached if the right group comes "
+              "first by luck.")
     found = [compared(one.task, one.bi, trained(settings, one),
-                      {"bi-encoder, hard negatives": train_bi(one.task, one.bi, hard=True)})
+                      {"trained with hard negatives": train_bi(one.task, one.bi, hard=True)})
              for one in given]
     show_intervals({name: np.array([rows[name] for rows in found]) for name in found[0]},
                    MEASURES, DIGITS)

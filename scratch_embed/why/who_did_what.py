@@ -217,12 +217,12 @@ def curve(task: Task, bi: SentenceEncoder, cross: CrossEncoder, depths: Sequence
     return points
 
 
-MEASURES = ("recall, %", "nDCG@10, %", "passes", "ms")
+MEASURES = ("recall, %", "nDCG@10, %", "ms")
 
 
 def compared(task: Task, bi: SentenceEncoder, cross: CrossEncoder,
              others: Mapping[str, SentenceEncoder] = {}) -> dict[str, np.ndarray]:
-    """{search: MEASURES (4,)}: of the curve, and of what could explain it.  nan: does not apply.
+    """{search: MEASURES (3,)}: of the curve, and of what could explain it.  nan: does not apply.
 
     others: {name: bi-encoder} that are not reranked; their recall is that of the first K
     """
@@ -234,9 +234,10 @@ def compared(task: Task, bi: SentenceEncoder, cross: CrossEncoder,
             "synonyms, no word order": (np.nan, 100 * synonyms_alone(task.world)),
             **{name: at_10(ranking_of(task, order_by(task, encoder)[0]))
                for name, encoder in others.items()}}
-    rows = {name: (*row, np.nan, np.nan) for name, row in rows.items()}
-    for depth, point in curve(task, bi, cross).items():
-        rows[f"reranked, depth {depth}" if depth else "bi-encoder"] = tuple(point)
+    rows = {name: (*row, np.nan) for name, row in rows.items()}
+    for depth, (found, quality, passes, time) in curve(task, bi, cross).items():
+        name = f"depth {depth}: {passes} passes" if depth else "bi-encoder: 1 pass"
+        rows[name] = found, quality, time
     return {name: np.array(row) for name, row in rows.items()}
 
 

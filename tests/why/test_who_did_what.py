@@ -109,9 +109,9 @@ def test_the_table_has_the_baselines_and_every_depth():
     cross = CrossEncoder.warm_start(BI)
     rows = compared(TASK, BI, cross, {"another": BI})
     assert list(rows)[:5] == ["BM25", "bag of words, upper bound", "synonyms, no word order",
-                              "another", "bi-encoder"]
+                              "another", "bi-encoder: 1 pass"]
     assert all(row.shape == (len(MEASURES),) for row in rows.values())
-    assert rows["another"][1] == rows["bi-encoder"][1]
+    assert rows["another"][1] == rows["bi-encoder: 1 pass"][1]
 
 
 # ---- the ablations ------------------------------------------------------------------------------
