@@ -123,7 +123,7 @@ def loss_named(text):
 
 
 def dimensions(text):
-    """An argparse type: different whole numbers of at least 1, with commas between them."""
+    """An argparse type: whole numbers of at least 1, with commas between them."""
     try:
         return sorted(map(whole(1), text.split(",")), reverse=True)
     except argparse.ArgumentTypeError:
@@ -175,6 +175,7 @@ def run_sbert(arguments):
     prompts = prompts_of(arguments, start)
     if arguments.hard_negatives:
         examples = with_hard_negatives(arguments, examples, start, prompts)
+    note_margin(arguments, start)
     objective, targets = objective_of(arguments, examples, start.dim)
     views = [tokenize(start, column, prompt) for column, prompt in zip(
         examples.columns, [prompts.first, *[prompts.others] * len(examples.columns)])]
@@ -191,6 +192,13 @@ def run_sbert(arguments):
         dense.p for dense in trained.encoder.recipe.dense)))
     say(f"{mean_loss(trained.losses)}{chance}; wrote {arguments.output}, {size:,} parameters")
     report_sbert(arguments, trained, start, objective, examples, held_out, prompts)
+
+
+def note_margin(arguments, start):
+    """Say if the vectors have norm 1, and the margin of the triplet loss is out of their reach."""
+    if arguments.loss == "triplet" and start.recipe.normalize and (arguments.margin or 5) >= 2:
+        say(f"the vectors of {arguments.model} have norm 1, so two distances differ by at most 2, "
+            f"and --margin {arguments.margin or 5:g} is never reached; 0.5 may be better")
 
 
 def with_hard_negatives(arguments, examples, start, prompts):
