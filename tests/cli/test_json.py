@@ -24,6 +24,7 @@ COMMANDS = {                       # command: its arguments; files are those of 
     "evaluate retrieval": "words.vec --corpus corpus --queries corpus --qrels qrels",
     "evaluate mteb": "{old}/encoder --tasks ToySTS",
     "answer 1": "--seeds 2 --documents 20 --steps 1",
+    "answer 2": "--seeds 2 --documents 21 --steps 1",
     "answer 3": "--seeds 2 --documents 20 --steps 1",
     "answer 4": "--seeds 2 --documents 20 --steps 1"}
 
