@@ -15,5 +15,5 @@ class Question(NamedTuple):
 
 CONTRASTIVE = Question("How does contrastive learning train embedding models?", 2000, 100)
 CROSS_OR_BI = Question("Cross-encoder vs bi-encoder — when to use each?", 300, 400)
-RAG = Question("How would you evaluate embedding quality for a RAG system?", 300, 100)
-MATRYOSHKA = Question("What are Matryoshka embeddings and why are they useful?", 2000, 300)
+RAG = Question("How would you evaluate embedding quality for a RAG system?", 300, 300)
+MATRYOSHKA = Question("What are Matryoshka embeddings and why are they useful?", 2048, 300)

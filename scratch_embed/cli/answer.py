@@ -6,7 +6,7 @@ Read next answers/README.md (the answers), cli/answer_figures.py (draws their fi
 """
 import sys
 
-from scratch_embed.answers.questions import CONTRASTIVE
+from scratch_embed.answers.questions import CONTRASTIVE, MATRYOSHKA, RAG
 from scratch_embed.cli.parsing import add_command, add_json, whole
 from scratch_embed.cli.plot import ENDINGS
 from scratch_embed.cli.printing import heading, measured, paragraph, print_json, show_intervals
@@ -18,7 +18,8 @@ def add_commands(commands):
     top = add_command(commands, "answer", "answer an interview question with measured numbers",
                       "scratch-embed answer 1")
     numbers = top.add_subparsers(metavar="NUMBER", required=True)
-    for number, question, run in [("1", CONTRASTIVE, run_contrastive)]:
+    for number, question, run in [("1", CONTRASTIVE, run_contrastive), ("3", RAG, run_rag),
+                                  ("4", MATRYOSHKA, run_matryoshka)]:
         command = add_command(numbers, number, question.text,
                               f"scratch-embed answer {number} -o answer.png", run=run,
                               check=check_figure, details="It trains on toy worlds, which takes "
@@ -29,7 +30,7 @@ def add_commands(commands):
         command.add_argument("--seeds", type=whole(2), default=3, metavar="N",
                              help="number of runs to average over; each has its own world and "
                                   "initial weights (default: %(default)s)")
-        command.add_argument("--documents", type=whole(60), default=question.documents,
+        command.add_argument("--documents", type=whole(20), default=question.documents,
                              metavar="N", help="documents of the collection that is searched "
                                                "(default: %(default)s)")
         command.add_argument("--steps", type=whole(1), default=question.steps, metavar="N",
@@ -42,6 +43,20 @@ def run_contrastive(arguments):
     from scratch_embed.answers.contrastive import answer
     from scratch_embed.cli.answer_figures import draw_contrastive
     show(arguments, answer, draw_contrastive)
+
+
+def run_rag(arguments):
+    """How would you evaluate embedding quality for a RAG system?"""
+    from scratch_embed.answers.rag import answer
+    from scratch_embed.cli.answer_figures import draw_rag
+    show(arguments, answer, draw_rag)
+
+
+def run_matryoshka(arguments):
+    """What are Matryoshka embeddings and why are they useful?"""
+    from scratch_embed.answers.matryoshka import answer
+    from scratch_embed.cli.answer_figures import draw_matryoshka
+    show(arguments, answer, draw_matryoshka)
 
 
 # ---- print and draw ------------------------------------------------------------------------------

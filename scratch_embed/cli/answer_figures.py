@@ -3,7 +3,7 @@
 The numbers are computed in answers/; this file only draws them.
 Read next cli/answer.py
 """
-from scratch_embed.cli.figures import BLUE, ORANGE
+from scratch_embed.cli.figures import BLUE, GREEN, GREY, ORANGE
 
 
 def draw_contrastive(figure, cosines):
@@ -22,3 +22,48 @@ def draw_contrastive(figure, cosines):
     figure.supylabel("density", fontsize=10)
     figure.suptitle("Queries and reports before training, without labels and with pairs (one seed)",
                     fontsize=10.5)
+
+
+def draw_rag(figure, curves):
+    """Draw recall against the reader's budget: of searches, and of kinds of chunks."""
+    left, right = figure.subplots(1, 2, sharey=True)
+    colours = [GREY, ORANGE, BLUE, GREEN, "black", "#CC79A7"]
+    for axes, lines, title in [(left, curves.searches, "Searches in chunks of 32 words"),
+                               (right, curves.chunks, "Kinds of chunks, for the bi-encoder")]:
+        for (name, recalls), colour in zip(lines.items(), colours):
+            low, high = recalls.min(axis=0), recalls.max(axis=0)
+            axes.plot(curves.budgets, recalls.mean(axis=0), color=colour, label=name)
+            axes.fill_between(curves.budgets, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.set(xscale="log", xlabel="budget of the reader (words)", title=title,
+                 xticks=curves.budgets, xticklabels=curves.budgets, ylim=(0, 101))
+        axes.minorticks_off()
+    left.legend(loc="lower right", bbox_to_anchor=(1, 0.15))
+    right.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    left.set_ylabel("recall: the answer is in the context (%)")
+
+
+def draw_matryoshka(figure, short):
+    """Draw nDCG@10 against numbers for each way to fewer, and against bytes for each precision."""
+    left, right = figure.subplots(1, 2, sharey=True)
+    styles = [(BLUE, "o-"), (ORANGE, "^--"), (GREEN, "s-."), ("black", "D:"), (GREY, "x:"),
+              (GREY, "+--")]
+    for (name, scores), (colour, style) in zip(short.ways.items(), styles, strict=True):
+        draw_intervals(left, short.dims, scores, colour, style, name)
+    for (name, found), (colour, style) in zip(short.stored.items(), styles):
+        draw_intervals(right, found[0, :, 0], found[:, :, 1], colour, style, name)
+    left.set(xscale="log", xticks=short.dims, xticklabels=short.dims, xlabel="numbers of a vector",
+             ylabel="nDCG@10 (%)", title="One model and prefixes, and the alternatives")
+    sizes = sorted({int(size) for found in short.stored.values() for size in found[0, :, 0]})
+    right.set(xscale="log", xticks=sizes, xticklabels=sizes, xlabel="bytes of a vector",
+              title="Matryoshka's prefixes in fewer bits")
+    for axes in (left, right):
+        axes.minorticks_off()
+        axes.legend(loc="lower right")
+
+
+def draw_intervals(axes, x, scores, colour, style, name):
+    """Draw the means and 95% intervals of scores (seeds, x)."""
+    from scratch_embed.why.effects import interval
+    means, halves = zip(*map(interval, scores.T))
+    axes.errorbar(x, means, halves, fmt=style, color=colour, capsize=3, markersize=5,
+                  linewidth=1.3, label=name)

@@ -13,7 +13,7 @@ from scratch_embed.cli.parsing import (
     whole,
 )
 from scratch_embed.cli.printing import print_json
-from scratch_embed.cli.prompts import say_default
+from scratch_embed.cli.prompts import add_instruction, say_default
 from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.tokenizing import chosen_tokenizer, refuse_for_a_transformer, say_known
 from scratch_embed.cli.training import say
@@ -51,6 +51,7 @@ def add_commands(commands):
     prompts.add_argument("--prompt-name", metavar="NAME",
                          help="put the model's prompt of this name before every line "
                               "(default: its default prompt, if it has one)")
+    add_instruction(prompts, "prompt", "every line")
     prompts.add_argument("--prompt", metavar="STRING", help="put this text before every line; "
                          '"": no prompt (default: as for --prompt-name)')
     option("--batch-size", type=whole(1), metavar="N", help="encode at most this many lines "

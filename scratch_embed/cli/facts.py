@@ -130,7 +130,7 @@ def _(index: TextIndex):
 def _(encoder: SentenceEncoder):
     recipe = encoder.recipe
     steps = [pooling.__name__ for pooling in recipe.poolings]
-    steps += [f"Dense to {len(p['linear.bias'])}" for p, _ in recipe.dense]
+    steps += [f"Dense to {len(p['linear.weight'])}" for p, _ in recipe.dense]
     steps += ["Normalize"] * recipe.normalize
     return {"dimensions": encoder.dim, **of_transformer(encoder),
             "after the model": ", ".join(steps),

@@ -1,7 +1,8 @@
 """A model's prompts: the texts that `index`, `search` and `evaluate retrieval` put before others.
 
 Many models are trained with "query: " before each query and "passage: " before each document; such
-texts are stored in the model's folder, by name.
+texts are stored in the model's folder, by name.  Others are trained with an instruction before each
+query (sentences/e5.py), which says what is asked for; it is not stored.
 """
 from typing import NamedTuple
 
@@ -46,8 +47,27 @@ def _add(command, option, what, default, name_too=False):
         group.add_argument("--prompt-name", metavar="NAME",
                            help=f"put the model's prompt of this name before {what} "
                                 f"(default: {default})")
+    if option == "--query-prompt":
+        add_instruction(group, "query_prompt", what)
     group.add_argument(option, metavar="STRING", help=f'put this text before {what}; "": no prompt '
                        f"(default: {default})")
+
+
+def add_instruction(group, dest, what):
+    """Add --instruction, which stores a prompt in the arguments as `dest`.
+
+    Call it before the option of this name is added, whose name messages then use.
+    """
+    group.add_argument("--instruction", type=prompt_of_instruction, dest=dest, metavar="STRING",
+                       help=f'put "Instruct: STRING", a new line and "Query: " before {what}, as '
+                            "models expect that are trained with instructions (default: no "
+                            "instruction)")
+
+
+def prompt_of_instruction(text):
+    """The prompt of an instruction."""
+    from scratch_embed.sentences.e5 import instruct
+    return instruct(text)
 
 
 def chosen_prompts(encoder, name, query=None, document=None, query_name=None, document_name=None):

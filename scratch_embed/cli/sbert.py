@@ -69,7 +69,7 @@ def add_training(methods):
     option("--cache-batch", type=whole(1), metavar="N",
            help="encode N texts at a time, so that a large --batch-size needs little memory "
                 "(GradCache); each text is encoded twice (default: all at once)")
-    add_held_out_option(command, "examples, in the form of the training data,")
+    add_held_out_option(command, "examples in the form of the training data")
     add_step_options(command, steps=500, batch=64, lr=3e-4)
 
 

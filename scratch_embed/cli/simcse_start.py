@@ -53,10 +53,9 @@ def with_head(arguments, model, recipe):
     if others or p["linear.weight"].shape != (width, width) or activation is not tanh:
         raise ValueError(f"{arguments.model}: expected no Dense, or one of {width} x {width} with "
                          "tanh, which SimCSE trains as its head; leave it out with --no-head")
-    ours = {HEAD: p["linear.weight"], "head.bias": p["linear.bias"]}
-    head = Params({name: view.shape for name, view in ours.items()}, model.p.flat.dtype)
-    for name, view in ours.items():
-        head[name][...] = view
+    head = Params({HEAD: (width, width), "head.bias": (width,)}, model.p.flat.dtype)
+    for name, view in p.items():                         # linear.weight, and linear.bias if any
+        head[name.replace("linear", "head")][...] = view
     return model.with_params(join(model.without_heads().p, head)), recipe
 
 

@@ -7,7 +7,9 @@ import sys
 
 from scratch_embed.cli.parsing import add_command, whole
 from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
+from scratch_embed.cli.why_matryoshka import run_matryoshka
 from scratch_embed.cli.why_models import run_bert, run_simcse
+from scratch_embed.cli.why_sbert import run_sbert
 
 
 def add_commands(commands):
@@ -19,6 +21,8 @@ def add_commands(commands):
             ("word2vec", "word2vec", run_word2vec, 10_000), ("glove", "GloVe", run_glove, 10_000),
             ("fasttext", "FastText", run_fasttext, 10_000), ("bert", "BERT", run_bert, 8_000),
             ("simcse", "SimCSE", run_simcse, 12_000),
+            ("sbert", "Sentence-BERT", run_sbert, 12_000),
+            ("matryoshka", "Matryoshka training, and other short vectors", run_matryoshka, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",
                              f"scratch-embed why {name} --seeds 10", run=run,
@@ -27,9 +31,13 @@ def add_commands(commands):
         method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
                             help="number of runs to average over; each has its own text and "
                                  "initial weights (default: %(default)s)")
+        if sentences is None:
+            method.add_argument("--steps", type=whole(1), default=300, metavar="N",
+                                help="steps of each training (default: %(default)s)")
+            continue
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="sentences of each text (default: %(default)s)")
-        if run in (run_simcse, run_retrieval):
+        if run in (run_simcse, run_sbert, run_retrieval):
             method.add_argument("--documents", type=whole(40), default=2000, metavar="N",
                                 help="documents of the collection, with 3 queries per 20 documents "
                                      "(default: %(default)s)")

@@ -48,8 +48,8 @@ def run_world(arguments):
 
 HELP = ("facts: short reports, and queries in other words; codes: facts, and as many queries for "
         "rare codes; bindings: documents with the same words, which differ in who did what; "
-        "instructions: relevance depends on the last words of the query; long: documents of 41 "
-        "sentences, one of which states the fact")
+        "instructions: relevance depends on the instruction before the query; long: documents of "
+        "41 sentences, one of which states the fact")
 
 
 def world(name, seed):
@@ -81,10 +81,12 @@ def bindings(seed):
 
 
 def instructions(seed):
-    """(documents, queries, qrels) of worlds/instructions.py, each query with its instruction."""
+    """(documents, queries, qrels) of worlds/instructions.py, each query after its instruction."""
+    from scratch_embed.sentences.e5 import instruct
     from scratch_embed.worlds.instructions import instructions
     found = instructions(seed)
-    queries = {name: f"{text} {found.instructions[name]}" for name, text in found.queries.items()}
+    queries = {name: instruct(found.instructions[name]) + text
+               for name, text in found.queries.items()}
     return found.corpus, queries, found.qrels
 
 

@@ -32,7 +32,8 @@ def tokens_needed(scores: np.ndarray, lengths: np.ndarray, evidence: np.ndarray)
     ...               np.array([[False, True, False]]))                        # 10 + 30 + 20
     array([60.])
     """
-    scores, lengths, evidence = np.asarray(scores), np.asarray(lengths), np.asarray(evidence, bool)
+    scores, lengths = np.asarray(scores, np.float64), np.asarray(lengths)
+    evidence = np.asarray(evidence, bool)
     if scores.ndim != 2 or scores.shape != evidence.shape or lengths.shape != scores.shape[1:]:
         raise ValueError("expected scores (Q, C), lengths (C,) and evidence (Q, C), got shapes "
                          f"{scores.shape}, {lengths.shape} and {evidence.shape}")

@@ -92,7 +92,7 @@ class SentenceEncoder:
 
     def __repr__(self) -> str:
         poolings = [pooling.__name__ for pooling in self.recipe.poolings]
-        dense = [f"Dense to {len(p['linear.bias'])}" for p, _ in self.recipe.dense]
+        dense = [f"Dense to {len(p['linear.weight'])}" for p, _ in self.recipe.dense]
         parts = [repr(self.model), *poolings, *dense, *["normalized"] * self.recipe.normalize]
         return f"SentenceEncoder({', '.join(parts)})"
 

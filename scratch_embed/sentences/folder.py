@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.params import Params
+from scratch_embed.nn.params import ZEROS, Params, linear_tensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, write_json
@@ -107,7 +107,7 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
     for kind, path in rest:
         if kind == "Dense":
             dense.append(_dense(path, width, dtype))
-            width = len(dense[-1].p["linear.bias"])
+            width = len(dense[-1].p["linear.weight"])
         else:
             _check_normalize(os.path.join(path, "config.json"))
     model = family.model.load(base, dtype)             # last, because it takes longest
@@ -223,14 +223,13 @@ def _dense(folder, width, dtype):
     if fields.whole("in_features") != width:
         raise fields.fault("in_features", f"{width}, the dimension of its input",
                            show(fields.whole("in_features")))
-    shape = (fields.whole("out_features"), width)
+    declared = linear_tensors("linear", fields.whole("out_features"), width, ZEROS,
+                              bias=fields.flag("bias"))
     activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS)]
     fields.one_of("use_residual", [False], False)
     fields.one_of("module_input_name", [VECTOR], VECTOR)
     fields.one_of("module_output_name", [VECTOR, None], VECTOR)
-    expected: dict[str, tuple[int, ...]] = {"linear.weight": shape}
-    if fields.flag("bias"):
-        expected["linear.bias"] = shape[:1]
+    expected = {name: tensor.shape for name, tensor in declared.items()}
     path = weights_file(folder)
     entries, _ = read_header(path)
     found = {name: entry.shape for name, entry in entries.items() if entry.dtype in FLOATS}
@@ -238,7 +237,7 @@ def _dense(folder, width, dtype):
         raise FormatError(path, "the header", f"expected floats {show(expected)}, as config.json "
                           f"says, found {show({n: e[:2] for n, e in entries.items()})}")
     tensors, _ = read_safetensors(path)
-    p = Params({"linear.weight": shape, "linear.bias": shape[:1]}, dtype)    # zeros without a bias
+    p = Params(declared, dtype)
     for name, tensor in tensors.items():
         p[name][...] = tensor
     if not np.isfinite(p.flat).all():
@@ -337,7 +336,7 @@ def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> No
         O, I = p["linear.weight"].shape
         write_safetensors(os.path.join(folder, path, "model.safetensors"), p, {"format": "pt"})
         write_json(os.path.join(folder, path, "config.json"), {
-            "in_features": I, "out_features": O, "bias": True,
+            "in_features": I, "out_features": O, "bias": "linear.bias" in p,
             "activation_function": names[activation]})
     write_json(os.path.join(folder, "sentence_bert_config.json"), {
         "max_seq_length": recipe.max_seq_length, "do_lower_case": recipe.lower_case})

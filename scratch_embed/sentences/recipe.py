@@ -36,7 +36,7 @@ POOLINGS = (cls, max_, mean, mean_sqrt_len, weighted_mean, last_token)
 class Dense(NamedTuple):
     """A dense layer: y = activation(x Wᵀ + b).  x: (N, I), y: (N, O)."""
 
-    p: Params                      # linear.weight (O, I), linear.bias (O,)
+    p: Params                      # linear.weight (O, I) and, if it has a bias, linear.bias (O,)
     activation: Callable | None = tanh             # None: y = x Wᵀ + b
 
 
@@ -55,7 +55,7 @@ class Recipe(NamedTuple):
 
     def dim(self, D: int) -> int:
         """E, the dimension of sentence vectors.  D: the dimension of token vectors."""
-        return self.dense[-1].p["linear.bias"].size if self.dense else D * len(self.poolings)
+        return len(self.dense[-1].p["linear.weight"]) if self.dense else D * len(self.poolings)
 
 
 def sentence_vectors(x: np.ndarray, offsets: np.ndarray, recipe: Recipe, skip: int = 0

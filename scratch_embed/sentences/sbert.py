@@ -8,7 +8,8 @@ Shapes    V views of N texts each, such as queries, positives, hard negatives ->
 Cost      per step V passes of the transformer, forward and backward; a large batch in the memory of
           a small one, see losses/grad_cache.py
 Differs   from the paper: any loss of sentences/objectives.py, not only its three; dropout has its
-          own mask in each view
+          own mask in each view.  From sentence-transformers' trainer: the first step of the warmup
+          has lr > 0 (there 0), and clipping divides by ‖g‖ (there by ‖g‖ + 1e-6)
 Read next sentences/objectives.py (the losses), losses/infonce.py, losses/grad_cache.py,
           sentences/hard_negatives.py
 
@@ -74,8 +75,7 @@ class View(NamedTuple):
 
 
 def tokenize(encoder: SentenceEncoder, texts: Sequence[str], prompt: str = "") -> View:
-    """The View of texts, each after the prompt: the ids that encoder.encode(texts, prompt=prompt)
-    gives to the transformer."""
+    """The View of texts, each after the prompt, with the ids that encoder.encode() would use."""
     return View(encoder.tokenize([prompt + text for text in texts]), encoder.prompt_tokens(prompt))
 
 

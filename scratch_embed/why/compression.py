@@ -19,7 +19,7 @@ import numpy as np
 from scratch_embed.evaluate.ranking import Ranking
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.compress import prefix, principal
-from scratch_embed.space.geometry import pca
+from scratch_embed.space.geometry import PCA, pca
 from scratch_embed.space.hamming import nearest_hamming, rescore, sign_bits, signs
 from scratch_embed.space.heaps import merge_heaps
 from scratch_embed.space.neighbours import nearest, top_k_in_blocks
@@ -100,13 +100,28 @@ def truncate_normalised(X: np.ndarray, dim: int, form: Callable[[np.ndarray], St
     return _changed(X, lambda x: prefix(x, dim), form)
 
 
-def project_pca(X: np.ndarray, dim: int, sample: np.ndarray | None = None) -> Stored:
+def project_pca(X: np.ndarray, dim: int, fitted: PCA | None = None) -> Stored:
     """The projection on the first `dim` principal components, normalised to norm 1.
 
-    sample: vectors to fit the components to, by default X
+    fitted: components of a sample, at least `dim` of them; by default those of X
     """
-    components = pca(X if sample is None else sample, dim)
-    return _changed(X, lambda x: principal(x, components))
+    whole = pca(X, dim) if fitted is None else fitted
+    first = whole._replace(components=whole.components[:dim], variances=whole.variances[:dim])
+    return _changed(X, lambda x: principal(x, first))
+
+
+def prefix_then_all(X: np.ndarray, dim: int) -> Stored:
+    """All numbers; the first `dim`, normalised, find HAMMING_DEPTH · k candidates, all rank them.
+
+    Kusupati et al. 2022 call it adaptive retrieval.
+    """
+    short = np.ascontiguousarray(prefix(X, dim))
+
+    def search(Q, k, workers=1):
+        near, _ = nearest(prefix(Q, dim), short, HAMMING_DEPTH * k, workers=workers,
+                          merge=merge_heaps)
+        return rescore(Q, near, lambda ids: X[ids], k)[0]
+    return Stored(4 * X.shape[1], search)
 
 
 def _changed(X, change, form=floats):

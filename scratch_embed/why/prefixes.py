@@ -20,7 +20,7 @@ at that size" is another model for each m: the same network, with the loss on it
 alone.  It shows what is possible if m is known before the training.
 """
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple, Protocol
@@ -36,6 +36,7 @@ from scratch_embed.sentences import sbert
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.objectives import Objective, matryoshka, objective, ranking
 from scratch_embed.sentences.recipe import Recipe
+from scratch_embed.space.geometry import pca
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import Config
 from scratch_embed.why.compression import (
@@ -43,6 +44,7 @@ from scratch_embed.why.compression import (
     bits,
     floats,
     int8,
+    prefix_then_all,
     project_pca,
     rescored_bits,
     three_stages,
@@ -59,6 +61,8 @@ DIMS = (64, 32, 16, 8, 4)          # numbers of a vector: all, and prefixes
 TRAINING = dict(dims=DIMS, weights=None, steps=300, batch_size=64, lr=5e-3, dropout=0.1)
 PAIRS = 2000                       # to train on
 QUERIES_PER_KIND = 4
+
+MEASURES = "nDCG@10", "realm right", "family right", "kind right"
 
 Path = tuple[str, str, str]        # realm, family, kind
 
@@ -137,15 +141,8 @@ def unit_vectors(task: Task, encoder: Encodes) -> tuple[np.ndarray, np.ndarray]:
     return tuple(l2_normalize(encoder.encode(texts))[0] for texts in (task.queries, task.documents))
 
 
-def score_encoder(task: Task, encoder: Encodes, form: Callable[[np.ndarray], Stored] = floats
-                  ) -> np.ndarray:
-    """The scores of an encoder whose document vectors are stored in a form."""
-    Q, X = unit_vectors(task, encoder)
-    return score(task, form(X), Q)
-
-
 def score(task: Task, stored: Stored, Q: np.ndarray) -> np.ndarray:
-    """nDCG@10; on the taxonomy also the accuracy of the best document's realm, family and kind.
+    """The MEASURES: nDCG@10; on the taxonomy also whether the best document has the right path.
 
     stored: the documents, Q: the queries' vectors -> (1,) or (4,), in %
     """
@@ -161,32 +158,44 @@ MATRYOSHKA, TRUNCATED, PROJECTED, OWN = "Matryoshka", "truncated", "PCA", "train
 UNTRAINED, WORDS = "untrained", "bag of words, PCA"
 
 
-def shorter(task: Task, dims: Sequence[int] = DIMS, **changes) -> dict[str, np.ndarray]:
-    """{way: scores at each of dims}, (dims, 1) or (dims, 4).  dims: the largest first.
+class Models(NamedTuple):
+    """Three kinds of models for vectors of several sizes."""
 
-    changes: to the settings TRAINING
-    """
-    whole, nested = (train(task, dims=d, **changes) for d in (dims[:1], dims))
+    whole: SentenceEncoder                   # the loss on all numbers
+    nested: SentenceEncoder                  # Matryoshka: on every size
+    own: dict[int, SentenceEncoder]          # {m: on the first m numbers alone}
+
+
+def train_models(task: Task, dims: Sequence[int] = DIMS, **changes) -> Models:
+    """Train len(dims) + 1 models.  dims: the largest first; changes: to the settings TRAINING"""
+    own = {m: train(task, dims=(m,), **changes) for m in dims}
+    return Models(own[dims[0]], train(task, dims=dims, **changes), own)
+
+
+def compare(task: Task, models: Models) -> dict[str, np.ndarray]:
+    """{way: scores at each size}, (sizes, 1) or (sizes, 4), with two baselines."""
     words = BagOfWords(task.pairs[0])
-    projected = [(encoder, partial(project_pca, sample=encoder.encode(task.pairs[0])))
-                 for encoder in (whole, words)]
-    own = [(whole if m == dims[0] else train(task, dims=(m,), **changes), truncate_normalised)
-           for m in dims]
-    ways = {MATRYOSHKA: [(nested, truncate_normalised)] * len(dims),
-            TRUNCATED: [(whole, truncate_normalised)] * len(dims),
-            PROJECTED: [projected[0]] * len(dims), OWN: own,
-            UNTRAINED: [(task.start, truncate_normalised)] * len(dims),
-            WORDS: [projected[1]] * len(dims)}
-    return {name: np.stack([score_encoder(task, encoder, partial(form, dim=m))
-                            for (encoder, form), m in zip(pairs, dims)])
-            for name, pairs in ways.items()}
+    whole, nested, start, counts = (unit_vectors(task, encoder) for encoder in
+                                    (models.whole, models.nested, task.start, words))
+    by_pca, by_words = (partial(project_pca, fitted=pca(encoder.encode(task.pairs[0]),
+                                                        max(models.own)))
+                        for encoder in (models.whole, words))
+    found = {name: [] for name in (MATRYOSHKA, TRUNCATED, PROJECTED, OWN, UNTRAINED, WORDS)}
+    for m, own in models.own.items():
+        ways = [(nested, truncate_normalised), (whole, truncate_normalised), (whole, by_pca),
+                (unit_vectors(task, own), truncate_normalised), (start, truncate_normalised),
+                (counts, by_words)]
+        for scores, ((Q, X), form) in zip(found.values(), ways, strict=True):
+            scores.append(score(task, form(X, dim=m), Q))
+    return {name: np.stack(scores) for name, scores in found.items()}
 
 
 # ---- dimensions and precision -------------------------------------------------------------------
 
 PRECISIONS = {"float32": floats, "int8": int8, "bits, float x bits, int8": three_stages,
               "bits, float x bits": rescored_bits, "bits (Hamming)": bits}
-LARGE = dict(per_kind=128, pairs=4000)     # 8,192 texts; about half of the pairs have one of them
+LONGER = "float32, then all numbers"          # the first m find candidates, all numbers rank them
+LARGE = dict(per_kind=128, pairs=2 * PAIRS)   # about half of the pairs have a text of the task
 
 
 class Stage(NamedTuple):
@@ -204,8 +213,11 @@ def precisions(task: Task, encoder: SentenceEncoder, dims: Sequence[int] = DIMS,
     rounds: how often each search is timed, in turn; the rate is that of the fastest
     """
     Q, X = unit_vectors(task, encoder)
-    stored = {(m, name): truncate_normalised(X, m, form)
-              for m in dims for name, form in PRECISIONS.items()}
+    stored = {}
+    for m in dims:
+        stored |= {(m, name): truncate_normalised(X, m, form) for name, form in PRECISIONS.items()}
+        if m < X.shape[1]:
+            stored[m, LONGER] = prefix_then_all(X, m)
     scores = {key: score(task, table, Q) for key, table in stored.items()}
     seconds = {key: [] for key in stored}
     for _ in range(rounds):
@@ -215,3 +227,14 @@ def precisions(task: Task, encoder: SentenceEncoder, dims: Sequence[int] = DIMS,
             seconds[key].append(perf_counter() - begin)
     return {key: Stage(table.bytes, scores[key], len(Q) / min(seconds[key]))
             for key, table in stored.items()}
+
+
+def few(task: Task, per_kind: int = 2) -> Task:
+    """The task with the first `per_kind` documents of each kind."""
+    seen, kept = Counter(), []
+    for n, path in enumerate(task.paths[1]):
+        if seen[path] < per_kind:
+            kept.append(n)
+        seen[path] += 1
+    return task._replace(documents=[task.documents[n] for n in kept], gains=task.gains[:, kept],
+                         paths=(task.paths[0], [task.paths[1][n] for n in kept]))

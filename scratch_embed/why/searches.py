@@ -136,14 +136,16 @@ def dense(search: Search, compare: Callable = cosine_matrix,
     return rank_all(search, compare(*embed(search, words, **settings)))
 
 
-def hybrid(search: Search, fuse: Callable = reciprocal_rank_fusion, depth: int = DEPTH
-           ) -> Ranking:
+def hybrid(search: Search, fuse: Callable = reciprocal_rank_fusion, depth: int = DEPTH,
+           vectors: tuple[np.ndarray, np.ndarray] | None = None) -> Ranking:
     """Fuse the first `depth` documents of BM25 and of the vectors; all other documents come last.
 
     fuse: ([(ids, scores) of each], k) -> ids, scores
+    vectors: of queries (Q, D) and documents (N, D), by default those of embed
     """
+    Q, X = embed(search) if vectors is None else vectors
     words = BM25(_split(search.corpus)).search(_split(search.queries), depth)
-    ids, values = fuse([words, top_k(cosine_matrix(*embed(search)), depth)], k=2 * depth)
+    ids, values = fuse([words, top_k(cosine_matrix(Q, X), depth)], k=2 * depth)
     scores = np.full(search.gains.shape, -np.inf)
     row, rank = np.nonzero(ids != NO_ID)
     scores[row, ids[row, rank]] = values[row, rank]

@@ -39,6 +39,7 @@ class LongDocuments(NamedTuple):
     document_facts: dict[str, Fact]
     query_slots: dict[str, Slots]
     end: dict[str, int]                # {document id: number of words up to the end of its fact}
+    start: dict[str, int]              # {document id: number of words before its fact}
 
 
 def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
@@ -48,15 +49,24 @@ def lengthen(world: Facts, seed: int = 0, sentences: int = 40) -> LongDocuments:
     """
     require_whole("sentences", sentences)
     rng = np.random.Generator(np.random.PCG64(seed))
-    corpus, end = {}, {}
+    corpus, end, first = {}, {}, {}
     for document, fact in world.document_facts.items():
         before = int(rng.integers(sentences + 1))
         filler = [filler_sentence(rng) for _ in range(sentences)]
-        start = " . ".join([*filler[:before], report(fact, rng)])
-        corpus[document] = " . ".join([start, *filler[before:]])
-        end[document] = len(start.split())
+        corpus[document], first[document], end[document] = insert(report(fact, rng), filler, before)
     return LongDocuments(corpus, world.queries, world.qrels, world.document_facts,
-                         world.query_slots, end)
+                         world.query_slots, end, first)
+
+
+def insert(text: str, sentences: list[str], before: int) -> tuple[str, int, int]:
+    """Put a text after the first `before` sentences.  -> the whole, start and end of text in words
+
+    >>> insert("a cat sat", ["it rained", "we left"], before=1)
+    ('it rained . a cat sat . we left', 3, 6)
+    """
+    start = sum(len(sentence.split()) + 1 for sentence in sentences[:before])      # 1: the "."
+    return (" . ".join([*sentences[:before], text, *sentences[before:]]), start,
+            start + len(text.split()))
 
 
 def filler_sentence(rng: np.random.Generator) -> str:

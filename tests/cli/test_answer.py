@@ -9,16 +9,23 @@ import pytest
 
 from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.contrastive import Cosines
+from scratch_embed.answers.matryoshka import Short
+from scratch_embed.answers.rag import Curves
 from scratch_embed.cli.answer import as_json, print_answer, write_figure
-from scratch_embed.cli.answer_figures import draw_contrastive
+from scratch_embed.cli.answer_figures import draw_contrastive, draw_matryoshka, draw_rag
 
-ALL = pytest.mark.parametrize("number", ["1"])
+ALL = pytest.mark.parametrize("number", ["1", "3", "4"])
 ROWS = {"a": np.array([[2, 0.25], [4, 0.25]]), "b": np.array([[1, np.nan], [1, np.nan]])}
 CLAIM = Claim("a is above b", np.array([3.0, 4.0]), np.array([1.0, 2.0]))
 ANSWER = Answer("Why?", [1, 2], [Table("A table.", ("score", "share"), ROWS, (1, 2))],
                 [Paragraph("By definition.", (CLAIM,), "So take a.")], None)
 C = np.linspace(-1, 1, 50)
-FIGURES = {draw_contrastive: Cosines(*[{"untrained": C, "pairs": C**3}] * 2)}
+RECALLS = np.array([[10.0, 90.0], [20.0, 100.0]])                  # (seeds, budgets)
+SCORES = np.array([[90.0, 80], [92, 70]])                          # 2 seeds, 2 sizes
+FIGURES = {draw_contrastive: Cosines(*[{"untrained": C, "pairs": C**3}] * 2),
+           draw_rag: Curves((64, 128), {"BM25": RECALLS}, {"whole": RECALLS}),
+           draw_matryoshka: Short((8, 4), dict.fromkeys("abcdef", SCORES),
+                                  {"int8": np.stack([[[8, 4]] * 2, SCORES], axis=2)})}
 
 
 def test_what_is_printed(capsys):

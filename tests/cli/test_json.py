@@ -22,7 +22,9 @@ COMMANDS = {                       # command: its arguments; files are those of 
     "evaluate sts": "sts words.vec", "evaluate run": "qrels run",
     "evaluate retrieval": "words.vec --corpus corpus --queries corpus --qrels qrels",
     "evaluate mteb": "{old}/encoder --tasks ToySTS",
-    "answer 1": "--seeds 2 --documents 60 --steps 1"}
+    "answer 1": "--seeds 2 --documents 20 --steps 1",
+    "answer 3": "--seeds 2 --documents 20 --steps 1",
+    "answer 4": "--seeds 2 --documents 20 --steps 1"}
 
 
 @pytest.fixture

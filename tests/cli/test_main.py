@@ -29,7 +29,7 @@ COMMANDS = [line.split() for line in [
     "evaluate classifier", "evaluate sts", "evaluate run", "evaluate retrieval", "evaluate mteb",
     "index", "search", "neighbours", "convert", "info", "world", "figures", "why", "why word2vec",
     "why glove", "why fasttext",
-    "why bert", "why simcse", "why retrieval"]]
+    "why bert", "why simcse", "why sbert", "why retrieval"]]
 
 
 @pytest.fixture

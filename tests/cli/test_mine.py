@@ -78,7 +78,7 @@ def test_the_triplets_are_compressed_or_written_to_stdout(files, capfdbinary):
 
 def test_a_random_sample_depends_on_the_seed(files, run):
     samples = set()
-    for seed in range(10):
+    for seed in range(20):
         run(*command(files, "--sampling-strategy", "random", "--num-negatives", 1, "--range-max", 3,
                      "--seed", seed))
         samples.add(triplets(files)[0][2])

@@ -187,3 +187,19 @@ def test_truncated_texts_are_counted(models, tmp_path, run):
     _, _, err = run("evaluate", "retrieval", models.encoder, "--corpus", tmp_path / "corpus",
                     "--queries", tmp_path / "queries", "--qrels", tmp_path / "qrels")
     assert said.format("documents") in err and "of the queries" not in err
+
+
+def test_an_instruction_is_a_prompt_of_its_own_form(folder, tmp_path, run):
+    """The same query, two instructions: two vectors, those of the prompts in E5's form."""
+    path, form = tmp_path / "index", "Instruct: {}\nQuery: "
+    run("index", tmp_path / "texts", "-o", path, "--model", folder)
+    scores = [found(run, path, "a cat", "--instruction", what)[0] for what in ("a song", "milk")]
+    assert scores[0] != scores[1]
+    for what, got in zip(("a song", "milk"), scores):
+        assert_scores(got, cosines(folder, "a cat", form.format(what), PASSAGE))
+    code, out, _ = run("encode", folder, tmp_path / "texts", "--instruction", "milk", "--json")
+    expected = SentenceEncoder.load(folder).encode(LINES, prompt=form.format("milk"))
+    np.testing.assert_allclose([json.loads(row)["vector"] for row in out.splitlines()], expected,
+                               rtol=0, atol=1e-6)
+    assert code == 0 and run("search", path, "a cat", "--instruction", "x", "--query-prompt", "y"
+                             )[0] == 2

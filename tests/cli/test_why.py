@@ -97,6 +97,28 @@ def test_ablations_of_a_transformer_print_further_measures(method, others, argum
     assert max(map(len, printed.splitlines())) <= 100
 
 
+@pytest.mark.campaign
+def test_why_sbert_prints_five_parts(monkeypatch, capsys):
+    """Two tiny worlds, one step of each training; the scores mean nothing."""
+    from scratch_embed.why import learned, plateau, sbert, sentences
+    monkeypatch.setitem(learned.BI_ENCODER, "steps", 1)
+    monkeypatch.setattr(plateau, "STARTS", {name: (make, 1) for name, (make, _)
+                                            in plateau.STARTS.items()})
+    for name in ("ABLATIONS", "MEMORISING"):
+        monkeypatch.setattr(sbert, name, [
+            ablation._replace(settings=dict(ablation.settings, steps=1, batch_size=8))
+            for ablation in getattr(sbert, name)[-2:]])
+    monkeypatch.setattr(sentences, "pretrain", partial(sentences.pretrain, steps=1))
+    monkeypatch.setitem(sentences.SIMCSE, "steps", 1)
+    assert main(["why", "sbert", "--seeds", "2", "--sentences", "150", "--documents", "60"]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(\d)  ", printed, re.M) == list("12345")
+    for row in ("bi-encoder", "SimCSE", "BM25 \\+ bi-encoder, scores", "from word vectors",
+                "masked LM, 4 x the steps"):
+        assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row
+    assert re.search(r"In total \d+ of \d+ predictions held", printed)
+
+
 @pytest.fixture(scope="module")
 def searches():
     import contextlib

@@ -48,9 +48,9 @@ def change(folder, file, **fields):
     path.write_text(json.dumps({name: value for name, value in values.items() if value is not ...}))
 
 
-def dense(O, I, activation=tanh, dtype=np.float32, seed=0):
+def dense(O, I, activation=tanh, dtype=np.float32, seed=0, bias=True):
     """A Dense of random weights, (O, I)."""
-    p = Params({"linear.weight": (O, I), "linear.bias": (O,)}, dtype)
+    p = Params({"linear.weight": (O, I), **({"linear.bias": (O,)} if bias else {})}, dtype)
     p.flat[:] = np.random.default_rng(seed).standard_normal(p.flat.size) / I**0.5
     return Dense(p, activation)
 
@@ -87,7 +87,7 @@ def test_the_recipe_of_the_old_layout():
 def test_the_recipe_of_the_new_layout():
     (config, _), recipe = read_sentence_folder(GOLDEN / "sentence_new")
     assert config.activation is gelu_tanh and recipe.dense[0].activation is None
-    assert not recipe.dense[0].p["linear.bias"].any()            # the file has no bias
+    assert [*recipe.dense[0].p] == ["linear.weight"]              # no bias in the file
     assert recipe._replace(dense=()) == Recipe(
         poolings=(weighted_mean, max_), include_prompt=False, normalize=True, max_seq_length=9,
         prompts={"query": "where is ", "document": ""}, default_prompt_name="query")
@@ -134,7 +134,8 @@ RECIPES = [
     Recipe((cls, max_, mean, mean_sqrt_len, weighted_mean, last_token), False,
            (dense(20, 72), dense(4, 20, None)), True, 9, True, {"q": "où ", "d": ""}, "d"),
     Recipe((mean, cls), dense=(dense(3, 24),), normalize=False, max_seq_length=16),
-    Recipe((mean, mean), max_seq_length=16)]
+    Recipe((mean, mean), max_seq_length=16),
+    Recipe((mean,), dense=(dense(5, 12, bias=False),), max_seq_length=16)]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -147,9 +147,8 @@ def test_the_classifiers_gradient_is_the_derivative_through_the_encoder():
     model, recipe = sbert.trainable(encoder, classified(3), seed=1)
     assert model.p["classifier.weight"].shape == (3, 12)
 
-    def of_parameters(p):
-        loss, backward = sbert.batch_loss(views, np.array([0, 2]), model.with_params(p),
-                                          sbert.bind(recipe, p), classified(3))
+    def of_parameters(p):                              # p is model.p, changed in place
+        loss, backward = sbert.batch_loss(views, np.array([0, 2]), model, recipe, classified(3))
         return loss, lambda g: backward([g])
     check_loss(of_parameters, model.p)
 

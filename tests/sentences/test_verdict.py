@@ -1,18 +1,28 @@
-"""The verdict on a sentence encoder: MRR by hand; right for a trained and an untrained encoder."""
+"""The verdicts on sentence encoders: by hand; right for a trained and an untrained encoder."""
 import numpy as np
 import pytest
 
+from scratch_embed.losses.cosent import cosent
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
+from scratch_embed.sentences import sbert
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.objectives import classified, objective, ranking
+from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.sentences.simcse import train
 from scratch_embed.sentences.verdict import (
+    ScoreVerdict,
     SearchVerdict,
     halves,
+    of_classes,
     of_encoder,
+    of_pairs,
+    of_scored_pairs,
     reciprocal_ranks,
     token_weights,
 )
 from scratch_embed.text.packed import pack
+from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import Bert, Config, tensors
 from scratch_embed.transformer.pooling import mean
@@ -83,3 +93,89 @@ def test_after_60_steps_more_partners_are_found_and_after_one_tiny_step_not(seed
 def test_there_is_no_verdict_on_a_few_texts():
     start = Bert(CONFIG, init_params(tensors(CONFIG), 1))
     assert of_encoder(start, start, mean, *pairs(1, 9)) is None
+
+
+# ---- bi-encoders ---------------------------------------------------------------------------------
+
+WORDS = [f"w{n}" for n in range(12)]
+TOKENIZER = WordPiece([*SPECIAL, *WORDS])
+
+
+def untrained(seed=1):
+    config = Config(len(TOKENIZER), dim=16, layers=1, heads=2, ff=16, positions=8)
+    return SentenceEncoder(TOKENIZER, Bert(config, init_params(tensors(config), seed)),
+                           Recipe(max_seq_length=8))
+
+
+def labelled(n, seed):
+    """n pairs of texts with a topic each, in other words; and whether the topics agree."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 4, (2, n))
+    b = np.where(np.arange(n) % 2, a, b)
+    filler = rng.integers(8, 12, (2, n))
+    return ([f"w{t} w{f}" for t, f in zip(a, filler[0])],
+            [f"w{4 + t} w{f}" for t, f in zip(b, filler[1])], (a == b).astype(np.int64))
+
+
+def trained(objective, steps, lr=0.01, targets=True):
+    first, second, same = labelled(200, 1)
+    if not targets:
+        first, second = ([x for x, y in zip(side, same) if y] for side in (first, second))
+    start = untrained()
+    return start, sbert.train([sbert.tokenize(start, side) for side in (first, second)], start,
+                              objective, same if targets else None, steps=steps, batch_size=32,
+                              optim=Optim(lr, weight_decay=0.0), dropout=0.0)
+
+
+def test_the_verdict_on_pairs_is_that_of_a_search_with_the_encoders():
+    start, result = trained(ranking(0.1), 30, targets=False)
+    first, second, same = labelled(200, 2)
+    first, second = ([x for x, y in zip(side, same) if y] for side in (first, second))
+    found = of_pairs(result.encoder, start, first, second)
+    assert found.learned and found.texts == len(first)
+    for encoder, mrr in ((result.encoder, found.trained), (start, found.start)):
+        assert reciprocal_ranks(encoder.encode(first), encoder.encode(second)).mean() == mrr
+    assert not of_pairs(start, start, first, second).learned
+    prompted = of_pairs(result.encoder, start, first, second, prompts=("w8 w9 ", ""))
+    assert prompted.trained != found.trained and prompted.tokens == found.tokens
+    assert of_pairs(start, start, first[:9], second[:9]) is None
+
+
+def test_the_verdict_on_scored_pairs_is_a_rank_correlation():
+    start, result = trained(objective(cosent), 30)
+    first, second, same = labelled(200, 2)
+    found = of_scored_pairs(result.encoder, start, first, second, same)
+    assert found.learned and found.trained > 0.8 and abs(found.words) < 0.2 and found.pairs == 200
+    nothing = of_scored_pairs(start, start, first, second, same)
+    assert not nothing.learned and nothing.error == 0 and nothing.start == found.start
+    assert of_scored_pairs(start, start, first, second, np.ones(200)) is None     # all equal
+    assert of_scored_pairs(start, start, first[:9], second[:9], same[:9]) is None
+
+
+def test_a_bag_of_words_that_orders_no_pair_has_correlation_0():
+    texts = [f"w{n % 12}" for n in range(20)], [f"w{(n + 1) % 12}" for n in range(20)]
+    assert of_scored_pairs(untrained(), untrained(2), *texts, np.arange(20) % 3).words == 0
+
+
+@pytest.mark.parametrize("steps, lr, learned", [(60, 0.02, True), (1, 1e-6, False)])
+def test_the_verdict_on_classes_compares_losses_with_class_frequencies(steps, lr, learned):
+    objective = classified(2)
+    start, result = trained(objective, steps, lr)
+    first, second, same = labelled(200, 2)
+    found = of_classes(result, start, objective, first, second, same, labelled(200, 1)[2])
+    assert found.learned == learned and found.examples == 200
+    p = same.mean()
+    assert found.baseline == pytest.approx(-p * np.log(p) - (1 - p) * np.log(1 - p), abs=0.01)
+    assert found.untrained == pytest.approx(np.log(2), abs=0.05)
+
+
+@pytest.mark.parametrize("trained, words, sentence", [
+    (0.7, 0.5, "better than the model before training (Spearman 0.700 against 0.300) and than a "
+               "bag of words (0.500)"),
+    (0.7, 0.8, "better than the model before training (Spearman 0.700 against 0.300), and worse "
+               "than a bag of words (0.800): train on more pairs"),
+    (0.31, 0.1, "no better than the model before training (Spearman 0.310 against 0.300): train on "
+                "more pairs")])
+def test_the_sentence_on_scored_pairs_compares_with_a_bag_of_words(trained, words, sentence):
+    found = ScoreVerdict(trained, 0.3, words, 0.02, 500).sentence()
+    assert found.startswith(f"verdict: {sentence}")

@@ -16,6 +16,7 @@ from scratch_embed.why.compression import (
     floats,
     forms,
     int8,
+    prefix_then_all,
     project_pca,
     rescored_bits,
     stored_bytes,
@@ -85,9 +86,24 @@ def test_vectors_that_are_far_apart_find_themselves_if_no_dimension_is_dropped()
         assert share == 1 if all_dimensions else share > 0.2, name
 
 
+@given(seeds)
+def test_if_all_rows_are_candidates_a_prefix_for_the_candidates_changes_nothing(seed):
+    X, Q = unit_vectors(seed, n=20), unit_vectors(seed + 1, 4)
+    np.testing.assert_array_equal(prefix_then_all(X, 3).search(Q, 4), floats(X).search(Q, 4))
+
+
+def test_the_prefix_chooses_the_candidates_by_hand(monkeypatch):
+    """With one candidate, the nearest by the first number wins; the other number is not used."""
+    monkeypatch.setattr("scratch_embed.why.compression.HAMMING_DEPTH", 1)
+    X, Q = np.array([[.6, .8], [-.1, .995]], np.float32), np.array([[.05, 1]], np.float32)
+    assert floats(X).search(Q, 1).tolist() == [[1]]
+    assert prefix_then_all(X, 1).search(Q, 1).tolist() == [[0]]
+
+
 def test_one_and_two_workers_give_the_same_results():
     X, Q = unit_vectors(1, 300), unit_vectors(2, 10)
-    for form in (floats, int8, bits, rescored_bits, three_stages):
+    for form in (floats, int8, bits, rescored_bits, three_stages,
+                 partial(prefix_then_all, dim=4)):
         np.testing.assert_array_equal(form(X).search(Q, 5), form(X).search(Q, 5, workers=2))
 
 

@@ -20,6 +20,7 @@ from scratch_embed.why.matryoshka import (
     trained,
 )
 from scratch_embed.why.prefixes import (
+    LONGER,
     MATRYOSHKA,
     OWN,
     PRECISIONS,
@@ -27,11 +28,13 @@ from scratch_embed.why.prefixes import (
     TRAINING,
     TRUNCATED,
     UNTRAINED,
+    compare,
+    few,
     flat,
     precisions,
     score,
-    shorter,
     train,
+    train_models,
     tree,
     unit_vectors,
 )
@@ -116,12 +119,21 @@ def test_truncate_dim_is_the_normalised_prefix_as_in_text_embedding_3(task):
 
 
 def test_every_way_has_a_score_at_each_size_and_whole_vectors_are_not_shortened(task):
-    found = shorter(task, dims=(64, 4), steps=2, batch_size=8)
+    found = compare(task, train_models(task, dims=(64, 4), steps=2, batch_size=8))
     assert all(rows.shape == (2, 4) for rows in found.values())
     np.testing.assert_array_equal(found[TRUNCATED][0], found[OWN][0])
     Q, X = unit_vectors(task, task.start)
     np.testing.assert_array_equal(found[UNTRAINED][0], score(task, floats(X), Q))
     assert (found[OWN][1] != found[TRUNCATED][1]).any()
+
+
+def test_few_documents_are_the_first_of_each_kind():
+    task = tree(1, per_kind=3, pairs=4)
+    part = few(task)
+    assert len(part.documents) == 128 and part.gains.shape == (256, 128)
+    at = [task.documents.index(text) for text in part.documents]
+    np.testing.assert_array_equal(part.gains, task.gains[:, at])
+    assert at == sorted(at) and [task.paths[1][n] for n in at] == part.paths[1]
 
 
 def test_dimensions_and_precisions_store_what_they_say(task):
@@ -130,7 +142,8 @@ def test_dimensions_and_precisions_store_what_they_say(task):
     assert sizes == {(64, "float32"): 256, (64, "int8"): 64, (64, "bits, float x bits, int8"): 72,
                      (64, "bits, float x bits"): 8, (64, "bits (Hamming)"): 8,
                      (12, "float32"): 48, (12, "int8"): 12, (12, "bits, float x bits, int8"): 14,
-                     (12, "bits, float x bits"): 2, (12, "bits (Hamming)"): 2}
+                     (12, "bits, float x bits"): 2, (12, "bits (Hamming)"): 2,
+                     (12, LONGER): 256}
     assert all(stage.rate > 0 and (0 <= stage.score).all() for stage in found.values())
     Q, X = unit_vectors(task, task.start)
     np.testing.assert_array_equal(found[12, "float32"].score,
@@ -166,7 +179,9 @@ def test_every_ablation_is_measured_with_all_its_numbers(task, ablations):
 def test_trained_prefixes_beat_truncation_and_PCA_at_4_numbers_of_the_tree():
     """Margins are about half of the smallest difference found in five seeds."""
     for seed in (1, 2, 3):
-        found = {name: rows[:, 0] for name, rows in shorter(tree(seed), dims=(64, 16, 4)).items()}
+        task = tree(seed)
+        scores = compare(task, train_models(task, dims=(64, 16, 4)))
+        found = {name: rows[:, 0] for name, rows in scores.items()}
         assert found[MATRYOSHKA][2] > found[PROJECTED][2] + 2 > found[TRUNCATED][2] + 4
         assert found[MATRYOSHKA][0] > found[TRUNCATED][0] - 2
         assert found[MATRYOSHKA][2] > found[UNTRAINED][0] + 10
@@ -178,4 +193,5 @@ def test_eight_bytes_are_enough_for_the_kind_and_one_bit_per_number_is_not():
     found = precisions(task, train(task), rounds=1)
     assert found[8, "int8"].bytes == 8 and found[8, "int8"].score[0] > 98
     assert found[8, "bits (Hamming)"].score[0] < 95
-    assert set(found) == {(m, name) for m in TRAINING["dims"] for name in PRECISIONS}
+    assert found[4, LONGER].score[0] > found[4, "float32"].score[0]
+    assert {(m, name) for m in TRAINING["dims"] for name in PRECISIONS} < set(found)

@@ -23,6 +23,7 @@ def test_one_sentence_states_the_fact_and_its_end_is_recorded():
         words, end = text.split(), LONG.end[document]
         assert text.count(" . ") == 40 and (end == len(words) or words[end] == ".")
         begin = max([i + 1 for i, word in enumerate(words[:end]) if word == "."], default=0)
+        assert begin == LONG.start[document]
         stated = dict(VALUE_OF[word] for word in words[begin:end] if word in VALUE_OF)
         assert tuple(stated[slot] for slot in range(5)) == WORLD.document_facts[document]
         assert not set(words[:begin] + words[end:]) & set(VALUE_OF)
@@ -51,7 +52,7 @@ def test_the_upper_bound_rises_from_chance_to_1_with_the_number_of_words_read():
 
 def test_a_fact_counts_as_read_if_its_last_word_is_read():
     two = LongDocuments({"d0": "", "d1": ""}, {"q": ""}, {"q": {"d0": 1}}, {}, {},
-                        {"d0": 5, "d1": 5})
+                        {"d0": 5, "d1": 5}, {"d0": 0, "d1": 0})
     assert upper_bound(two, 5) == 1.0
     assert upper_bound(two, 4) == pytest.approx((1 + 1 / np.log2(3)) / 2)      # in random order
 

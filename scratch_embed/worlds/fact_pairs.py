@@ -1,0 +1,103 @@
+"""Labelled pairs of facts for ablations: with scores, with repeated texts, without some words.
+
+Shapes    N pairs of a query and a report; numbers of a pair (N,); slots (N, 5)
+Read next worlds/training_pairs.py (the usual pairs), worlds/facts.py (the world), why/sbert.py
+          (what is trained on these pairs)
+
+Known truth: the slots that a text names can be read from its words, because every word belongs to
+one value of one slot.  So for any two texts it is known whether one answers the other, also for
+pairs that nobody has labelled.
+"""
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.worlds.facts import (
+    NAMES,
+    WORDS,
+    Facts,
+    draw_facts,
+    name_three,
+    question,
+    report,
+)
+from scratch_embed.worlds.toy_mteb import change
+
+SLOT_OF = {word: (slot, value) for slot, values in enumerate(WORDS)
+           for value, words in enumerate(values) for word in words}
+NOT_NAMED = -1
+
+
+class ScoredPairs(NamedTuple):
+    """N queries, a report for each, and how many of the query's three slots it matches."""
+
+    queries: list[str]
+    reports: list[str]
+    matches: np.ndarray            # (N,) int: 0, 1, 2 or 3
+
+
+def scored_pairs(world: Facts, n: int = 4000, seed: int = 0) -> ScoredPairs:
+    """Pairs about n new facts of the world's prototypes; 0 to 3 matches are equally frequent, ±1.
+
+    Pairs whose query is one of the world's queries are left out.
+    """
+    rng, taken, rows = np.random.default_rng([seed, 8]), set(world.queries.values()), []
+    for i, fact in enumerate(draw_facts(n, world.prototypes, 0.25, rng)):
+        slots = name_three(fact, rng)
+        wrong = rng.permutation(list(slots))[:i % 4].tolist()
+        row = question(slots, rng), report(change(fact, wrong, rng), rng), 3 - len(wrong)
+        rows += [row] * (row[0] not in taken)
+    queries, reports, matches = zip(*rows)
+    return ScoredPairs(list(queries), list(reports), np.array(matches))
+
+
+def repeated_answers(world: Facts, answers: int = 100, n: int = 4000, seed: int = 0
+                     ) -> tuple[list[str], list[str]]:
+    """n queries whose relevant report is one of `answers` texts, as in a FAQ.
+
+    Pairs whose query is one of the world's queries are left out.
+    """
+    rng, taken = np.random.default_rng([seed, 9]), set(world.queries.values())
+    facts = draw_facts(answers, world.prototypes, 0.25, rng)
+    reports = [report(fact, rng) for fact in facts]
+    rows = [(question(name_three(facts[i], rng), rng), reports[i])
+            for i in rng.integers(answers, size=n).tolist()]
+    queries, positives = zip(*(row for row in rows if row[0] not in taken))
+    return list(queries), list(positives)
+
+
+# ---- words that no training pair has -------------------------------------------------------------
+
+def held_out_synonyms(seed: int = 0) -> dict[str, str]:
+    """{word: another word for the same value}: one word of each value, drawn at random."""
+    rng = np.random.default_rng([seed, 10])
+    drawn = {}
+    for words in (words for values in WORDS for words in values):
+        at = int(rng.integers(len(words)))
+        drawn[words[at]] = words[(at + 1) % len(words)]
+    return drawn
+
+
+def replace_words(texts: Sequence[str], replacement: dict[str, str]) -> list[str]:
+    """The texts with each word that is a key of `replacement` replaced by its value."""
+    return [" ".join(replacement.get(word, word) for word in text.split()) for text in texts]
+
+
+# ---- the truth about any two texts ---------------------------------------------------------------
+
+def slots_named(texts: Sequence[str]) -> np.ndarray:
+    """The value that each text names in each slot, NOT_NAMED if none.  N texts -> (N, 5)."""
+    found = np.full((len(texts), len(NAMES)), NOT_NAMED)
+    for row, text in zip(found, texts):
+        for word in text.split():
+            if word in SLOT_OF:
+                slot, value = SLOT_OF[word]
+                row[slot] = value
+    return found
+
+
+def answers(queries: np.ndarray, reports: np.ndarray) -> np.ndarray:
+    """Whether each report matches all slots that a query names.  (N, 5), (M, 5) -> (N, M) bool."""
+    same = queries[:, None] == reports
+    return (same | (queries == NOT_NAMED)[:, None]).all(axis=2)
