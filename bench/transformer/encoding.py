@@ -44,8 +44,11 @@ def sample(text, n):
     return lines[::len(lines) // n][:n]
 
 
-def make_model(folder, lines):
-    """A sentence-transformers folder: random weights, a vocabulary learned from the lines."""
+def make_model(folder, lines, **sizes):
+    """A sentence-transformers folder: random weights, a vocabulary learned from the lines.
+
+    sizes: fields of BertConfig, in place of MiniLM's.
+    """
     import torch
     from sentence_transformers import SentenceTransformer, models
     from transformers import BertConfig, BertModel, BertTokenizerFast
@@ -54,7 +57,7 @@ def make_model(folder, lines):
     from scratch_embed.text.wordpiece_training import learn_pieces
     torch.manual_seed(0)
     plain = os.path.join(folder, "bert")
-    BertModel(BertConfig(**MINILM)).save_pretrained(plain)
+    BertModel(BertConfig(**MINILM | sizes)).save_pretrained(plain)
     write_vocab(os.path.join(plain, "vocab.txt"), learn_pieces(lines, 8000))
     BertTokenizerFast(os.path.join(plain, "vocab.txt")).save_pretrained(plain)
     words = models.Transformer(plain, max_seq_length=256)

@@ -3,7 +3,7 @@
 Paper     Kusupati et al. 2022, "Matryoshka Representation Learning", section 3, and section 4.3
           (a short prefix finds candidates, all numbers rank them).
 Shapes    an Answer (answers/answer.py); scores are why/prefixes.py's
-Cost      five trainings of a small transformer for each seed, about five seconds each
+Cost      five trainings of a small transformer for each seed, about three seconds each
 Read next losses/matryoshka.py (the loss), why/matryoshka.py (ablations), space/quantise.py and
           space/hamming.py (fewer bits per number)
 
@@ -81,7 +81,7 @@ def answer(seeds: Sequence[int], documents: int = QUESTION.documents, steps: int
 
 def measure(seed: int, documents: int, steps: int) -> Found:
     """Train the models of a seed and measure them."""
-    task = tree(seed, per_kind(documents))
+    task = tree(seed, per_kind(documents), pairs=per_kind(documents) * len(PATHS))
     models = train_models(task, DIMS, steps=steps)
     stages = precisions(task, models.nested, DIMS)
     return Found(compare(few(task), models),

@@ -40,6 +40,7 @@ EXPECTED = {
     "fasttext": Expected("a .bin of fastText or of `train fasttext`",
                          frozenset({"fasttext", "classifier"})),
     "index": Expected("an index, of `index`", frozenset({"index"})),
+    "cross-encoder": Expected("a folder with a cross-encoder", frozenset({"cross-encoder"})),
     "any index": Expected("an index, of `index` or Index.save",
                           frozenset({"index", "vector index"})),
     "text": Expected("a text", frozenset({"text", "run", "qrels", "json"}))}

@@ -1,5 +1,4 @@
 """What `train sbert` reads: files of pairs, triplets or scored pairs; which loss fits which."""
-from functools import partial
 from typing import Any, NamedTuple
 
 from scratch_embed.cli.training import say
@@ -81,25 +80,21 @@ def read_file(arguments, path, width, classes=MOST_CLASSES):
 
 
 def read_scored(arguments, path, classes):
-    """The Examples of a file of scored pairs, whose scores are checked and divided by --max-score.
-    """
+    """The Examples of a file of scored pairs; scores are checked, and divided by --max-score."""
     import numpy as np
 
     from scratch_embed.evaluate.scored_pairs import read_scored_pairs
-    read, most = partial(read_scored_pairs, path, arguments.errors), arguments.max_score or 1.0
-    if arguments.loss in ("contrastive", "online-contrastive"):
-        pairs = read(lambda y: y in (0, 1), "0 or 1")
-    elif arguments.loss == "softmax":
-        pairs = read(lambda y: y in range(classes),
-                     f"a class, a whole number from 0 to {classes - 1},")
-    else:
-        pairs = read(lambda y: 0 <= y <= most,
-                     f"a number from 0 to {most:g} (--max-score is another limit)")
-    if arguments.loss == "softmax":
-        return Examples([pairs.first, pairs.second], np.array(pairs.scores, np.int64))
-    scores = np.array(pairs.scores)
-    return Examples([pairs.first, pairs.second],
-                    scores / most if arguments.loss in LOSSES["scored"][:2] else scores)
+    most = arguments.max_score or 1.0
+    a_score = (lambda y: 0 <= y <= most, f"a number from 0 to {most:g} (--max-score is another "
+               "limit)", np.float32, most)
+    a_label = (lambda y: y in (0, 1), "0 or 1", np.float32, 1)
+    a_class = (lambda y: y in range(classes), f"a class, a whole number from 0 to {classes - 1},",
+               np.int64, 1)
+    valid, expected, dtype, divisor = {
+        "cosent": a_score, "cosine-mse": a_score, "contrastive": a_label,
+        "online-contrastive": a_label, "softmax": a_class}[arguments.loss]
+    pairs = read_scored_pairs(path, arguments.errors, valid, expected)
+    return Examples([pairs.first, pairs.second], (np.array(pairs.scores) / divisor).astype(dtype))
 
 
 # ---- the loss ------------------------------------------------------------------------------------
@@ -107,38 +102,34 @@ def read_scored(arguments, path, classes):
 def objective_of(arguments, examples, dim):
     """(the Objective of --loss and --matryoshka, its targets).  dim: E, of the vectors.
 
-    InfoNCE does not use a text as its own negative, however often the text occurs in a batch.
+    InfoNCE does not use a text as a negative of its own pair, however often the batch has it.
     """
-    import numpy as np
-
     from scratch_embed.losses.contrastive import contrastive, online_contrastive
     from scratch_embed.losses.cosent import cosent
     from scratch_embed.losses.cosine_mse import cosine_mse
     from scratch_embed.losses.false_negatives import text_numbers
     from scratch_embed.losses.triplet import triplet
-    from scratch_embed.sentences import objectives
-    from scratch_embed.sentences.objectives import objective
-    loss, targets = arguments.loss, examples.scores
-    margin = {} if arguments.margin is None else {"margin": arguments.margin}
+    from scratch_embed.sentences.objectives import (
+        by_text,
+        classified,
+        matryoshka,
+        objective,
+        ranking,
+    )
     tau = 0.05 if arguments.tau is None else arguments.tau
-    if loss == "softmax":
-        return objectives.classified(examples.classes), targets
-    if loss == "infonce":
-        found, targets = objectives.ranking(tau, objectives.by_text), text_numbers(
-            *examples.columns)
-    elif loss == "cosent":
-        found = objective(cosent, scale=1 / tau)
-    elif loss == "cosine-mse":
-        found = objective(cosine_mse)
-    else:
-        functions = {"triplet": triplet, "contrastive": contrastive,
-                     "online-contrastive": online_contrastive}
-        found = objective(functions[loss], **margin)
-    if targets is not None and loss in LOSSES["scored"]:
-        targets = targets.astype(np.float32)
+    margin = {} if arguments.margin is None else {"margin": arguments.margin}
+    made_by = {"infonce": lambda: ranking(tau, by_text),
+               "triplet": lambda: objective(triplet, **margin),
+               "cosent": lambda: objective(cosent, scale=1 / tau),
+               "cosine-mse": lambda: objective(cosine_mse),
+               "contrastive": lambda: objective(contrastive, **margin),
+               "online-contrastive": lambda: objective(online_contrastive, **margin),
+               "softmax": lambda: classified(examples.classes)}
+    found = made_by[arguments.loss]()
     if arguments.matryoshka:
-        found = objectives.matryoshka(found, matryoshka_dims(arguments, dim))
-    return found, targets
+        found = matryoshka(found, matryoshka_dims(arguments, dim))
+    return found, text_numbers(*examples.columns) if arguments.loss == "infonce" else (
+        examples.scores)
 
 
 def matryoshka_dims(arguments, dim):

@@ -22,7 +22,7 @@ def add_commands(commands):
             ("fasttext", "FastText", run_fasttext, 10_000), ("bert", "BERT", run_bert, 8_000),
             ("simcse", "SimCSE", run_simcse, 12_000),
             ("sbert", "Sentence-BERT", run_sbert, 12_000),
-            ("matryoshka", "Matryoshka training, and other short vectors", run_matryoshka, None),
+            ("matryoshka", "Matryoshka and other short vectors", run_matryoshka, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",
                              f"scratch-embed why {name} --seeds 10", run=run,

@@ -21,6 +21,7 @@ all texts one vector does not leave that state.
 """
 import numpy as np
 
+from scratch_embed.losses.mse import mse
 from scratch_embed.nn.contract import BackwardEach, LossBackwardEach
 from scratch_embed.numerics.l2_normalize import l2_normalize
 
@@ -39,11 +40,11 @@ def cosine_mse(u: np.ndarray, v: np.ndarray, y: np.ndarray) -> tuple[float, Loss
         raise ValueError(f"cosine_mse: expected scores in −1..1, as cosines are, got {y.min()}.."
                          f"{y.max()}; divide them by their largest possible value")
     cosines, back_cosines = paired_cosines(u, v)
-    errors = cosines - y.astype(cosines.dtype)
+    loss, back_loss = mse(cosines, y)
 
     def backward(dloss=1.0):
-        return back_cosines(errors * float(2 * dloss / len(y)))
-    return float(np.mean(errors**2, dtype=np.float64)), backward
+        return back_cosines(back_loss(dloss))
+    return loss, backward
 
 
 def paired_cosines(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, BackwardEach]:

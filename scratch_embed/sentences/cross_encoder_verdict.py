@@ -108,6 +108,6 @@ def of_classes(trained: CrossEncoder, start: CrossEncoder, first: Sequence[str],
     after, before = (encoder.predict(pairs, activation_fn=identity) for encoder in (trained, start))
     frequencies = np.bincount(seen, minlength=after.shape[1]) / len(seen)
     rare = -np.log(np.maximum(frequencies, 1 / len(seen)))[y]        # of each pair's class
-    return compare(*(np.array([sum_of(g) for g in groups]) for sum_of in (
-        lambda g: len(g) * cross_entropy(after[g], y[g])[0], lambda g: rare[g].sum(),
-        lambda g: len(g) * cross_entropy(before[g], y[g])[0])), counts)
+    losses = [np.array([len(g) * cross_entropy(scores[g], y[g])[0] for g in groups])
+              for scores in (after, before)]
+    return compare(losses[0], np.array([rare[g].sum() for g in groups]), losses[1], counts)

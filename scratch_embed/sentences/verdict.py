@@ -141,7 +141,7 @@ def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Pa
     return search_verdict(trained, before, queries, keys)
 
 
-def of_pairs(trained: SentenceEncoder, start: SentenceEncoder, queries: Sequence[str],
+def of_text_pairs(trained: SentenceEncoder, start: SentenceEncoder, queries: Sequence[str],
              keys: Sequence[str], prompts: tuple[str, str] = ("", ""), seed: int = 1
              ) -> SearchVerdict | None:
     """The SearchVerdict on a result of sbert.train; None for fewer than FEW pairs.

@@ -18,14 +18,14 @@ Why the factor c?  A token's input is the layer norm of E_t + position + type, a
 start as noise of deviation 0.02.  At the same scale they would be as large as the word.  And AdamW
 moves a weight by about lr per step, whatever its size: ten steps of 0.003 overwrite a table of
 0.02, but not one of 0.2.  A larger table keeps more of what the vectors know, and learns less from
-the pairs.  With 100 pairs of a toy world, nDCG@10 is 45 from scratch, 55 at std = 0.02 and 80 at
-0.2; with 4,000 pairs nothing is gained (bench/sentences/warm_start.py).
+the pairs.  After training on 100 pairs of a toy world, nDCG@10 is 42 from scratch, 53 at std = 0.02
+and 80 at 0.2; with 4,000 pairs nothing is gained (bench/sentences/warm_start.py).
 
 Which tokens have no vector?  Special tokens, the letters and endings of WordPiece ("##ing"), and
 words that the vectors lack.  They start as noise of 0.02, so they count little in the mean until
 training moves them.  A word in several pieces gains nothing, so vocabulary() adds the words of the
 vectors to the learned pieces.  These need not occur in the training pairs: "puppy" is near "dog"
-from the start, and part of what is learned for "dog" applies to it.
+from the start, so what is learned for "dog" can apply to it.
 """
 from collections.abc import Iterable
 

@@ -58,7 +58,7 @@ from scratch_embed.worlds.training_pairs import fact_triplets, taxonomy_pairs
 
 SIZES = dict(dim=64, layers=1, heads=2, ff=64, positions=48, types=1)
 DIMS = (64, 32, 16, 8, 4)          # numbers of a vector: all, and prefixes
-TRAINING = dict(dims=DIMS, weights=None, steps=300, batch_size=64, lr=5e-3, dropout=0.1)
+TRAINING = dict(dims=DIMS, weights=None, steps=300, batch_size=32, lr=5e-3, dropout=0.1)
 PAIRS = 2000                       # to train on
 QUERIES_PER_KIND = 4
 

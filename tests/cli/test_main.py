@@ -28,9 +28,9 @@ COMMANDS = [line.split() for line in [
     "encode", "fill", "similar",
     "analogy", "odd", "vectors", "plot", "ngrams", "predict", "evaluate", "evaluate words",
     "evaluate classifier", "evaluate sts", "evaluate run", "evaluate retrieval", "evaluate mteb",
-    "index", "search", "neighbours", "convert", "info", "world", "figures", "why", "why word2vec",
-    "why glove", "why fasttext",
-    "why bert", "why simcse", "why sbert", "why retrieval"]]
+    "index", "search", "rerank", "neighbours", "convert", "info", "world", "figures", "why",
+    "why word2vec", "why glove", "why fasttext", "why bert", "why simcse", "why sbert",
+    "why matryoshka", "why retrieval", "answer", "answer 1", "answer 3", "answer 4"]]
 
 
 @pytest.fixture

@@ -68,8 +68,12 @@ def typed(name, kinds, folder, **instead):
         also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
         also |= {"corpus", "queries", "qrels"}                   # all three or none
+    if also & {"corpus", "queries"} and name == "rerank":
+        also |= {"corpus", "queries"}                            # both, without a QUERY
     for action in command._actions:
         wanted = action.required or not action.option_strings
+        if action.dest == "asked" and "corpus" in also:
+            continue
         if action.dest not in also and (not wanted or name == "train simcse" and "pairs" in also
                                         and action.dest == "corpus"):
             continue

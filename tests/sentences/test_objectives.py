@@ -8,6 +8,7 @@ from scratch_embed.losses.contrastive import contrastive, online_contrastive
 from scratch_embed.losses.cosent import cosent
 from scratch_embed.losses.cosine_mse import cosine_mse
 from scratch_embed.losses.distillation import distillation
+from scratch_embed.losses.false_negatives import equal_labels, equal_texts, guide_scores
 from scratch_embed.losses.infonce import infonce
 from scratch_embed.losses.margin_mse import margin_mse
 from scratch_embed.losses.triplet import triplet
@@ -102,6 +103,16 @@ def test_a_masked_pair_is_not_pushed_apart(mask, targets):
     assert 0 < masked[~np.eye(N, 2 * N, dtype=bool)].mean() < 1
     assert ranking(0.1, mask).loss(views, targets, None)[0] < ranking(0.1).loss(views, None,
                                                                                None)[0]
+
+
+def test_masks_have_the_keys_in_the_order_of_the_views():
+    """First all positives, then all hard negatives, as ranking() stacks them."""
+    positives, negatives = TEXTS[:, 1], TEXTS[:, 2]
+    want = equal_texts(TEXTS[:, 0], np.concatenate([positives, negatives]))
+    assert (by_text([], TEXTS) == want).all()
+    keys = np.concatenate([GUIDE[:, 1], GUIDE[:, 2]])
+    assert (by_guide(0.1)([], GUIDE) == guide_scores(GUIDE[:, 0], keys, 0.1)).all()
+    assert (by_label([0, positives, negatives], BINARY) == equal_labels(BINARY, 2 * N)).all()
 
 
 @given(seeds, st.floats(0.02, 2))

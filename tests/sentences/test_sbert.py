@@ -21,9 +21,9 @@ from scratch_embed.sentences.sbert import View, batch_loss, embed, tokenize, tra
 from scratch_embed.text.packed import pack
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Checkpoint, RunOptions
-from scratch_embed.transformer import bert
+from scratch_embed.transformer import bert, gpt2, mistral
 from scratch_embed.transformer.bert import Bert, Config, tensors
-from scratch_embed.transformer.pooling import cls, max_, mean
+from scratch_embed.transformer.pooling import cls, last_token, max_, mean
 
 WORDS = [chr(ord("a") + n) for n in range(12)]
 CONFIG = Config(vocab=len(SPECIAL) + 12, dim=8, layers=2, heads=2, ff=12, positions=12)
@@ -219,6 +219,22 @@ def test_the_start_is_not_changed_and_its_recipe_is_kept(dtype):
     assert trained.tokenizer is start.tokenizer and trained.model.p.flat.dtype == dtype
     assert layer.activation is tanh and (layer.p["linear.weight"] != old.p["linear.weight"]).any()
     assert set(trained.model.p) == set(start.model.without_heads().p)
+
+
+@pytest.mark.parametrize("family, model, config", [
+    (bert, Bert, CONFIG), (gpt2, gpt2.Gpt2, gpt2.Config(17, 12, layers=1, ff=24, positions=12)),
+    (mistral, mistral.Mistral, mistral.Config(17, 12, layers=1, head_dim=4, ff=24, positions=12))])
+def test_every_family_of_models_can_be_trained(family, model, config):
+    """All tensors change, in steps of 0.1, except biases of keys: the loss does not depend on them.
+    """
+    p = init_params(family.tensors(config), 1, float)
+    start = SentenceEncoder(TOKENIZER, model(config, p), Recipe((last_token,), max_seq_length=12))
+    views = [View(pack([[3, n, 5, n, 6] for n in range(4 + v, 10 + v)])) for v in range(2)]
+    trained = train(views, start, steps=3, batch_size=6, optim=Optim(0.1)).encoder.model
+    assert type(trained) is model
+    for name, tensor in p.items():
+        changed = abs(trained.p[name] - tensor).max() > 1e-3
+        assert changed != name.endswith("attn.k.bias"), name
 
 
 def test_bert_s_pooler_is_kept_as_it_is_without_moments_and_without_decay(tmp_path):

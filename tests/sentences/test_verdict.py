@@ -16,8 +16,8 @@ from scratch_embed.sentences.verdict import (
     halves,
     of_classes,
     of_encoder,
-    of_pairs,
     of_scored_pairs,
+    of_text_pairs,
     reciprocal_ranks,
     token_weights,
 )
@@ -131,14 +131,14 @@ def test_the_verdict_on_pairs_is_that_of_a_search_with_the_encoders():
     start, result = trained(ranking(0.1), 30, targets=False)
     first, second, same = labelled(200, 2)
     first, second = ([x for x, y in zip(side, same) if y] for side in (first, second))
-    found = of_pairs(result.encoder, start, first, second)
+    found = of_text_pairs(result.encoder, start, first, second)
     assert found.learned and found.texts == len(first)
     for encoder, mrr in ((result.encoder, found.trained), (start, found.start)):
         assert reciprocal_ranks(encoder.encode(first), encoder.encode(second)).mean() == mrr
-    assert not of_pairs(start, start, first, second).learned
-    prompted = of_pairs(result.encoder, start, first, second, prompts=("w8 w9 ", ""))
+    assert not of_text_pairs(start, start, first, second).learned
+    prompted = of_text_pairs(result.encoder, start, first, second, prompts=("w8 w9 ", ""))
     assert prompted.trained != found.trained and prompted.tokens == found.tokens
-    assert of_pairs(start, start, first[:9], second[:9]) is None
+    assert of_text_pairs(start, start, first[:9], second[:9]) is None
 
 
 def test_the_verdict_on_scored_pairs_is_a_rank_correlation():
