@@ -75,8 +75,8 @@ def guide_scores(q: np.ndarray, k: np.ndarray, margin: float = 0.0, relative_mar
     """The mask of keys that a guide model scores above the positive, less a margin.
 
     q: (N, G), k: (M, G), the guide's vectors -> (N, M) bool.  The threshold of query i is
-    c_ii − margin − relative_margin·|c_ii|.  With both margins 0, a copy of the positive is not above
-    the threshold, so it is not masked: use equal_texts too, or a small margin.
+    c_ii − margin − relative_margin·|c_ii|.  With both margins 0, a copy of the positive is not
+    above the threshold, so it is not masked: use equal_texts too, or a small margin.
 
     >>> q, k = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[3.0, 4.0], [4.0, 3.0]])
     >>> guide_scores(q, k).tolist()                   # cosines [[0.6, 0.8], [0.8, 0.6]]
