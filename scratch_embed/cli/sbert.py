@@ -28,6 +28,7 @@ from scratch_embed.cli.verdicts import (
     KNOWN_BY_HEART,
     add_held_out_option,
     report,
+    report_scores,
     report_search,
 )
 from scratch_embed.numerics.wording import counted
@@ -241,21 +242,9 @@ def report_sbert(arguments, trained, start, objective, examples, held_out, promp
     elif arguments.scored is not None:
         found = verdict.of_scored_pairs(*encoders, first, second, (held_out or examples).scores,
                                         prompts.first, seed)
-        report_scores(found, where)
+        report_scores(found, where, "cosine and score")
     else:
         found = verdict.of_text_pairs(*encoders, first, second, prompts, seed)
         report_search(found, f"the positives of {where}", verdict.MORE_PAIRS, verdict.MORE_PAIRS)
     if arguments.loss != "softmax" and found and found.learned and not held_out:
         say(KNOWN_BY_HEART)
-
-
-def report_scores(verdict, where):
-    """Report how well cosines agree with scores.  verdict: a ScoreVerdict, or None."""
-    from scratch_embed.sentences.verdict import FEW
-    if verdict is None:
-        say(f"no verdict: fewer than {FEW} pairs, or all scores are equal")
-        return
-    say(f"Spearman of cosine and score, {counted(verdict.pairs, 'pair')} of {where}: "
-        f"{verdict.trained:.4f}; before training {verdict.start:.4f}; a bag of words "
-        f"{verdict.words:.4f}")
-    say(verdict.sentence())
