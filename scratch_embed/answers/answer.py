@@ -12,7 +12,7 @@ The words of an answer are fixed; its numbers and its claims are not.  A claim t
 numbers do not support is printed as "this run does not show that ...".  So the text is true for
 every seed, every size and every change of the code.
 """
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,7 +109,7 @@ def for_seeds(measure: Callable[[int], Any], seeds: Sequence[int], progress: boo
     return [found[seed] for seed in seeds]
 
 
-def stack(found: Sequence[dict[str, Sequence[float]]]) -> dict[str, np.ndarray]:
+def stack(found: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, np.ndarray]:
     """The rows of a Table.  found: {name: numbers (columns,)} of each seed -> {name: (seeds, ...)}.
 
     >>> stack([{"BM25": [54.0, 1.0]}, {"BM25": [55.0, 1.1]}])["BM25"].tolist()

@@ -24,10 +24,10 @@ from scratch_embed.answers.questions import CONTRASTIVE
 from scratch_embed.losses.cosine_mse import cosine_mse
 from scratch_embed.losses.infonce import cosine_logits
 from scratch_embed.nn.softmax import softmax
-from scratch_embed.numerics.settings import saved_as
 from scratch_embed.sentences.objectives import objective, ranking
 from scratch_embed.space.similarity import cosine_matrix
 from scratch_embed.why.learned import BI_ENCODER, start, train_bi_encoder
+from scratch_embed.why.sbert import by_truth
 from scratch_embed.why.searches import lexical, ndcg_percent, sif
 from scratch_embed.why.sentences import Encode, Encoder, draw, encode_by, score, train_simcse
 from scratch_embed.why.simcse_tour import word2vec_encode
@@ -60,12 +60,6 @@ class Found(NamedTuple):
     false_negatives: float         # right answers among the other keys of a query, in a batch
     batch: int                     # pairs of a batch
     cosines: Cosines
-
-
-@saved_as("right_answers")
-def right_answers(views, targets):
-    """The mask of the keys that answer a query.  targets: (N, 2, 5) values_named -> (N, N)."""
-    return states_all(targets[:, 0], targets[:, 1])
 
 
 # ---- the answer ----------------------------------------------------------------------------------
@@ -157,7 +151,7 @@ def measure(seed: int, documents: int, steps: int) -> Found:
     encoder = draw(seed, documents, 6 * documents)
     texts = fact_triplets(encoder.world, 2 * documents, seed)[:2]
     values = np.stack([values_named(view) for view in texts], axis=1)          # (N, 2, 5)
-    N = min(BI_ENCODER["batch_size"], len(values))
+    N = min(int(BI_ENCODER["batch_size"]), len(values))
     before = start(encoder)
 
     def train(**changes):
@@ -171,11 +165,11 @@ def measure(seed: int, documents: int, steps: int) -> Found:
         SHARP: train(tau=0.01), FLAT: train(tau=1.0),
         FEW_STEPS: train(batch_size=SMALL),
         FEW_PAIRS: train(batch_size=SMALL, steps=steps * N // SMALL),
-        TRUE: train(objective=ranking(TAU, right_answers), targets=values)}
-    batch = [view[:N] for view in texts]
+        TRUE: train(objective=ranking(TAU, by_truth), targets=values)}
+    queries, positives = (view[:N] for view in texts)
     taus = {SHARP: 0.01, FLAT: 1.0}
-    scores = {name: np.array([*score(encoder, encode),
-                              100 * push_of_hardest(*map(encode, batch), taus.get(name, TAU))])
+    scores = {name: np.array([*score(encoder, encode), 100 * push_of_hardest(
+        encode(queries), encode(positives), taus.get(name, TAU))])
               for name, encode in models.items()}
     nothing = [np.nan] * len(MEASURES[1:])
     scores[BM25] = np.array([ndcg_percent(encoder.search, lexical(encoder.search)), *nothing])

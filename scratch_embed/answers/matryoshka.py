@@ -81,7 +81,7 @@ def answer(seeds: Sequence[int], documents: int = QUESTION.documents, steps: int
 
 def measure(seed: int, documents: int, steps: int) -> Found:
     """Train the models of a seed and measure them."""
-    task = tree(seed, per_kind(documents))
+    task = tree(seed, per_kind(documents), pairs=per_kind(documents) * len(PATHS))
     models = train_models(task, DIMS, steps=steps)
     stages = precisions(task, models.nested, DIMS)
     return Found(compare(few(task), models),

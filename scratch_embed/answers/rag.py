@@ -88,14 +88,13 @@ def measure(seed: int, documents: int, steps: int) -> Found:
         OTHER: by_encoder(old.encode), MIXED: by_encoder(new.encode, old.encode),
         UNTRAINED: by_encoder(untrained(collection, seed).encode),
         RANDOM: by_encoder(RandomVectors(new.dim, seed).encode)}
-    best, by_chunks, chunk_rows = None, {}, {}
-    for name, (size, overlap) in CHUNKS.items():
-        chunks = cut(collection, size, overlap)
-        by_chunks[name] = {search: needed(collection, chunks, scorer)
-                           for search, scorer in three.items()}
-        chunk_rows[name] = [len(chunks.texts), 100 * facts_cut(chunks, documents),
-                            *(percent(x, BUDGET) for x in by_chunks[name].values())]
-        best = chunks if name == BEST else best
+    kinds = {name: cut(collection, *sizes) for name, sizes in CHUNKS.items()}
+    by_chunks = {name: {search: needed(collection, chunks, scorer)
+                        for search, scorer in three.items()} for name, chunks in kinds.items()}
+    chunk_rows = {name: [len(chunks.texts), 100 * facts_cut(chunks, documents),
+                         *(percent(x, BUDGET) for x in by_chunks[name].values())]
+                  for name, chunks in kinds.items()}
+    best = kinds[BEST]
     scores = {name: scorer(collection.questions, best.texts) for name, scorer in searches.items()}
     by_search = {name: tokens_needed(x, best.lengths, evidence(collection, best))
                  for name, x in scores.items()}

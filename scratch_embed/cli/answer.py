@@ -6,7 +6,7 @@ Read next answers/README.md (the answers), cli/answer_figures.py (draws their fi
 """
 import sys
 
-from scratch_embed.answers.questions import CONTRASTIVE, MATRYOSHKA, RAG
+from scratch_embed.answers.questions import CONTRASTIVE, CROSS_OR_BI, MATRYOSHKA, RAG
 from scratch_embed.cli.parsing import add_command, add_json, whole
 from scratch_embed.cli.plot import ENDINGS
 from scratch_embed.cli.printing import heading, measured, paragraph, print_json, show_intervals
@@ -18,12 +18,14 @@ def add_commands(commands):
     top = add_command(commands, "answer", "answer an interview question with measured numbers",
                       "scratch-embed answer 1")
     numbers = top.add_subparsers(metavar="NUMBER", required=True)
-    for number, question, run in [("1", CONTRASTIVE, run_contrastive), ("3", RAG, run_rag),
-                                  ("4", MATRYOSHKA, run_matryoshka)]:
-        command = add_command(numbers, number, question.text,
+    for number, question, run in [
+            ("1", CONTRASTIVE, run_contrastive), ("2", CROSS_OR_BI, run_cross_or_bi),
+            ("3", RAG, run_rag), ("4", MATRYOSHKA, run_matryoshka)]:
+        command = add_command(numbers, number, f"show {question.about}",
                               f"scratch-embed answer {number} -o answer.png", run=run,
-                              check=check_figure, details="It trains on toy worlds, which takes "
-                                                          "about a minute.")
+                              check=check_figure,
+                              details=f"The question: {question.text}  It is answered by trainings "
+                                      "on toy worlds, which take about a minute.")
         command.add_argument("-o", "--output", metavar="FILE",
                              help="draw the answer's figure to this file, whose name ends in .png, "
                                   ".svg or .pdf; needs matplotlib (default: no figure)")
@@ -43,6 +45,13 @@ def run_contrastive(arguments):
     from scratch_embed.answers.contrastive import answer
     from scratch_embed.cli.answer_figures import draw_contrastive
     show(arguments, answer, draw_contrastive)
+
+
+def run_cross_or_bi(arguments):
+    """Cross-encoder vs bi-encoder — when to use each?"""
+    from scratch_embed.answers.cross_or_bi import answer
+    from scratch_embed.cli.answer_figures import draw_cross_or_bi
+    show(arguments, answer, draw_cross_or_bi)
 
 
 def run_rag(arguments):
@@ -124,9 +133,11 @@ def write_figure(path, draw, numbers):
 
     from scratch_embed.cli.figures import DPI, STYLE, WIDE
     from scratch_embed.numerics.files import atomic_write
+    kind = by_ending(path, ENDINGS, "a picture")
+    smaller = {"pil_kwargs": {"optimize": True}} if kind == "png" else {}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=WIDE, layout="constrained")
         draw(figure, numbers)
         with atomic_write(path) as file:
-            figure.savefig(file, format=by_ending(path, ENDINGS, "a picture"), dpi=DPI)
+            figure.savefig(file, format=kind, dpi=DPI, **smaller)
     print(f"wrote {path}", file=sys.stderr)

@@ -37,9 +37,31 @@ def draw_rag(figure, curves):
         axes.set(xscale="log", xlabel="budget of the reader (words)", title=title,
                  xticks=curves.budgets, xticklabels=curves.budgets, ylim=(0, 101))
         axes.minorticks_off()
-    left.legend(loc="lower right", bbox_to_anchor=(1, 0.15))
+    left.legend(loc="lower right", bbox_to_anchor=(1.02, 0.2), handlelength=1, labelspacing=0.15,
+                borderpad=0, fontsize=8)
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     left.set_ylabel("recall: the answer is in the context (%)")
+
+
+def draw_cross_or_bi(figure, points):
+    """Draw nDCG@10 against passes a query, a point for each depth; baselines are lines."""
+    axes, last = figure.subplots(), max(points.ndcg)
+    for depth, scores in points.ndcg.items():
+        passes, y = min(1 + depth, last), scores.mean()
+        colour = ORANGE if depth == 0 else GREEN if depth == last else BLUE
+        name = ("bi-encoder" if depth == 0 else f"all {depth}" if depth == last
+                else f"top {depth}")
+        axes.errorbar(passes, y, [[y - scores.min()], [scores.max() - y]], fmt="o", color=colour,
+                      capsize=3)
+        axes.annotate(f"{name}\n{points.milliseconds[depth].mean():.1f} ms", (passes, y),
+                      xytext=(6, -16), textcoords="offset points", color=colour, fontsize=9)
+    for name, scores in points.baselines.items():
+        axes.axhline(scores.mean(), color=GREY, linestyle=":")
+        axes.text(0.99, scores.mean() + 1, name, ha="right", color="#555555",
+                  transform=axes.get_yaxis_transform())
+    axes.set(xscale="log", xlabel="passes of a transformer for a query (log scale)",
+             ylabel="nDCG@10 (%)", xlim=(0.8, 2 * last), ylim=(0, 104),
+             title="A cross-encoder on the first candidates of a bi-encoder")
 
 
 def draw_matryoshka(figure, short):

@@ -29,6 +29,7 @@ from scratch_embed.cli import (
     neighbours,
     phrases,
     plot,
+    rerank,
     search,
     tour,
     train,
@@ -44,7 +45,8 @@ from scratch_embed.numerics.files import named_errors
 
 GROUPS = {                         # the titles in --help: the files whose commands they list
     "train": (phrases, train, mine),
-    "use": (vectors, plot, fasttext, classifier, encode, fill, search, neighbours, convert, info),
+    "use": (vectors, plot, fasttext, classifier, encode, fill, search, rerank, neighbours,
+            convert, info),
     "evaluate": (evaluate, worlds),
     "explain": (tour, figures, why, answer),
 }

@@ -33,11 +33,14 @@ EXPECTED = {
     "encoder": Expected("a folder with a transformer, or word vectors",
                         frozenset({"encoder", "model", *FILES_OF_WORDS})),
     "transformer": Expected("a folder with a transformer", frozenset({"encoder", "model"})),
+    "any transformer": Expected("a folder with a transformer or a cross-encoder",
+                                frozenset({"encoder", "model", "cross-encoder"})),
     "classifier": Expected("a classifier, of `train classifier` or of fastText",
                            frozenset({"classifier"})),
     "fasttext": Expected("a .bin of fastText or of `train fasttext`",
                          frozenset({"fasttext", "classifier"})),
     "index": Expected("an index, of `index`", frozenset({"index"})),
+    "cross-encoder": Expected("a folder with a cross-encoder", frozenset({"cross-encoder"})),
     "any index": Expected("an index, of `index` or Index.save",
                           frozenset({"index", "vector index"})),
     "text": Expected("a text", frozenset({"text", "run", "qrels", "json"}))}
@@ -48,6 +51,7 @@ TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
          "classifier": "`predict` and `evaluate classifier` take it",
          "encoder": "`encode`, `index --model` and `evaluate` take it",
          "model": "`fill`, `encode` and `train simcse --model` take it",
+         "cross-encoder": "`rerank --model` and `search --rerank` take it",
          "index": "`search` and `neighbours` take it",
          "text": "`train`, `phrases` and `index` take it",
          "run": "`evaluate run` takes it", "qrels": "`evaluate run` takes them",
@@ -61,7 +65,8 @@ ROLES = {                          # the kinds of loading.py, by the beginning o
     "a search index with its texts": "index", "a search index": "vector index",
     "a training checkpoint": "checkpoint", "word vectors": "vectors", "a pickle": "pickle",
     "a run": "run", "relevance judgements": "qrels", "JSON": "json", "a labelled text": "text",
-    "a text": "text", "a corpus": "corpus", "a sentence-transformers folder": "encoder"}
+    "a text": "text", "a corpus": "corpus", "a sentence-transformers folder": "encoder",
+    "a cross-encoder": "cross-encoder"}
 
 
 # ---- what an argument is for ---------------------------------------------------------------------

@@ -30,6 +30,14 @@ from scratch_embed.cli.prompts import (
     say_prompts,
 )
 from scratch_embed.cli.query_words import UnknownWords, why_nothing
+from scratch_embed.cli.rerank import (
+    add_cross_encoder,
+    add_depth,
+    check_depth,
+    load_cross_encoder,
+    reranked_search,
+    say_truncated,
+)
 from scratch_embed.cli.snippets import snippet
 from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
@@ -202,13 +210,16 @@ def add_search(commands):
     """Add `search`."""
     search = add_command(commands, "search", "print the lines of an index that are nearest to a "
                          "query", "scratch-embed search texts.index storm -k 5", run=run_search,
+                         check=check_search_usage,
                          details="A line per result, the best first: rank, score, line number, "
                                  "and the part of the line that has the most words of the query.  "
                                  "By default the model and BM25 search together: the score is "
                                  "the weighted sum of both, each scaled to 0 to 1.  It is the "
                                  "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
-                                 "rank) over both rankings with --hybrid.  With several queries, "
-                                 "each is printed above its results.")
+                                 "rank) over both rankings with --hybrid.  With --rerank, a "
+                                 "cross-encoder reads the query with each of the first --depth "
+                                 "lines and orders them anew by its own score.  With several "
+                                 "queries, each is printed above its results.")
     search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
@@ -225,19 +236,32 @@ def add_search(commands):
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
                         "moved (default: the path in the index)")
+    add_cross_encoder(search, "--rerank")
+    add_depth(search, "that the search finds, for --rerank")
     add_query_prompts(search, default="the prompt that the index stores")
     add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
                      "query")
 
 
+def check_search_usage(arguments):
+    """Exit with code 2 if options contradict each other."""
+    if arguments.depth and not arguments.rerank:
+        arguments.usage_error("--depth is the number of lines that --rerank MODEL orders anew; "
+                              "give both")
+    check_depth(arguments, bool(arguments.rerank))
+
+
 def run_search(arguments):
     """Print the results of each query."""
     index = load_index(arguments.index)
+    reranker = load_cross_encoder(arguments.rerank) if arguments.rerank else None
     encoder, encode = None, None
     if not arguments.bm25:
         encoder = encoder_of(index, arguments.index, arguments.model)
         encode = partial(encoder.encode, prompt=query_prompt(index, encoder, arguments))
     search, split = chosen_search(index, encode, arguments), splits_of(index, arguments.index)[1]
+    if reranker:
+        search = reranked_search(search, index, reranker, arguments)
     queries, interactive = texts_of(arguments.queries)
     show = shower(arguments, interactive)
     k = min(arguments.top, len(index))                       # search returns k columns
@@ -257,6 +281,8 @@ def run_search(arguments):
                 say(nothing)
             answered += bool(found)
             show(query, found)
+    if reranker:
+        say_truncated(reranker, arguments.rerank)
     if asked and not answered:
         raise ValueError("nothing found: no query has a known word")
     if encoder is not None:

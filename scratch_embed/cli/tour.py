@@ -9,6 +9,7 @@ import textwrap
 
 from scratch_embed.cli.parsing import add_command, require_writable
 from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
+from scratch_embed.cli.tour_learned import run_languages, run_learned
 from scratch_embed.cli.tour_models import run_senses, run_simcse
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -28,8 +29,9 @@ def add_commands(commands):
                                "beside their baselines.")
     tour.add_argument("-o", "--output", default="tour.vec", metavar="FILE",
                       help="where to write the word vectors (default: %(default)s)")
-    tour.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART",
-                      help="run only these parts, of: %(choices)s (default: all)")
+    tour.add_argument("--parts", nargs="+", choices=PARTS, default=DEFAULT, metavar="PART",
+                      help="run these parts, of: %(choices)s; each takes less than a minute "
+                           f"(default: {' '.join(DEFAULT)})")
 
 
 def run_tour(arguments):
@@ -82,11 +84,10 @@ def run_words(arguments):
 
 
 def run_retrieval(arguments):
-    """Search by words and by vectors; search for rare codes; match translations."""
+    """Search by words and by vectors; search for rare codes."""
     learned = learn_worlds()
     show_searches(learned)
     show_codes(learned)
-    show_translations()
 
 
 def show_neighbours(vectors):
@@ -97,6 +98,8 @@ def show_neighbours(vectors):
         print(f"    {word:8}", "  ".join(f"{other} {cosine:.2f}" for other, cosine in near))
     nearest = vectors.most_similar(positive=["king", "woman"], negative=["man"], topn=3)
     print("    king - man + woman =", ",  then ".join(f"{w} {cos:.2f}" for w, cos in nearest))
+    paragraph("The table shows that words are near each other if they occur in the same contexts.",
+              "    ")
 
 
 def show_analogies(text, runs):
@@ -115,6 +118,8 @@ def show_analogies(text, runs):
     for rows in zip(*([*report.sections, report.overall] for report in reports)):
         cells = "".join(f"{100 * row.accuracy:10.1f}" for row in rows)
         print(f"    {rows[0].name:22}{cells}   of {rows[0].covered} ({rows[0].total} in the file)")
+    paragraph("The table shows what training adds: untrained and random vectors solve almost none.",
+              "    ")
 
 
 def show_map(vectors):
@@ -154,6 +159,8 @@ def show_methods(text):
         halves = row[:len(FEWER_SEEDS)], row[len(FEWER_SEEDS):]
         print(f"    {name:26}" + "".join(f"{x.mean():6.1f}  {x.min():5.1f} - {x.max():5.1f} "
                                          for x in halves).rstrip())
+    paragraph("The table shows why an easy text is not enough: nearly every method solves it, and "
+              "only the hard one distinguishes them.", "    ")
 
 
 def show_unknown_words(text):
@@ -173,6 +180,8 @@ def show_unknown_words(text):
     for number, task in enumerate(TASKS.values()):
         cells = "".join(f"{rows[:, number].mean():12.1f}" for rows in found.values())
         print(f"    {task:42}{cells}")
+    paragraph("The table shows what a subword model knows before training, the spelling, and what "
+              "it has learned, the contexts.", "    ")
 
 
 # ---- searching ----------------------------------------------------------------------------------
@@ -214,6 +223,8 @@ def show_searches(learned):
     say_difference("nDCG@10", first, "BM25", nDCG)
     say_difference("nDCG@10", HYBRID, "BM25", nDCG)
     say_difference("nDCG@10", HYBRID, "word2vec, SIF", nDCG)
+    paragraph("The table shows that words in common find the first relevant document (MRR), but "
+              "few of the ten best; vectors that know synonyms find these, too.", "    ")
 
 
 def show_codes(learned):
@@ -236,22 +247,10 @@ def show_codes(learned):
     both = {name: rows[:, -1] for name, rows in scores.items()}
     for name in HYBRID, SCORES:
         say_difference("both", name, first[2], both)
+    paragraph("The table shows that neither search is enough where queries are mixed: BM25 misses "
+              "other words, vectors miss codes.", "    ")
 
 
-def show_translations():
-    """Print how many translations are found without training on translated pairs."""
-    from scratch_embed.why.retrieval_tour import SENTENCES, match_translations, over_seeds
-    heading(f"10  A second language: which of {SENTENCES} sentences is the translation?")
-    paragraph("The second language is a cipher of the first, with its words in reverse order.  "
-              "A translation is the nearest sentence by the mean of its word vectors, which are "
-              "trained on a text in each language ('each language alone') or on both texts "
-              "together; no sentence of one is translated in the other.  F1 and accuracy, in %, "
-              "are a baseline for methods that train on pairs.  The row 'the cipher undone' shows "
-              "that the mean of word vectors would suffice within one language.")
-    show_intervals({name: 100 * rows[:, [0, 3]] for name, rows in
-                    over_seeds(match_translations, SEEDS).items()}, ("F1", "accuracy"))
-    print(f"    {'chance (exact)':26}{'':18}{100 / SENTENCES:7.1f}")
-
-
-PARTS = {"words": run_words, "retrieval": run_retrieval, "senses": run_senses,
-         "simcse": run_simcse}
+PARTS = {"words": run_words, "retrieval": run_retrieval, "learned": run_learned,
+         "languages": run_languages, "senses": run_senses, "simcse": run_simcse}
+DEFAULT = ["words", "retrieval", "learned"]        # two minutes in all

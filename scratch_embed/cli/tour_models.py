@@ -23,7 +23,7 @@ def run_senses(arguments):
         upper_bound,
     )
     from scratch_embed.why.retrieval_tour import over_seeds, per_seed
-    heading("11  One word, two senses: a vector for each occurrence")
+    heading("13  One word, two senses: a vector for each occurrence")
     paragraph("'bank' occurs in sentences about money and in others about a river; the text has "
               "six such words, and each sentence has one topic.  BERT is trained on this text to "
               "predict masked tokens; the senses are not labelled.  "
@@ -60,7 +60,7 @@ def run_simcse(arguments):
     from scratch_embed.why.retrieval_tour import over_seeds
     from scratch_embed.why.sentences import BERT, SIMCSE, SIZES
     from scratch_embed.why.simcse_tour import AFTER, BEFORE, before_and_after
-    heading("12  Sentences: SimCSE, before and after")
+    heading("14  Sentences: SimCSE, before and after")
     paragraph("A BERT is trained to predict masked tokens in the text of part 8's world; the mean "
               "of its last layer is a sentence's vector.  SimCSE trains it further: the positive "
               "of a sentence is itself under another dropout mask, the negatives are the other "

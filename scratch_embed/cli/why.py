@@ -10,6 +10,7 @@ from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
 from scratch_embed.cli.why_e5 import run_e5
 from scratch_embed.cli.why_matryoshka import run_matryoshka
 from scratch_embed.cli.why_models import run_bert, run_simcse
+from scratch_embed.cli.why_rerank import run_rerank
 from scratch_embed.cli.why_sbert import run_sbert
 
 
@@ -25,6 +26,7 @@ def add_commands(commands):
             ("sbert", "Sentence-BERT", run_sbert, 12_000),
             ("matryoshka", "Matryoshka and other short vectors", run_matryoshka, None),
             ("e5", "E5: hard negatives, a teacher, instructions", run_e5, 12_000),
+            ("rerank", "the cross-encoder that reranks", run_rerank, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",
                              f"scratch-embed why {name} --seeds 10", run=run,
@@ -34,7 +36,8 @@ def add_commands(commands):
                             help="number of runs to average over; each has its own text and "
                                  "initial weights (default: %(default)s)")
         if sentences is None:
-            method.add_argument("--steps", type=whole(1), default=300, metavar="N",
+            steps = 3500 if run is run_rerank else 300
+            method.add_argument("--steps", type=whole(1), default=steps, metavar="N",
                                 help="steps of each training (default: %(default)s)")
             continue
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",

@@ -27,6 +27,7 @@ import numpy as np
 
 from scratch_embed.losses.mse import mse
 from scratch_embed.nn.contract import BackwardEach, LossBackward
+from scratch_embed.numerics.l2_normalize import l2_normalize
 
 
 def margin_mse(s: np.ndarray, t: np.ndarray) -> tuple[float, LossBackward]:
@@ -49,9 +50,9 @@ def margin_mse(s: np.ndarray, t: np.ndarray) -> tuple[float, LossBackward]:
 
 
 def score_rows(q: np.ndarray, *candidates: np.ndarray) -> tuple[np.ndarray, BackwardEach]:
-    """s_nm = q_n · k_nm, the scores of each query's own candidates.
+    """s_nm = q_n · k_mn, the scores of each query's own candidates.
 
-    q: (N, D), M candidates: (N, D) each -> s (N, M), backward(ds) -> dq, dk_0, dk_1, ...
+    q: (N, D); candidates k_0, k_1, ...: (N, D) each -> s (N, M), backward(ds) -> dq, dk_0, ...
     """
     k = np.stack(candidates, axis=1)                                     # (N, M, D)
 
@@ -59,6 +60,26 @@ def score_rows(q: np.ndarray, *candidates: np.ndarray) -> tuple[np.ndarray, Back
         dk = ds[:, :, None] * q[:, None]
         return ((ds[:, :, None] * k).sum(1), *(dk[:, m] for m in range(len(candidates))))
     return (q[:, None] * k).sum(-1), backward
+
+
+def cosine_rows(q: np.ndarray, *candidates: np.ndarray, tau: float
+                ) -> tuple[np.ndarray, BackwardEach]:
+    """s_nm = cos(q_n, k_mn) / τ.  Shapes and backward as in score_rows.
+
+    Raises ValueError for a tau that is not above 0.
+
+    >>> q, k = np.array([[2.0, 0.0]]), np.array([[3.0, 4.0]])
+    >>> cosine_rows(q, k, tau=0.5)[0].tolist()                           # 0.6 / 0.5
+    [[1.2]]
+    """
+    if not tau > 0:
+        raise ValueError(f"tau: expected a positive number, got {tau}")
+    units, backs = zip(*(l2_normalize(x) for x in (q, *candidates)))
+    s, back_s = score_rows(*units)
+
+    def backward(ds):
+        return tuple(back(d) for back, d in zip(backs, back_s(ds / float(tau))))
+    return s / float(tau), backward
 
 
 def require_score_rows(name: str, s: np.ndarray, t: np.ndarray) -> None:

@@ -23,7 +23,7 @@ At u = v in a dimension, |u − v| has a kink; sign(0) = 0 is a subgradient.
 """
 import numpy as np
 
-from scratch_embed.nn.contract import ParamBackwardEach
+from scratch_embed.nn.contract import LossBackwardEach
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Normal, Params, Tensor, linear_tensors
 from scratch_embed.nn.softmax import cross_entropy
@@ -35,7 +35,7 @@ def softmax_pairs_tensors(D: int, classes: int, std: float = 0.02) -> dict[str, 
 
 
 def softmax_pairs(u: np.ndarray, v: np.ndarray, targets: np.ndarray, p: Params
-                  ) -> tuple[float, ParamBackwardEach]:
+                  ) -> tuple[float, LossBackwardEach]:
     """Cross-entropy of the labels of N pairs.  u, v: (N, D), targets: (N,) integers -> L.
 
     backward(dloss, g) -> du, dv; it adds the gradients of classifier.weight and classifier.bias.

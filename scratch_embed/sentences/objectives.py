@@ -24,17 +24,17 @@ has the vectors of a batch and a row of targets for each example.  An objective 
     any of these but classified()         matryoshka(objective, dims)      the same
 """
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from scratch_embed.losses.false_negatives import equal_labels, equal_texts, guide_scores
 from scratch_embed.losses.infonce import infonce
-from scratch_embed.losses.margin_mse import score_rows
+from scratch_embed.losses.margin_mse import cosine_rows, score_rows
 from scratch_embed.losses.matryoshka import matryoshka as matryoshka_loss
 from scratch_embed.losses.softmax_pairs import softmax_pairs, softmax_pairs_tensors
 from scratch_embed.nn.params import Params, Tensor
-from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.settings import saved_as
 
 Views = list[np.ndarray]                                # of N rows each
@@ -128,17 +128,13 @@ def distilled(loss: Callable, tau: float | None = None, **settings) -> Objective
     tau: the student's scores are cosines divided by it; None: dot products of the vectors as they
     are.  A teacher's scores may differ by 10, cosines by at most 2, so tau of about 0.1 or less
     """
+    rows = score_rows if tau is None else partial(cosine_rows, tau=tau)
+
     @saved_as(f"distilled {loss.__name__} {tau} {settings}")
     def of_views(views, targets, p):
-        units, backs = (views, None) if tau is None else zip(*map(l2_normalize, views))
-        s, back_s = score_rows(*units)
-        scale = 1.0 if tau is None else 1 / float(tau)
-        value, backward = loss(scale * s, targets, **settings)
-
-        def back(g):
-            ds = back_s(scale * backward())
-            return list(ds) if tau is None else [b(d) for b, d in zip(backs, ds)]
-        return value, back
+        s, back_s = rows(*views)
+        value, backward = loss(s, targets, **settings)
+        return value, lambda g: list(back_s(backward()))
     return Objective(of_views)
 
 
@@ -149,7 +145,8 @@ def classified(classes: int) -> Objective:
     """
     @saved_as(f"classified {classes}")
     def of_views(views, targets, p):
-        value, backward = softmax_pairs(*views, targets, p)
+        u, v = views
+        value, backward = softmax_pairs(u, v, targets, p)
         return value, lambda g: list(backward(1.0, g))
     return Objective(of_views, lambda E: softmax_pairs_tensors(E, classes))
 

@@ -15,11 +15,13 @@ A second language.  Pairs of sentences with their translations, none of them in 
 train one encoder for both languages.  Then queries in the first language, with pairs of queries and
 reports in the first language alone, should find documents in the second.
 """
+from functools import partial
+
 import numpy as np
 
 from scratch_embed.evaluate.bitext import bitext_scores, mine
 from scratch_embed.evaluate.ranking import Ranking, ndcg, rank_table
-from scratch_embed.retrieve.hybrid import sum_of_scores
+from scratch_embed.retrieve.hybrid import DENSE_WEIGHT, weighted_sum
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.space.similarity import cosine_matrix
@@ -87,7 +89,8 @@ def search_coded(encoder: Encoder, encode: Encode) -> dict[str, np.ndarray]:
     rankings = {"BM25": lexical(search), "bi-encoder": rank_all(search, cosine_matrix(*vectors)),
                 "BM25 + bi-encoder, RRF": hybrid(search, vectors=vectors),
                 "BM25 + bi-encoder, scores": hybrid(
-                    search, sum_of_scores, vectors=vectors)}
+                    search, partial(weighted_sum, weights=[1 - DENSE_WEIGHT, DENSE_WEIGHT]),
+                    vectors=vectors)}
     scores = {name: 100 * ndcg(ranking, K) for name, ranking in rankings.items()}
     return {name: np.array([x[by_code].mean(), x[~by_code].mean(), x.mean()])
             for name, x in scores.items()}

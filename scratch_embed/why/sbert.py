@@ -37,12 +37,8 @@ from scratch_embed.why.learned import (
     train_on,
 )
 from scratch_embed.why.sentences import Encode, Encoder, score
-from scratch_embed.worlds.fact_pairs import (
-    answers,
-    repeated_answers,
-    scored_pairs,
-    slots_named,
-)
+from scratch_embed.worlds.fact_pairs import repeated_answers, scored_pairs
+from scratch_embed.worlds.facts import states_all, values_named
 from scratch_embed.worlds.training_pairs import fact_triplets
 
 STEPS, FEW = BI_ENCODER["steps"] // 3, 500    # steps of an ablation; pairs that are few
@@ -88,12 +84,12 @@ def matches(encoder: Encoder) -> Data:
 def with_truth(encoder: Encoder, n: int = FEW) -> Data:
     """The pairs of pairs(); the targets are the slots that the texts name, (N, 2, 5)."""
     views = pairs(encoder, n).views
-    return Data(views, np.stack([slots_named(view) for view in views], axis=1))
+    return Data(views, np.stack([values_named(view) for view in views], axis=1))
 
 
 def by_truth(views, targets) -> np.ndarray:
     """The mask of all right answers in the batch, labelled or not.  targets: of with_truth"""
-    return answers(targets[:, 0], targets[:, 1])
+    return states_all(targets[:, 0], targets[:, 1])
 
 
 # ---- the head ------------------------------------------------------------------------------------

@@ -1,12 +1,11 @@
 """Labelled pairs of facts for ablations: with scores, with repeated texts, without some words.
 
-Shapes    N pairs of a query and a report; numbers of a pair (N,); slots (N, 5)
+Shapes    N pairs of a query and a report; numbers of a pair (N,)
 Read next worlds/training_pairs.py (the usual pairs), worlds/facts.py (the world), why/sbert.py
           (what is trained on these pairs)
 
-Known truth: the slots that a text names can be read from its words, because every word belongs to
-one value of one slot.  So for any two texts it is known whether one answers the other, also for
-pairs that nobody has labelled.
+Known truth: which values a text names (values_named of worlds/facts.py), and so for any two texts
+whether one answers the other, also for pairs that nobody has labelled.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.worlds.facts import (
-    NAMES,
     WORDS,
     Facts,
     draw_facts,
@@ -23,10 +21,6 @@ from scratch_embed.worlds.facts import (
     report,
 )
 from scratch_embed.worlds.toy_mteb import change
-
-SLOT_OF = {word: (slot, value) for slot, values in enumerate(WORDS)
-           for value, words in enumerate(values) for word in words}
-NOT_NAMED = -1
 
 
 class ScoredPairs(NamedTuple):
@@ -82,22 +76,3 @@ def held_out_synonyms(seed: int = 0) -> dict[str, str]:
 def replace_words(texts: Sequence[str], replacement: dict[str, str]) -> list[str]:
     """The texts with each word that is a key of `replacement` replaced by its value."""
     return [" ".join(replacement.get(word, word) for word in text.split()) for text in texts]
-
-
-# ---- the truth about any two texts ---------------------------------------------------------------
-
-def slots_named(texts: Sequence[str]) -> np.ndarray:
-    """The value that each text names in each slot, NOT_NAMED if none.  N texts -> (N, 5)."""
-    found = np.full((len(texts), len(NAMES)), NOT_NAMED)
-    for row, text in zip(found, texts):
-        for word in text.split():
-            if word in SLOT_OF:
-                slot, value = SLOT_OF[word]
-                row[slot] = value
-    return found
-
-
-def answers(queries: np.ndarray, reports: np.ndarray) -> np.ndarray:
-    """Whether each report matches all slots that a query names.  (N, 5), (M, 5) -> (N, M) bool."""
-    same = queries[:, None] == reports
-    return (same | (queries == NOT_NAMED)[:, None]).all(axis=2)

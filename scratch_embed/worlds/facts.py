@@ -65,6 +65,7 @@ WORDS = [[value.split() for value in values] for values in SLOTS.values()]   # [
 VALUE_OF = {word: (slot, value) for slot, values in enumerate(WORDS)
             for value, words in enumerate(values) for word in words}
 VALUES = 8
+NOT_NAMED = -1                     # in place of a value, where a text names none
 IN_REPORTS, IN_QUESTIONS, IN_EITHER = (0, 1, 2), (1, 2, 3), (0, 1, 2, 3)
 GAIN = (0, 0, 1, 2)                # GAIN[m] is the gain of m matches
 
@@ -171,12 +172,12 @@ def gain_table(qrels: Qrels, documents: Sequence[str]) -> np.ndarray:
 
 
 def values_named(texts: Sequence[str]) -> np.ndarray:
-    """The value of each slot that a text names, read from its words; −1 if none.  -> (N, 5)
+    """The value of each slot that a text names, read from its words; NOT_NAMED if none.  -> (N, 5)
 
     >>> values_named(["find the happy person who mended something"]).tolist()
     [[0, -1, 2, -1, -1]]
     """
-    values = np.full((len(texts), len(NAMES)), -1)
+    values = np.full((len(texts), len(NAMES)), NOT_NAMED)
     for row, text in zip(values, texts):
         for word in text.split():
             if word in VALUE_OF:
@@ -190,7 +191,7 @@ def states_all(queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
 
     queries: (Q, 5), documents: (N, 5), both of values_named
     """
-    return ((queries[:, None] == documents) | (queries[:, None] < 0)).all(axis=-1)
+    return ((queries[:, None] == documents) | (queries[:, None] == NOT_NAMED)).all(axis=-1)
 
 
 # ---- the sample ---------------------------------------------------------------------------------

@@ -9,12 +9,18 @@ import pytest
 
 from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.contrastive import Cosines
+from scratch_embed.answers.cross_or_bi import Points
 from scratch_embed.answers.matryoshka import Short
 from scratch_embed.answers.rag import Curves
 from scratch_embed.cli.answer import as_json, print_answer, write_figure
-from scratch_embed.cli.answer_figures import draw_contrastive, draw_matryoshka, draw_rag
+from scratch_embed.cli.answer_figures import (
+    draw_contrastive,
+    draw_cross_or_bi,
+    draw_matryoshka,
+    draw_rag,
+)
 
-ALL = pytest.mark.parametrize("number", ["1", "3", "4"])
+ALL = pytest.mark.parametrize("number", ["1", "2", "3", "4"])
 ROWS = {"a": np.array([[2, 0.25], [4, 0.25]]), "b": np.array([[1, np.nan], [1, np.nan]])}
 CLAIM = Claim("a is above b", np.array([3.0, 4.0]), np.array([1.0, 2.0]))
 ANSWER = Answer("Why?", [1, 2], [Table("A table.", ("score", "share"), ROWS, (1, 2))],
@@ -23,6 +29,8 @@ C = np.linspace(-1, 1, 50)
 RECALLS = np.array([[10.0, 90.0], [20.0, 100.0]])                  # (seeds, budgets)
 SCORES = np.array([[90.0, 80], [92, 70]])                          # 2 seeds, 2 sizes
 FIGURES = {draw_contrastive: Cosines(*[{"untrained": C, "pairs": C**3}] * 2),
+           draw_cross_or_bi: Points({0: C, 10: C, 30: C}, {0: 1 + C, 10: 2 + C, 30: 3 + C},
+                                    {"BM25": C}),
            draw_rag: Curves((64, 128), {"BM25": RECALLS}, {"whole": RECALLS}),
            draw_matryoshka: Short((8, 4), dict.fromkeys("abcdef", SCORES),
                                   {"int8": np.stack([[[8, 4]] * 2, SCORES], axis=2)})}

@@ -17,12 +17,14 @@ COMMANDS = {                       # command: its arguments; files are those of 
     "similar": "words.vec king queen", "analogy": "words.vec man king woman",
     "odd": "words.vec king queen cat", "vectors": "words.vec king", "ngrams": "king",
     "predict": "{old}/hs.bin text", "encode": "words.vec text", "fill": "{old}/bert [MASK]",
-    "search": "x.index king cat", "neighbours": "x.index king", "info": "words.vec",
+    "search": "x.index king cat", "rerank": "text cat king --model {cross}",
+    "neighbours": "x.index king", "info": "words.vec",
     "evaluate words": "words.vec --pairs pairs", "evaluate classifier": "{old}/hs.bin labelled",
     "evaluate sts": "sts words.vec", "evaluate run": "qrels run",
     "evaluate retrieval": "words.vec --corpus corpus --queries corpus --qrels qrels",
     "evaluate mteb": "{old}/encoder --tasks ToySTS",
     "answer 1": "--seeds 2 --documents 20 --steps 1",
+    "answer 2": "--seeds 2 --documents 21 --steps 1",
     "answer 3": "--seeds 2 --documents 20 --steps 1",
     "answer 4": "--seeds 2 --documents 20 --steps 1"}
 
@@ -62,7 +64,8 @@ def test_every_command_that_prints_data_is_tested():
 
 @pytest.mark.parametrize("name", PRINTING)
 def test_json_has_one_shape_for_numbers_and_one_for_what_was_found(name, files, run):
-    code, out, err = run(*name.split(), *COMMANDS[name].format(old=OLD).split(), "--json")
+    code, out, err = run(*name.split(), *COMMANDS[name].format(
+        old=OLD, cross=OLD.parent / "cross_encoder_new").split(), "--json")
     assert code == 0, err
     answers = [json.loads(line) for line in out.splitlines()]
     assert answers

@@ -37,7 +37,7 @@ WRITES = [(name, action) for name, _, action in SHOWN if writes(action)]
 VALUES = {"WORD": "king", "A": "a", "B": "b", "C": "c", "QUERY": "king", "ID": "1",
           "SENTENCE": "a [MASK]", "NAME": "facts"}
 ALSO = {"evaluate words": ["pairs"], "index": ["model"], "neighbours": ["texts"],
-        "train sbert": ["pairs"]}        # options that one must give
+        "train sbert": ["pairs"], "train cross-encoder": ["pairs"]}  # options that one must give
 
 
 def id_of(part):
@@ -57,19 +57,23 @@ def kinds(tmp_path):
             "classifier": OLD / "hs.bin", "index": OLD / "text.index", "encoder": OLD / "encoder",
             "model": OLD / "bert", "text": tmp_path / "text", "run": tmp_path / "run",
             "qrels": tmp_path / "qrels", "corpus": OLD / "corpus", "array": tmp_path / "array.npy",
-            "pairs": tmp_path / "pairs"}
+            "pairs": tmp_path / "pairs", "cross-encoder": GOLDEN / "cross_encoder_new"}
 
 
 def typed(name, kinds, folder, **instead):
     """A command line: every path as it should be, but for those in `instead` {dest: path}."""
     command = dict(LEAVES)[name]
     words, also = name.split(), {*instead, *ALSO.get(name, ())}
-    if name == "train sbert" and {"triplets", "scored"} & {*instead}:    # one of the three
+    if name in ("train sbert", "train cross-encoder") and {"triplets", "scored"} & {*instead}:
         also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
         also |= {"corpus", "queries", "qrels"}                   # all three or none
+    if also & {"corpus", "queries"} and name == "rerank":
+        also |= {"corpus", "queries"}                            # both, without a QUERY
     for action in command._actions:
         wanted = action.required or not action.option_strings
+        if action.dest == "asked" and "corpus" in also:
+            continue
         if action.dest not in also and (not wanted or name == "train simcse" and "pairs" in also
                                         and action.dest == "corpus"):
             continue

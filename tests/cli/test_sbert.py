@@ -104,6 +104,17 @@ def test_the_loss_and_its_settings_are_those_of_the_options(options, loss, data,
     assert ("16, the full dimension, is trained too" in err) == ("--matryoshka" in options)
 
 
+def test_a_margin_that_unit_vectors_cannot_reach_is_said(models, files, run):
+    start = SentenceEncoder.load(models.encoder)
+    for normalize, margin, said in (True, [], True), (True, ["--margin", "1"], False), (
+            False, [], False):
+        start.recipe = start.recipe._replace(normalize=normalize)
+        start.save(files / "start")
+        _, _, err = run("--triplets", files / "triplets", "--loss", "triplet", "--model",
+                        files / "start", *margin)
+        assert ("--margin 5 is never reached" in err) == said
+
+
 @pytest.mark.parametrize("data, loss", [("scored", ""), ("labels", "contrastive"),
                                         ("labels", "online-contrastive"), ("classes", "softmax")])
 def test_every_loss_trains_and_ends_with_a_verdict(data, loss, models, files, run):
@@ -236,7 +247,7 @@ def test_hard_negatives_are_found_by_the_model_or_by_bm25(model, models, files, 
 
 def test_the_verdict_is_on_held_out_pairs_or_says_that_it_knows_the_data(files, run):
     (files / "held").write_text(lines(QUERIES[1:], KEYS[1:]))
-    command = ["--pairs", files / "pairs", *NEW, "--steps", "60", "--lr", "0.01", "--dropout", "0"]
+    command = ["--pairs", files / "pairs", *NEW, "--steps", "30", "--lr", "0.02", "--dropout", "0"]
     _, _, err = run(*command)
     assert "finding the positives of the training data among 12, MRR: " in err
     assert "verdict: better than the model before" in err and "may know by heart" in err
@@ -254,13 +265,13 @@ def test_there_is_no_verdict_on_a_few_examples(files, run):
 
 def test_a_stopped_run_is_resumed_to_the_same_bytes(files, run):
     """Ctrl-C is sent when the progress bar shows the first loss."""
-    command = ["--pairs", files / "pairs", *NEW, "--steps", "100"]
+    command = ["--pairs", files / "pairs", *NEW, "--steps", "60"]
     run(*command, "-o", files / "whole")
     state = ["--checkpoint", files / "state"]
     with terminal(ctrl_c_at("loss")) as screen:
         assert run(*command, *state)[0] == 130
     assert screen.text.endswith("--resume to continue\r\n") and not (files / "m").exists()
-    assert 0 < len(read_safetensors(files / "state")[0]["session/losses"]) < 100
+    assert 0 < len(read_safetensors(files / "state")[0]["session/losses"]) < 60
     code, _, err = run(*command, *state, "--resume")
     assert code == 0 and contents(files / "m") == contents(files / "whole")
     for change, message in (["--tau", "0.1"], "loss was"), (["--cache-batch", "2"],

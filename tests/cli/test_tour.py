@@ -10,6 +10,7 @@ from scratch_embed.cli.ascii_map import ascii_map
 from scratch_embed.cli.main import main
 from scratch_embed.cli.tour import say_difference
 from scratch_embed.cli.tour_models import say_geometry
+from scratch_embed.why.generalisation import search_across_languages
 from scratch_embed.words.vectors import WordVectors
 
 
@@ -108,10 +109,30 @@ def test_bm25_is_best_for_codes_vectors_for_questions_and_the_printed_winner_is_
         assert float(message) == pytest.approx(on_both[name] - on_both["BM25"], abs=0.11)
 
 
-def test_no_translation_is_found_without_training_on_pairs(tour):
+@pytest.fixture(scope="module")
+def languages():
+    """The output of the part on languages; what trains on pairs has tiny worlds and one step."""
+    import contextlib
+    import io
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        patch.setattr("scratch_embed.why.generalisation.search_across_languages", partial(
+            search_across_languages, documents=40, labelled=40, steps=1))
+        assert main(["tour", "--parts", "languages"]) == 0
+    return out.getvalue()
+
+
+def test_no_translation_is_found_without_training_on_pairs(languages):
     for method in "each language alone", "both texts as one", "random vectors":
-        assert max(intervals(tour[1], method)[-1][0]) < 2
-    assert intervals(tour[1], "the cipher undone")[0][0] == [100, 100]
+        assert max(intervals(languages, method)[0][0]) < 2
+    assert intervals(languages, "the cipher undone")[0][0] == [100, 100]
+
+
+def test_each_kind_of_pairs_has_a_row(languages):
+    for training in ("untrained", "pairs in English", "translations", "both",
+                     "both, the cipher undone"):
+        means, _ = intervals(languages, training)[-1]
+        assert len(means) == 3, training
+    assert max(map(len, languages.splitlines())) <= 100
 
 
 @pytest.mark.parametrize("a, b, verdict", [([5, 6, 7], [1, 2, 3.1], "is better than"),
@@ -154,17 +175,21 @@ def small():
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
         for name, sizes in (("contextual_tour.train_bert", dict(sentences=200, steps=2)),
                             ("simcse_tour.pretrain", dict(documents=60, sentences=150, steps=2)),
-                            ("simcse_tour.train_simcse", dict(steps=2, batch_size=8))):
+                            ("simcse_tour.train_simcse", dict(steps=2, batch_size=8)),
+                            ("learned_tour.pretrain", dict(documents=60, sentences=150, steps=2)),
+                            ("learned_tour.train_simcse", dict(steps=2, batch_size=8)),
+                            ("learned_tour.tell", dict(steps=1))):
             module, function = f"scratch_embed.why.{name}".rsplit(".", 1)
             patch.setattr(f"{module}.{function}", partial(
                 getattr(importlib.import_module(module), function), **sizes))
-        assert main(["tour", "--parts", "simcse", "senses"]) == 0
+        patch.setattr("scratch_embed.why.learned_tour.LABELLED", 100)
+        assert main(["tour", "--parts", "simcse", "senses", "learned"]) == 0
     return out.getvalue()
 
 
 def test_only_the_chosen_parts_are_shown_in_the_order_of_the_tour(small, tmp_path):
     heads = re.findall(r"^(\d+)  ", small, re.M)
-    assert heads == ["11", "12"] and not (tmp_path / "tour.vec").exists()
+    assert heads == ["10", "13", "14"] and not (tmp_path / "tour.vec").exists()
 
 
 def test_senses_and_sentences_are_printed_beside_their_baselines(small):
@@ -177,8 +202,16 @@ def test_senses_and_sentences_are_printed_beside_their_baselines(small):
     assert re.search(r"^    nDCG@10: untrained, mean [\d.]+, masked LM, mean [\d.]+, SimCSE, mean "
                      r"[\d.]+$", small, re.M)
     assert re.search(r"^    BM25 +\d+\.\d ± *\d+\.\d( +-){4}$", small, re.M)
+    for row in ("BM25", "word2vec, SIF", "untrained", "SimCSE", "bi-encoder", "+ hard negatives",
+                "as many steps without them"):
+        assert re.search(rf"^    {re.escape(row)} +\d+\.\d ± *\d+\.\d$", small, re.M), row
     assert re.search(r"^    mean cosine: .+ before SimCSE, .+ after, .+ significant$", small, re.M)
     assert max(map(len, small.splitlines())) <= 96
+
+
+def test_every_table_is_followed_by_what_it_shows(tour, small, languages):
+    assert tour[1].count("The table shows") == 6
+    assert small.count("The table shows") == 1 and languages.count("The table shows") == 2
 
 
 def test_an_unknown_part_is_refused(capsys):

@@ -119,6 +119,42 @@ def test_why_sbert_prints_five_parts(monkeypatch, capsys):
     assert re.search(r"In total \d+ of \d+ predictions held", printed)
 
 
+def test_matryoshka_prints_its_four_parts(monkeypatch, capsys):
+    """One ablation, and small worlds."""
+    from scratch_embed.why import input_types, matryoshka, prefixes
+    monkeypatch.setattr(matryoshka, "ABLATIONS", matryoshka.ABLATIONS[2:3])
+    monkeypatch.setattr(prefixes, "tree", partial(prefixes.tree, pairs=80))
+    monkeypatch.setattr(prefixes, "flat", partial(prefixes.flat, documents=40, pairs=80))
+    monkeypatch.setattr(prefixes, "LARGE", dict(per_kind=1))
+    monkeypatch.setattr(input_types, "compare", partial(input_types.compare, documents=40,
+                                                        pairs=60, steps=1))
+    assert main(["why", "matryoshka", "--seeds", "2", "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^    as cut +helps .* ± .*\n +at 8 .*, at 16 .*, at 64 ", printed, re.M)
+    assert len(re.findall(r"^    trained at that size( +[+-]?\d+\.\d ± +\d+\.\d){5}$", printed,
+                          re.M)) == 5 + 2
+    assert re.search(r"^    8 +int8 +8 +\d+\.\d ± +\d+\.\d +[\d,]+$", printed, re.M)
+    assert re.search(r"^    classification( +\d+\.\d ± +\d+\.\d){3}$", printed, re.M)
+    assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_rerank_prints_the_curve_and_then_the_ablations(monkeypatch, capsys):
+    """Two ablations, and small worlds."""
+    from scratch_embed.why import rerank, who_did_what
+    monkeypatch.setattr(rerank, "ABLATIONS", rerank.ABLATIONS[2:])
+    monkeypatch.setattr(rerank, "experiment", partial(rerank.experiment, groups=4, queries=4,
+                                                      training=30))
+    monkeypatch.setitem(who_did_what.BI_ENCODER, "steps", 1)
+    assert main(["why", "rerank", "--seeds", "2", "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^    synonyms, no word order +\d+\.\d ± +\d+\.\d$", printed, re.M)
+    for row in ("bi-encoder: 1 pass", "depth 10: 11 passes"):
+        assert re.search(rf"^    {row}( +\d+\.\d ± +\d+\.\d){{3}}$", printed, re.M)
+    assert re.search(r"^    one segment +not significant .*\n +depth 10 .*, depth 100 ", printed,
+                     re.M)
+    assert max(map(len, printed.splitlines())) <= 100
+
+
 @pytest.fixture(scope="module")
 def searches():
     import contextlib

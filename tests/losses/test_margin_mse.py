@@ -1,10 +1,12 @@
 """Margin-MSE and rows of scores: worked by hand, gradients, what they must not see, parity."""
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.losses.margin_mse import margin_mse, score_rows
+from scratch_embed.losses.margin_mse import cosine_rows, margin_mse, score_rows
 from scratch_embed.nn.gradcheck import check_backward
 from tests.losses.parity import INPUTS, assert_equal_to, sources
 from tests.rounding import dtypes, seeds, u32
@@ -42,8 +44,9 @@ def test_score_rows_worked_by_hand():
 def test_backward_is_the_derivative(seed):
     s, t = score_tables(seed)
     check_backward(lambda s: margin_mse(s, t), s)
-    check_backward(score_rows, *np.random.default_rng(seed).standard_normal((3, N, D)),
-                   names=["q", "k_0", "k_1"])
+    views = np.random.default_rng(seed).standard_normal((3, N, D))
+    for rows in (score_rows, partial(cosine_rows, tau=0.2)):
+        check_backward(rows, *views, names=["q", "k_0", "k_1"])
 
 
 # ---- invariances --------------------------------------------------------------------------------
@@ -88,6 +91,11 @@ def test_float32_equals_float64_up_to_rounding(seed):
 def test_shapes_that_do_not_match_are_rejected(s, t):
     with pytest.raises(ValueError, match="margin_mse: expected scores of the student and of the"):
         margin_mse(np.ones(s), np.ones(t))
+
+
+def test_a_temperature_that_is_not_positive_is_rejected():
+    with pytest.raises(ValueError, match="tau: expected a positive number, got 0"):
+        cosine_rows(np.ones((1, 2)), np.ones((1, 2)), tau=0)
 
 
 def test_a_teachers_score_that_is_not_finite_is_rejected():

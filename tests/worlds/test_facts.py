@@ -15,7 +15,9 @@ from scratch_embed.worlds.codes import with_codes
 from scratch_embed.worlds.facts import (
     GAIN,
     NAMES,
+    NOT_NAMED,
     SLOTS,
+    VALUE_OF,
     VALUES,
     WORDS,
     Facts,
@@ -115,6 +117,13 @@ def test_the_gain_table_has_the_gains_of_the_qrels():
     assert table.shape == (300, 2000)
     for row, gains in zip(table, world.qrels.values()):
         assert {documents[i]: row[i] for i in np.flatnonzero(row)} == gains
+
+
+def test_values_are_read_from_words_worked_by_hand():
+    found = values_named(["find the sad sailor near the beach", "the deckhand tossed the lamp"])
+    assert found.tolist() == [[NOT_NAMED, 5, NOT_NAMED, NOT_NAMED, 2],
+                              [NOT_NAMED, 5, 5, 5, NOT_NAMED]]
+    assert len(VALUE_OF) == sum(len(words) for slot in WORDS for words in slot) == 160
 
 
 def test_the_values_that_a_text_names_are_those_of_its_fact():

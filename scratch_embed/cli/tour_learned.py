@@ -1,0 +1,59 @@
+"""The parts of the tour that learn from pairs: search, and a second language."""
+from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
+
+SEEDS = (1, 2, 3)
+
+
+def run_learned(arguments):
+    """Compare searches that learned from nothing, from text, and from pairs."""
+    from scratch_embed.why.learned import LABELLED
+    from scratch_embed.why.learned_tour import AS_LONG, BI_ENCODER, HARD, LATER_LR, STEPS, story
+    from scratch_embed.why.retrieval_tour import over_seeds
+    heading("10  Search that learned")
+    paragraph("The queries and documents of part 8; nDCG@10 in %, mean of "
+              f"{len(SEEDS)} seeds with its 95% interval.  BM25 has learned nothing.  word2vec and "
+              "SimCSE have learned from the text of the world, without labels.  The bi-encoder, "
+              "the network of SimCSE with other training, has learned from queries with relevant "
+              f"reports about {LABELLED:,} other facts, in {STEPS} steps.  A hard negative is a "
+              f"report that is wrong in one thing; {STEPS} more steps at a learning rate of "
+              f"{LATER_LR} have one for each query.")
+    scores = over_seeds(story, list(SEEDS))
+    show_intervals(scores, ["nDCG@10"])
+    column = {name: rows[:, 0] for name, rows in scores.items()}
+    for one, other in ((BI_ENCODER, "word2vec, SIF"), (BI_ENCODER, "SimCSE"), (HARD, BI_ENCODER),
+                       (HARD, AS_LONG)):
+        say_difference("nDCG@10", one, other, column)
+    paragraph("The table shows what labels are worth: the network that fails without them finds "
+              "nearly everything after training on pairs for a few seconds.  The last difference "
+              "is the effect of hard negatives alone, without that of more steps.", "    ")
+
+
+def run_languages(arguments):
+    """Match sentences with translations, and search across languages, without pairs and with."""
+    from scratch_embed.why.generalisation import LANGUAGE_PARTS, search_across_languages
+    from scratch_embed.why.learned import LABELLED
+    from scratch_embed.why.retrieval_tour import SENTENCES, match_translations, over_seeds
+    heading(f"12  A second language: which of {SENTENCES} sentences is the translation?")
+    paragraph("The second language is a cipher of the first, with its words in reverse order.  "
+              "A translation is the nearest sentence by the mean of its word vectors, which are "
+              "trained on a text in each language ('each language alone') or on both texts "
+              "together; no sentence of one is translated in the other.  F1 and accuracy, in %.")
+    show_intervals({name: 100 * rows[:, [0, 3]] for name, rows in
+                    over_seeds(match_translations, list(SEEDS)).items()}, ("F1", "accuracy"))
+    print(f"    {'chance (exact)':26}{'':18}{100 / SENTENCES:7.1f}")
+    paragraph("The table shows that without a single pair the two languages have nothing in "
+              "common: vectors of one say nothing about the other.  'The cipher undone' shows that "
+              "the mean of word vectors would suffice within one language.", "    ")
+    print()
+    paragraph(f"Now with pairs, {LABELLED:,} of each kind: English queries with English reports, "
+              "and sentences with their translations, none of them in the evaluation.  One "
+              "bi-encoder reads both languages.  F1 of the translations, and nDCG@10 of English "
+              "queries on foreign documents and on English ones, in %.")
+    scores = over_seeds(search_across_languages, list(SEEDS))
+    show_intervals(scores, LANGUAGE_PARTS)
+    foreign = {name: rows[:, 1] for name, rows in scores.items()}
+    for other in "pairs in English", "translations":
+        say_difference("nDCG, foreign", "both", other, foreign)
+    paragraph("The table shows that the two kinds of pairs add up: no query was ever trained with "
+              "a foreign document, but a query is near its report, and the report near its "
+              "translation.", "    ")

@@ -1,0 +1,38 @@
+"""Search that learned, for the tour: from words in common to a bi-encoder with hard negatives.
+
+Equation  nDCG@10 of 300 queries in other words on the toy reports (worlds/facts.py)
+Shapes    scores are in %, one per seed
+Cost      a seed takes about 20 s on one core, most of it for SimCSE's masked LM
+Read next why/learned.py (the bi-encoder), why/sbert.py (ablations), why/who_did_what.py (a task
+          where words are not enough)
+
+Each row knows more than the one before: BM25 the words in common; word2vec which words occur in the
+same contexts, from unlabelled text; the bi-encoder which texts belong together, from pairs; with
+hard negatives also which texts only seem to.  SimCSE has the network of the bi-encoder, but no
+pairs.  The last row trains as long as "+ hard negatives" and without them, because more steps help,
+too.
+"""
+import numpy as np
+
+from scratch_embed.why.learned import LABELLED, ndcgs, train_bi_encoder
+from scratch_embed.why.sentences import Encoder, encode_by, pretrain, train_simcse
+from scratch_embed.worlds.training_pairs import fact_triplets
+
+STEPS, LATER_LR = 100, 1e-3        # steps of each training; the learning rate of the second
+BI_ENCODER, HARD, AS_LONG = "bi-encoder", "+ hard negatives", "as many steps without them"
+
+
+def story(seed: int, **sizes) -> dict[str, np.ndarray]:
+    """{search: nDCG@10 in % (1,)} for the world of a seed.  sizes: of pretrain"""
+    return tell(pretrain(seed, **sizes))
+
+
+def tell(encoder: Encoder, steps: int = STEPS) -> dict[str, np.ndarray]:
+    """{search: nDCG@10 in % (1,)} for one world and its masked LM."""
+    triplets = fact_triplets(encoder.world, LABELLED, encoder.seed)
+    first = train_bi_encoder(encoder, texts=triplets[:2], steps=steps)
+    later = {name: train_bi_encoder(encoder, first, texts, steps=steps, lr=LATER_LR).encode
+             for name, texts in ((HARD, triplets), (AS_LONG, triplets[:2]))}
+    return {name: np.array([score]) for name, score in ndcgs(encoder, {
+        "SimCSE": encode_by(encoder, train_simcse(encoder).model),
+        BI_ENCODER: first.encode, **later}).items()}
