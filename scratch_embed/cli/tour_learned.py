@@ -6,21 +6,21 @@ SEEDS = (1, 2, 3)
 
 def run_learned(arguments):
     """Compare searches that learned from nothing, from text, and from pairs."""
-    from scratch_embed.why.learned import LABELLED
-    from scratch_embed.why.learned_tour import AS_LONG, BI_ENCODER, HARD, LATER_LR, STEPS, story
+    from scratch_embed.why.learned import BI_ENCODER, LABELLED
+    from scratch_embed.why.learned_tour import AS_LONG, HARD, LATER_LR, MORE, TRAINED, story
     from scratch_embed.why.retrieval_tour import over_seeds
     heading("10  Search that learned")
     paragraph("The queries and documents of part 8; nDCG@10 in %, mean of "
               f"{len(SEEDS)} seeds with its 95% interval.  BM25 has learned nothing.  word2vec and "
               "SimCSE have learned from the text of the world, without labels.  The bi-encoder, "
               "the network of SimCSE with other training, has learned from queries with relevant "
-              f"reports about {LABELLED:,} other facts, in {STEPS} steps.  A hard negative is a "
-              f"report that is wrong in one thing; {STEPS} more steps at a learning rate of "
-              f"{LATER_LR} have one for each query.")
+              f"reports about {LABELLED:,} other facts, in {BI_ENCODER['steps']} steps.  A hard "
+              f"negative is a report that is wrong in one thing; {MORE} more steps at a learning "
+              f"rate of {LATER_LR} have one for each query.")
     scores = over_seeds(story, list(SEEDS))
     show_intervals(scores, ["nDCG@10"])
     column = {name: rows[:, 0] for name, rows in scores.items()}
-    for one, other in ((BI_ENCODER, "word2vec, SIF"), (BI_ENCODER, "SimCSE"), (HARD, BI_ENCODER),
+    for one, other in ((TRAINED, "word2vec, SIF"), (TRAINED, "SimCSE"), (HARD, TRAINED),
                        (HARD, AS_LONG)):
         say_difference("nDCG@10", one, other, column)
     paragraph("The table shows what labels are worth: the network that fails without them finds "

@@ -14,12 +14,12 @@ too.
 """
 import numpy as np
 
-from scratch_embed.why.learned import LABELLED, ndcgs, train_bi_encoder
+from scratch_embed.why.learned import BI_ENCODER, LABELLED, ndcgs, train_bi_encoder
 from scratch_embed.why.sentences import Encoder, encode_by, pretrain, train_simcse
 from scratch_embed.worlds.training_pairs import fact_triplets
 
-STEPS, LATER_LR = 100, 1e-3        # steps of each training; the learning rate of the second
-BI_ENCODER, HARD, AS_LONG = "bi-encoder", "+ hard negatives", "as many steps without them"
+MORE, LATER_LR = 100, 1e-3         # steps after those of BI_ENCODER, and their learning rate
+TRAINED, HARD, AS_LONG = "bi-encoder", "+ hard negatives", "as many steps without them"
 
 
 def story(seed: int, **sizes) -> dict[str, np.ndarray]:
@@ -27,12 +27,13 @@ def story(seed: int, **sizes) -> dict[str, np.ndarray]:
     return tell(pretrain(seed, **sizes))
 
 
-def tell(encoder: Encoder, steps: int = STEPS) -> dict[str, np.ndarray]:
+def tell(encoder: Encoder, steps: int = BI_ENCODER["steps"], more: int = MORE
+         ) -> dict[str, np.ndarray]:
     """{search: nDCG@10 in % (1,)} for one world and its masked LM."""
     triplets = fact_triplets(encoder.world, LABELLED, encoder.seed)
     first = train_bi_encoder(encoder, texts=triplets[:2], steps=steps)
-    later = {name: train_bi_encoder(encoder, first, texts, steps=steps, lr=LATER_LR).encode
+    later = {name: train_bi_encoder(encoder, first, texts, steps=more, lr=LATER_LR).encode
              for name, texts in ((HARD, triplets), (AS_LONG, triplets[:2]))}
     return {name: np.array([score]) for name, score in ndcgs(encoder, {
         "SimCSE": encode_by(encoder, train_simcse(encoder).model),
-        BI_ENCODER: first.encode, **later}).items()}
+        TRAINED: first.encode, **later}).items()}

@@ -178,7 +178,7 @@ def small():
                             ("simcse_tour.train_simcse", dict(steps=2, batch_size=8)),
                             ("learned_tour.pretrain", dict(documents=60, sentences=150, steps=2)),
                             ("learned_tour.train_simcse", dict(steps=2, batch_size=8)),
-                            ("learned_tour.tell", dict(steps=1))):
+                            ("learned_tour.tell", dict(steps=1, more=1))):
             module, function = f"scratch_embed.why.{name}".rsplit(".", 1)
             patch.setattr(f"{module}.{function}", partial(
                 getattr(importlib.import_module(module), function), **sizes))
