@@ -6,14 +6,19 @@ from typing import NamedTuple
 
 
 class Question(NamedTuple):
-    """A question, and the default sizes of the toy world and of each training."""
+    """A question, what it is about in short, and the default sizes of the world and of training."""
 
     text: str
+    about: str
     documents: int                 # of the collection that is searched
     steps: int                     # of each training
 
 
-CONTRASTIVE = Question("How does contrastive learning train embedding models?", 2000, 100)
-CROSS_OR_BI = Question("Cross-encoder vs bi-encoder — when to use each?", 300, 2000)
-RAG = Question("How would you evaluate embedding quality for a RAG system?", 300, 300)
-MATRYOSHKA = Question("What are Matryoshka embeddings and why are they useful?", 2048, 300)
+CONTRASTIVE = Question("How does contrastive learning train embedding models?",
+                       "how contrastive learning trains embedding models", 2000, 100)
+CROSS_OR_BI = Question("Cross-encoder vs bi-encoder — when to use each?",
+                       "when to use a cross-encoder, a bi-encoder, or both", 300, 3500)
+RAG = Question("How would you evaluate embedding quality for a RAG system?",
+               "how to evaluate embedding quality for a RAG system", 300, 300)
+MATRYOSHKA = Question("What are Matryoshka embeddings and why are they useful?",
+                      "what Matryoshka embeddings are, and their use", 2048, 300)

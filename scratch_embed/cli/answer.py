@@ -21,10 +21,11 @@ def add_commands(commands):
     for number, question, run in [
             ("1", CONTRASTIVE, run_contrastive), ("2", CROSS_OR_BI, run_cross_or_bi),
             ("3", RAG, run_rag), ("4", MATRYOSHKA, run_matryoshka)]:
-        command = add_command(numbers, number, question.text,
+        command = add_command(numbers, number, f"show {question.about}",
                               f"scratch-embed answer {number} -o answer.png", run=run,
-                              check=check_figure, details="It trains on toy worlds, which takes "
-                                                          "about a minute.")
+                              check=check_figure,
+                              details=f"The question: {question.text}  It is answered by trainings "
+                                      "on toy worlds, which take about a minute.")
         command.add_argument("-o", "--output", metavar="FILE",
                              help="draw the answer's figure to this file, whose name ends in .png, "
                                   ".svg or .pdf; needs matplotlib (default: no figure)")

@@ -33,6 +33,8 @@ EXPECTED = {
     "encoder": Expected("a folder with a transformer, or word vectors",
                         frozenset({"encoder", "model", *FILES_OF_WORDS})),
     "transformer": Expected("a folder with a transformer", frozenset({"encoder", "model"})),
+    "any transformer": Expected("a folder with a transformer or a cross-encoder",
+                                frozenset({"encoder", "model", "cross-encoder"})),
     "classifier": Expected("a classifier, of `train classifier` or of fastText",
                            frozenset({"classifier"})),
     "fasttext": Expected("a .bin of fastText or of `train fasttext`",

@@ -28,6 +28,7 @@ from scratch_embed.cli.verdicts import (
     KNOWN_BY_HEART,
     add_held_out_option,
     report,
+    report_scores,
     report_search,
 )
 from scratch_embed.numerics.wording import counted
@@ -123,7 +124,7 @@ def loss_named(text):
 
 
 def dimensions(text):
-    """An argparse type: different whole numbers of at least 1, with commas between them."""
+    """An argparse type: whole numbers of at least 1, with commas between them."""
     try:
         return sorted(map(whole(1), text.split(",")), reverse=True)
     except argparse.ArgumentTypeError:
@@ -175,6 +176,7 @@ def run_sbert(arguments):
     prompts = prompts_of(arguments, start)
     if arguments.hard_negatives:
         examples = with_hard_negatives(arguments, examples, start, prompts)
+    note_margin(arguments, start)
     objective, targets = objective_of(arguments, examples, start.dim)
     views = [tokenize(start, column, prompt) for column, prompt in zip(
         examples.columns, [prompts.first, *[prompts.others] * len(examples.columns)])]
@@ -191,6 +193,13 @@ def run_sbert(arguments):
         dense.p for dense in trained.encoder.recipe.dense)))
     say(f"{mean_loss(trained.losses)}{chance}; wrote {arguments.output}, {size:,} parameters")
     report_sbert(arguments, trained, start, objective, examples, held_out, prompts)
+
+
+def note_margin(arguments, start):
+    """Say if the vectors have norm 1, and the margin of the triplet loss is out of their reach."""
+    if arguments.loss == "triplet" and start.recipe.normalize and (arguments.margin or 5) >= 2:
+        say(f"the vectors of {arguments.model} have norm 1, so two distances differ by at most 2, "
+            f"and --margin {arguments.margin or 5:g} is never reached; 0.5 may be better")
 
 
 def with_hard_negatives(arguments, examples, start, prompts):
@@ -233,21 +242,9 @@ def report_sbert(arguments, trained, start, objective, examples, held_out, promp
     elif arguments.scored is not None:
         found = verdict.of_scored_pairs(*encoders, first, second, (held_out or examples).scores,
                                         prompts.first, seed)
-        report_scores(found, where)
+        report_scores(found, where, "cosine and score")
     else:
         found = verdict.of_text_pairs(*encoders, first, second, prompts, seed)
         report_search(found, f"the positives of {where}", verdict.MORE_PAIRS, verdict.MORE_PAIRS)
     if arguments.loss != "softmax" and found and found.learned and not held_out:
         say(KNOWN_BY_HEART)
-
-
-def report_scores(verdict, where):
-    """Report how well cosines agree with scores.  verdict: a ScoreVerdict, or None."""
-    from scratch_embed.sentences.verdict import FEW
-    if verdict is None:
-        say(f"no verdict: fewer than {FEW} pairs, or all scores are equal")
-        return
-    say(f"Spearman of cosine and score, {counted(verdict.pairs, 'pair')} of {where}: "
-        f"{verdict.trained:.4f}; before training {verdict.start:.4f}; a bag of words "
-        f"{verdict.words:.4f}")
-    say(verdict.sentence())

@@ -140,6 +140,21 @@ def report_search(verdict, what, *advice):
     say(verdict.sentence(*advice))
 
 
+def report_scores(verdict, where, what):
+    """Report how well a model agrees with scores.  verdict: a ScoreVerdict, or None.
+
+    where: the pairs come from; what: is correlated
+    """
+    from scratch_embed.sentences.verdict import FEW
+    if verdict is None:
+        say(f"no verdict: fewer than {FEW} pairs, or all scores are equal")
+        return
+    say(f"Spearman of {what}, {counted(verdict.pairs, 'pair')} of {where}: "
+        f"{verdict.trained:.4f}; before training {verdict.start:.4f}; a bag of words "
+        f"{verdict.words:.4f}")
+    say(verdict.sentence())
+
+
 def report_pairs(arguments, verdict, vocab):
     """Report on word2vec or FastText."""
     report(verdict, ("pair", "drawn anew from the training text"), arguments.held_out,

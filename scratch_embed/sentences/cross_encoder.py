@@ -40,7 +40,6 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.interface import choose_prompt, require_text
 from scratch_embed.sentences.length_batches import compute_in_batches
 from scratch_embed.text.packed import Packed
-from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.transformer.classification import infer_scores, labels_of, with_new_classifier
 from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
 from scratch_embed.transformer.local_folder import require_local_folder
@@ -73,10 +72,10 @@ class CrossEncoder:
     [0, 1]
     """
 
-    def __init__(self, tokenizer: WordPiece, model: Model, settings: Settings | None = None
-                 ) -> None:
+    def __init__(self, tokenizer: Any, model: Model, settings: Settings | None = None) -> None:
         """tokenizer, model: not copied, so each call uses the model's current parameters.
 
+        tokenizer a WordPiece, or an object with its encode_with_lengths(texts, pairs, max_length)
         model     with a classifier, see transformer/classification.py
         settings  default: sigmoid for one label, identity for several; the model's maximum length
         Raises    ValueError for a model without a classifier, or settings that do not fit it

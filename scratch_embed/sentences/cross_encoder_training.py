@@ -15,7 +15,7 @@ the scores of different queries must share one scale.  A ranking only needs that
 the highest score among the candidates of its own query; the softmax asks exactly that.  What the
 scores have in common, such as a query that is easy for all documents, cancels.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +85,7 @@ class Trained(NamedTuple):
 
 def train(pairs: Packed, targets: np.ndarray, encoder: CrossEncoder,
           loss: PairLoss = LABELS, steps: int = 500, batch_size: int = 32,
-          optim: Optim = Optim(lr=1e-4, weight_decay=0.0), dropout: float = 0.1,
+          optim: Optim = Optim(lr=3e-4, weight_decay=0.0), dropout: float = 0.1,
           options: RunOptions = RunOptions()) -> Trained:
     """Train on N examples.
 
@@ -125,3 +125,31 @@ def train(pairs: Packed, targets: np.ndarray, encoder: CrossEncoder,
             optimizer.step(grads, lr, optim.max_grad_norm, run.map)
             run.record(value, lr=lr)
     return Trained(CrossEncoder(encoder.tokenizer, model, encoder.settings), run.losses)
+
+
+def random_negatives(queries: Sequence[str], positives: Sequence[str], count: int, seed: int
+                     ) -> list[list[str]]:
+    """For each of N queries, `count` different positives of other queries.  -> count lists of N
+
+    A positive of the same query is never its negative, however often the query occurs.
+    Raises ValueError if a query has fewer than `count` texts to draw from.
+
+    >>> random_negatives(["a", "b", "a"], ["x", "y", "z"], count=1, seed=1)
+    [['y', 'x', 'y']]
+    """
+    own: dict[str, set[str]] = {}
+    for query, positive in zip(queries, positives):
+        own.setdefault(query, set()).add(positive)
+    texts, rng = list(dict.fromkeys(positives)), np.random.default_rng([seed, 5])
+    left = len(texts) - max(map(len, own.values()), default=0)
+    if left < count:
+        raise ValueError(f"expected at most {left}, the positives of other queries, got {count}")
+    rows = []
+    for query in queries:
+        drawn: dict[str, None] = {}
+        while len(drawn) < count:
+            text = texts[rng.integers(len(texts))]
+            if text not in own[query]:
+                drawn[text] = None
+        rows.append([*drawn])
+    return [list(column) for column in zip(*rows)]

@@ -254,8 +254,8 @@ def _check_normalize(path):
         fields.one_of("module_output_name", [VECTOR, None], VECTOR)
 
 
-def read_length(base: str, positions: int, only: Mapping[str, Any] = TOKEN_VECTORS
-                ) -> tuple[int, bool]:
+def read_length(base: str | os.PathLike, positions: int,
+                only: Mapping[str, Any] = TOKEN_VECTORS) -> tuple[int, bool]:
     """Read the maximum number of tokens, and whether texts are lower-cased first -> both.
 
     only: the accepted values of the fields that say what the transformer returns

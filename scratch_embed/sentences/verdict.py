@@ -183,10 +183,18 @@ def reciprocal_ranks(Q: np.ndarray, K: np.ndarray) -> np.ndarray:
     vectors that are all equal are as good as chance.
     """
     scores = l2_normalize(Q.astype(np.float64))[0] @ l2_normalize(K.astype(np.float64))[0].T
-    own = scores.diagonal()[:, None]
+    return shared_ranks(scores, scores.diagonal())
+
+
+def shared_ranks(scores: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """1/rank of own[n] among the scores of row n, to which it belongs.  (N, M), (N,) -> (N,)
+
+    Equal scores share their ranks: the mean of 1/rank over all of them.
+    """
+    M, own = scores.shape[1], own[:, None]
     before, equal = (scores > own).sum(1), np.maximum((scores == own).sum(1), 1)
-    harmonic = np.cumsum(np.concatenate([[0], 1 / np.arange(1, len(scores) + 1)]))
-    return (harmonic[np.minimum(before + equal, len(scores))] - harmonic[before]) / equal
+    harmonic = np.cumsum(np.concatenate([[0], 1 / np.arange(1, M + 1)]))
+    return (harmonic[np.minimum(before + equal, M)] - harmonic[before]) / equal
 
 
 def token_weights(queries: Packed, keys: Packed) -> tuple[np.ndarray, np.ndarray]:
@@ -240,13 +248,23 @@ def of_scored_pairs(trained: SentenceEncoder, start: SentenceEncoder, first: Seq
     after, before = (cosine(*(encoder.encode(side, prompt=prompt).astype(np.float64)
                               for side in sides)) for encoder in (trained, start))
     words = cosine(*map(BagOfWords([*sides[0], *sides[1]]).encode, sides))
+    return score_verdict(after, before, words, scores, seed)
+
+
+def score_verdict(after: np.ndarray, before: np.ndarray, words: np.ndarray, scores: np.ndarray,
+                  seed: int) -> ScoreVerdict:
+    """The ScoreVerdict of what three models say of N pairs, (N,) each.  scores: (N,), the truth.
+
+    after, before: of the trained model and of the model before training; words: of the baseline
+    """
+    N = len(scores)
     counts = np.random.default_rng([seed, 4]).multinomial(
-        len(chosen), np.full(len(chosen), 1 / len(chosen)), DRAWS).astype(np.float64)
+        N, np.full(N, 1 / N), DRAWS).astype(np.float64)
     ranks = drawn_ranks(scores, counts)
     drawn = [weighted_pearson(drawn_ranks(x, counts), ranks, counts) for x in (after, before)]
     rho = np.nan_to_num([spearman(x, scores) for x in (after, before, words)])     # constant: 0
     return ScoreVerdict(float(rho[0]), float(rho[1]), float(rho[2]),
-                        float(np.nanstd(drawn[0] - drawn[1])), len(chosen))
+                        float(np.nanstd(drawn[0] - drawn[1])), N)
 
 
 def of_classes(trained: Trained, start: SentenceEncoder, objective: Objective, first: Sequence[str],

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scratch_embed.nn.contract import ParamOnlyBackward
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Normal, Params, Tensor, init_params, join, linear_tensors
@@ -79,7 +79,7 @@ def without_classifier(model: Model) -> Model:
 # ---- the forward pass ----------------------------------------------------------------------------
 
 def classify(x: np.ndarray, p: Params, dropout: Dropout = NO_DROPOUT
-             ) -> tuple[np.ndarray, ParamOnlyBackward]:
+             ) -> tuple[np.ndarray, ParamBackward]:
     """The scores of the [CLS] rows.  x: (N, D) -> s (N, O), backward(ds, g) -> dx (N, D)."""
     pooled, back_pooled = pooler(x, p)
     dropped, back_drop = apply_dropout(pooled, dropout)
@@ -138,10 +138,10 @@ def read_classifier(folder: str | os.PathLike, labels: int, dtype: type = np.flo
         dtype))
 
 
-def write_classifier(folder: str | os.PathLike, model: Bert, fields: Mapping) -> None:
+def write_classifier(folder: str | os.PathLike, model: Model, fields: Mapping) -> None:
     """Write config.json and model.safetensors.  fields: of config.json, besides the sizes."""
-    config, p = model
-    need = tensors(config) | head_tensors(config.dim, len(p[f"{CLASSIFIER}.bias"]))
+    config, p = model.config, model.p
+    need = tensors(config) | head_tensors(config.dim, labels_of(model))
     write_model(folder, p, need, NAMES, {
         "architectures": ["BertForSequenceClassification"], **config_fields(config), **fields},
         prefixed=True)

@@ -23,8 +23,13 @@ from scratch_embed.transformer.bert import Bert, read_config
 class Model(Protocol):
     """A transformer that turns packed token ids into token vectors."""
 
-    config: Any                    # a NamedTuple; .vocab is the number of token ids
-    p: Params
+    @property
+    def config(self) -> Any:
+        """A NamedTuple; .vocab is the number of token ids."""
+
+    @property
+    def p(self) -> Params:
+        """The parameters."""
 
     @property
     def dim(self) -> int:

@@ -76,13 +76,20 @@ def binding_triplets(n: int = 4000, seed: int = 0, taken: Collection[str] = ()) 
     The negative is another document of the group: it has all words of the positive.
     taken: queries to leave out, such as those of the evaluation.
     """
-    rng, rows = np.random.default_rng([seed, 5]), []
+    return Triplets(*binding_groups(n, seed, taken)[:3])
+
+
+def binding_groups(n: int = 4000, seed: int = 0, taken: Collection[str] = ()) -> list[list[str]]:
+    """The same with both other documents of the group: queries, positives, and two negatives."""
+    rng, taken, rows = np.random.default_rng([seed, 5]), set(taken), []
     for _ in range(n):
         group = [group[i] for group in [draw_group(rng)] for i in rng.permutation(FACTS)]
-        (right, facts), (wrong, _) = group[:2]
+        facts = group[0][1]
         fact = facts[rng.integers(FACTS)]
-        rows.append((question({slot: fact[slot] for slot in (WHO, ACT, THING)}, rng), right, wrong))
-    return without(rows, taken)
+        query = question({slot: fact[slot] for slot in (WHO, ACT, THING)}, rng)
+        if query not in taken:
+            rows.append((query, *(text for text, _ in group)))
+    return [list(column) for column in zip(*rows)] or [[], [], [], []]
 
 
 def instruction_triplets(n: int = 4000, seed: int = 0) -> tuple[list[str], Triplets]:
@@ -104,6 +111,18 @@ def instruction_triplets(n: int = 4000, seed: int = 0) -> tuple[list[str], Tripl
                      *(report(tuple(side.tolist()), rng, IN_REPORTS)
                        for side in (positive, negative))))
     return given, without(rows, ())
+
+
+def paraphrases(n: int = 4000, seed: int = 0) -> tuple[list[str], list[str]]:
+    """n reports with the words of queries, and reports that state the same in those of documents.
+
+    All facts are equally likely: the slots are independent, as in worlds/instructions.py.
+    """
+    rng = np.random.default_rng([seed, 7])
+    facts = [tuple(fact) for fact in rng.integers(VALUES, size=(n, len(NAMES))).tolist()]
+    first, second = ([report(fact, rng, words) for fact in facts]
+                     for words in (IN_QUESTIONS, IN_REPORTS))
+    return first, second
 
 
 def without(rows: list[tuple[str, str, str]], taken: Collection[str]) -> Triplets:

@@ -26,7 +26,7 @@ def test_every_command_has_a_row_in_the_table_and_an_example(command):
 
 
 def test_the_table_has_no_other_command():
-    assert sorted(re.findall(r"^\| `([a-z][\w ]*)` \| ", TEXT, re.M)) == sorted(COMMANDS)
+    assert sorted(re.findall(r"^\| `([a-z][\w -]*)` \| ", TEXT, re.M)) == sorted(COMMANDS)
 
 
 def test_every_option_that_is_explained_exists():

@@ -37,7 +37,7 @@ WRITES = [(name, action) for name, _, action in SHOWN if writes(action)]
 VALUES = {"WORD": "king", "A": "a", "B": "b", "C": "c", "QUERY": "king", "ID": "1",
           "SENTENCE": "a [MASK]", "NAME": "facts"}
 ALSO = {"evaluate words": ["pairs"], "index": ["model"], "neighbours": ["texts"],
-        "train sbert": ["pairs"]}        # options that one must give
+        "train sbert": ["pairs"], "train cross-encoder": ["pairs"]}  # options that one must give
 
 
 def id_of(part):
@@ -64,7 +64,7 @@ def typed(name, kinds, folder, **instead):
     """A command line: every path as it should be, but for those in `instead` {dest: path}."""
     command = dict(LEAVES)[name]
     words, also = name.split(), {*instead, *ALSO.get(name, ())}
-    if name == "train sbert" and {"triplets", "scored"} & {*instead}:    # one of the three
+    if name in ("train sbert", "train cross-encoder") and {"triplets", "scored"} & {*instead}:
         also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
         also |= {"corpus", "queries", "qrels"}                   # all three or none

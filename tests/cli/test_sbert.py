@@ -104,6 +104,17 @@ def test_the_loss_and_its_settings_are_those_of_the_options(options, loss, data,
     assert ("16, the full dimension, is trained too" in err) == ("--matryoshka" in options)
 
 
+def test_a_margin_that_unit_vectors_cannot_reach_is_said(models, files, run):
+    start = SentenceEncoder.load(models.encoder)
+    for normalize, margin, said in (True, [], True), (True, ["--margin", "1"], False), (
+            False, [], False):
+        start.recipe = start.recipe._replace(normalize=normalize)
+        start.save(files / "start")
+        _, _, err = run("--triplets", files / "triplets", "--loss", "triplet", "--model",
+                        files / "start", *margin)
+        assert ("--margin 5 is never reached" in err) == said
+
+
 @pytest.mark.parametrize("data, loss", [("scored", ""), ("labels", "contrastive"),
                                         ("labels", "online-contrastive"), ("classes", "softmax")])
 def test_every_loss_trains_and_ends_with_a_verdict(data, loss, models, files, run):
@@ -315,6 +326,9 @@ def test_bad_data_is_one_line_before_any_training(option, content, message, file
     (["--model", "{bert}", "--matryoshka", "17"], "--matryoshka: the vectors have 16 dimensions"),
     (["--word-vectors", "{files}/pairs"], "expected word vectors, found a text"),
     (["--held-out", "{files}/triplets", *NEW], "triplets: line 1: expected 2 texts"),
+    (["--prompts", "who is it that has a", "", *NEW, "--max-length", "6"],
+     "--prompts: expected fewer than --max-length 6 tokens"),
+    (["--max-length", "1", *NEW[:-2]], "--max-length 1: expected at least 2"),
     (["--hard-negatives", "30", *NEW], "--hard-negatives: expected at least 2 pairs"),
     (["--lr", "1e30", *NEW], "not finite")])
 def test_a_users_error_is_one_line_and_leaves_no_folder(options, message, models, files, run):

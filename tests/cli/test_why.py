@@ -138,6 +138,23 @@ def test_matryoshka_prints_its_four_parts(monkeypatch, capsys):
     assert max(map(len, printed.splitlines())) <= 100
 
 
+def test_rerank_prints_the_curve_and_then_the_ablations(monkeypatch, capsys):
+    """Two ablations, and small worlds."""
+    from scratch_embed.why import rerank, who_did_what
+    monkeypatch.setattr(rerank, "ABLATIONS", rerank.ABLATIONS[2:])
+    monkeypatch.setattr(rerank, "experiment", partial(rerank.experiment, groups=4, queries=4,
+                                                      training=30))
+    monkeypatch.setitem(who_did_what.BI_ENCODER, "steps", 1)
+    assert main(["why", "rerank", "--seeds", "2", "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^    synonyms, no word order +\d+\.\d ± +\d+\.\d$", printed, re.M)
+    for row in ("bi-encoder: 1 pass", "depth 10: 11 passes"):
+        assert re.search(rf"^    {row}( +\d+\.\d ± +\d+\.\d){{3}}$", printed, re.M)
+    assert re.search(r"^    one segment +not significant .*\n +depth 10 .*, depth 100 ", printed,
+                     re.M)
+    assert max(map(len, printed.splitlines())) <= 100
+
+
 @pytest.fixture(scope="module")
 def searches():
     import contextlib

@@ -45,6 +45,13 @@ def test_a_malformed_line_is_named(text, message, tmp_path):
         read_scored_pairs(tmp_path / "pairs")
 
 
+def test_a_score_that_the_caller_does_not_allow_is_named_with_what_it_expects(tmp_path):
+    (tmp_path / "pairs").write_text("first\tsecond\tscore\na\tb\t1\n\nc\td\t2\n")
+    assert read_scored_pairs(tmp_path / "pairs", valid=lambda y: y < 3).scores == [1, 2]
+    with pytest.raises(FormatError, match="line 4: expected 0 or 1 as the score, found '2'"):
+        read_scored_pairs(tmp_path / "pairs", valid=lambda y: y in (0, 1), expected="0 or 1")
+
+
 def test_bytes_that_are_not_utf_8_are_an_error_or_are_replaced(tmp_path):
     (tmp_path / "pairs").write_bytes(b"caf\xe9\tcoffee\t5\n")
     with pytest.raises(FormatError, match="line 1"):

@@ -1,7 +1,14 @@
 """Documents that have the same words and state different facts."""
 import pytest
 
-from scratch_embed.worlds.bindings import ACT, THING, WHO, bag_of_words_upper_bound, bindings
+from scratch_embed.worlds.bindings import (
+    ACT,
+    THING,
+    WHO,
+    bag_of_words_upper_bound,
+    bindings,
+    synonyms_alone,
+)
 from scratch_embed.worlds.bounds import discounts
 from scratch_embed.worlds.facts import WORDS
 
@@ -64,3 +71,11 @@ def test_the_same_seed_draws_the_same_world():
 def test_a_wrong_argument_raises_an_error_with_the_expected_values(wrong):
     with pytest.raises(ValueError, match="^(groups|queries)=0: expected a whole number, 1 to"):
         bindings(**wrong)
+
+
+def test_synonyms_alone_rank_all_groups_with_the_words_of_the_query_in_random_order():
+    """One group: as the bound.  Many: another group may have all words of the query, too."""
+    one = bindings(1, groups=1)
+    assert synonyms_alone(one) == pytest.approx(bag_of_words_upper_bound(one), rel=1e-14)
+    many = bindings(1)
+    assert 0.2 < synonyms_alone(many) < bag_of_words_upper_bound(many) - 0.1
