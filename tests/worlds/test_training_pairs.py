@@ -93,7 +93,7 @@ def test_only_the_positive_states_the_fact_of_a_query_of_the_bindings():
 
 
 def test_a_query_names_any_fact_of_its_document_and_the_negative_is_either_other_document():
-    """Else the place of a sentence, or the order in which things are exchanged, would say enough."""
+    """Else the place of a sentence, or how the things are exchanged, would be enough to find it."""
     places, shifts = Counter(), Counter()
     for query, positive, negative in zip(*binding_triplets(400, seed=1)):
         who = values_named([query])[0, WHO]
