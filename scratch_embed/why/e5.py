@@ -82,7 +82,7 @@ def train_teacher(start: Start) -> CrossEncoder:
     texts = [*at_random(start, Mining(3)), start.triplets.negatives]
     pairs = [(query, text) for query, *candidates in zip(*texts) for text in candidates]
     return cross_encoder_training.train(
-        before.tokenize(pairs), np.zeros(len(start.triplets), np.int64), before,
+        before.tokenize(pairs), np.zeros(len(start.triplets.queries), np.int64), before,
         cross_encoder_training.CLASSES, TEACHER["steps"], TEACHER["batch_size"],
         Optim(TEACHER["lr"], weight_decay=0.0), TEACHER["dropout"],
         RunOptions(seed=start.encoder.seed)).encoder
