@@ -57,8 +57,8 @@ def bi_encoder(queries, keys, seed):
 def measured(seed, steps, K):
     """{loss: MRR} of one seed, and of two baselines: before training, common tokens."""
     world = facts(seed)
-    (queries, keys, _), (asked, answers, _) = (fact_triplets(world, n, at)
-                                               for n, at in ((PAIRS, seed), (HELD_OUT, 1000 + seed)))
+    queries, keys, _ = fact_triplets(world, PAIRS, seed)
+    asked, answers, _ = fact_triplets(world, HELD_OUT, 1000 + seed)
     start = CrossEncoder.warm_start(bi_encoder(queries, keys, seed), seed=seed)
     columns = [keys, *random_negatives(queries, keys, K, seed)]
     pairs = start.tokenize([(query, text) for query, *texts in zip(queries, *columns)

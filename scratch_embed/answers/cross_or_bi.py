@@ -30,13 +30,13 @@ from scratch_embed.why.searches import K
 from scratch_embed.why.who_did_what import (
     BI_ENCODER,
     CROSS_ENCODER,
-    TRIPLETS,
+    GROUPS,
     Task,
     candidates,
     curve,
+    draw_task,
     percent,
     ranking_of,
-    task,
     train_bi,
     train_cross,
     with_matching,
@@ -73,7 +73,8 @@ class Points(NamedTuple):
 def train(seed: int, documents: int, steps: int) -> Trained:
     """Train a bi-encoder, and from it a cross-encoder, `steps` long.  documents: in groups of 3"""
     groups = documents // 3
-    one = task(seed, groups, queries=groups, triplets=TRIPLETS * documents // CROSS_OR_BI.documents)
+    one = draw_task(seed, groups, queries=groups,
+                    training=GROUPS * documents // CROSS_OR_BI.documents)
     bi = train_bi(one, steps=BI_ENCODER["steps"] * steps // CROSS_ENCODER["steps"] + 1)
     cross = train_cross(one, with_matching(bi, seed), candidates(one, bi), steps=steps)
     return Trained(one, bi, cross)

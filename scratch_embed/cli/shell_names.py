@@ -8,7 +8,8 @@ import re
 
 # arguments of functions that are called otherwise than the destination of their option
 OTHER = {"size": "vocab_size", "topn": "top", "k": "top", "folder": "on_disk", "pool": "pooling",
-         "poolings": "pooling", "method": "mode", "level": "relevance_level"}
+         "poolings": "pooling", "prompt": "prompts", "max_seq_length": "max_length",
+         "method": "mode", "level": "relevance_level"}
 VALUE = r"""(?P<value>"[^"]*"|'[^']*'|[^\s,;:)]+)"""
 ALONE = r"(?<![\w/.'\"=-])"                            # not a part of a path or of a quoted text
 ASSIGNED = re.compile(rf"{ALONE}(?P<name>[a-z]\w*)={VALUE}")                   # sample=0

@@ -7,6 +7,7 @@ import sys
 
 from scratch_embed.cli.parsing import add_command, whole
 from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
+from scratch_embed.cli.why_e5 import run_e5
 from scratch_embed.cli.why_matryoshka import run_matryoshka
 from scratch_embed.cli.why_models import run_bert, run_simcse
 from scratch_embed.cli.why_rerank import run_rerank
@@ -24,6 +25,7 @@ def add_commands(commands):
             ("simcse", "SimCSE", run_simcse, 12_000),
             ("sbert", "Sentence-BERT", run_sbert, 12_000),
             ("matryoshka", "Matryoshka and other short vectors", run_matryoshka, None),
+            ("e5", "E5: hard negatives, a teacher, instructions", run_e5, 12_000),
             ("rerank", "the cross-encoder that reranks", run_rerank, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",
@@ -40,7 +42,7 @@ def add_commands(commands):
             continue
         method.add_argument("--sentences", type=whole(100), default=sentences, metavar="N",
                             help="sentences of each text (default: %(default)s)")
-        if run in (run_simcse, run_sbert, run_retrieval):
+        if run in (run_simcse, run_sbert, run_e5, run_retrieval):
             method.add_argument("--documents", type=whole(40), default=2000, metavar="N",
                                 help="documents of the collection, with 3 queries per 20 documents "
                                      "(default: %(default)s)")

@@ -7,12 +7,14 @@ Shapes    scores s, labels y in 0..1: of one shape, n numbers in all; w: the wei
 Cost      O(n), so there is no kernel
 Read next nn/softmax.py (cross-entropy of several classes), sentences/cross_encoder.py
 
-Why logits and not probabilities?  log σ(s) = −softplus(−s) and log(1 − σ(s)) = −softplus(s) are
-exact for any s; σ(s) itself rounds to 1 for s > 17 in float32, and log(1 − 1) is −∞.
+Why is s a logit and not a probability?  log σ(s) = −softplus(−s) and log(1 − σ(s)) = −softplus(s)
+are accurate for any s.  In float32 σ(s) rounds to 1 from s = 18 on, and log(1 − 1) is −∞.
 
-Why a weight?  A query has one positive and many negatives.  If a batch has k times as many
-negatives, w = k gives both kinds the same total weight.  A label may lie between 0 and 1: a degree
-of similarity, or a teacher's probability; the minimum is then at σ(s) = y (for w = 1).
+Why a weight?  A query has one positive and many negatives.  If there are k times as many negatives
+as positives, w = k gives both kinds the same total weight.
+
+A label may lie between 0 and 1: a degree of similarity, or a teacher's probability.  For w = 1 the
+loss is smallest at σ(s) = y.
 
 Gradient.  d softplus(s)/ds = σ(s), so with p = σ(s)
     ds = [(1 − y) p − w y (1 − p)] / n,    which is (p − y)/n for w = 1.
@@ -34,10 +36,12 @@ def binary_cross_entropy(s: np.ndarray, labels: np.ndarray, pos_weight: float = 
     (0.4904, [-0.125, 0.25])
     """
     y = np.asarray(labels, s.dtype)
-    if y.shape != s.shape or not s.size or not ((0 <= y) & (y <= 1)).all():
-        raise ValueError(f"binary_cross_entropy: expected scores and labels of one shape, labels "
-                         f"in 0..1, got {s.shape} and {y.shape}, labels "
-                         f"{y.min(initial=0):g}..{y.max(initial=0):g}")
+    if y.shape != s.shape or not s.size:
+        raise ValueError(f"binary_cross_entropy: expected scores and labels of one shape, at least "
+                         f"1 of each, got {s.shape} and {y.shape}")
+    if not ((0 <= y) & (y <= 1)).all():
+        raise ValueError(f"binary_cross_entropy: expected labels in 0..1, got {y.min():g}.."
+                         f"{y.max():g}")
     n = s.size
     w = s.dtype.type(pos_weight)
     losses = w * y * softplus(-s) + (1 - y) * softplus(s)

@@ -3,25 +3,26 @@
 Paper     Hadsell, Chopra & LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping",
           eq. 4.
 Equation  L = 1/2N Σ_i e_i²,   d_i = 1 − cos(u_i, v_i),
-          e_i = d_i for a similar pair (y_i = 1),  −max(0, margin − d_i) for another (y_i = 0)
-          online: L = Σ e_i² over the hard pairs only
+          e_i = d_i for a similar pair (y_i = 1),  −max(0, margin − d_i) for a dissimilar pair
+          (y_i = 0);   online: L = Σ e_i² over the hard pairs only
 Shapes    u, v (N, D) the vectors of N pairs, y (N,) their labels, 1 or 0
 Cost      O(N·D), a few passes over memory, so there is no Numba kernel
-Differs   From the paper: y = 1 means similar (there y = 0), and d is the cosine distance, in 0..2,
-          with margin 0.5, both as in sentence-transformers (there the Euclidean distance).
-          From sentence-transformers: other labels than 0 and 1 are an error; there ContrastiveLoss
+Differs   from the paper, where y = 0 means similar and d is the Euclidean distance.  The cosine
+          distance, in 0..2, and its margin 0.5 are those of sentence-transformers.
+          From sentence-transformers: labels other than 0 and 1 are an error; there ContrastiveLoss
           takes them as weights, and OnlineContrastiveLoss ignores such pairs.
 Read next losses/triplet.py (which compares two distances), losses/infonce.py
 
-Why a margin?  Without it two dissimilar texts would be pushed apart for ever, and pairs that are
-already far apart would dominate the loss.  In the triplet loss the margin is on the difference of
-two distances; here it is on one distance, so all pairs need distances on the same scale.
+Why a margin?  With it, a dissimilar pair that is far enough apart has loss 0; without it, all
+dissimilar pairs would be pushed towards opposite vectors, which more than two texts cannot have.
+In the triplet loss the margin is on the difference of two distances; here it is on one distance,
+so the same distance means "far enough" for all pairs.
 
-Why online?  Most pairs of a batch soon have a small loss.  A hard positive is farther apart than
-the nearest negative pair of the batch, a hard negative nearer than the farthest positive pair: only
-these pairs are in the wrong order.  Their loss is a sum, not a mean, so a batch with few hard pairs
-has a small gradient.  If all pairs of a batch have the same label, the hard ones are the positives
-that are farther, or the negatives that are nearer, than the mean.
+Why online?  After some training most pairs have a small loss, and the few that are wrong should
+count.  A similar pair is hard if it is farther apart than the nearest dissimilar pair of the batch;
+a dissimilar pair is hard if it is nearer than the farthest similar pair.  So hard pairs are in the
+wrong order.  Their loss is a sum, not a mean: the fewer hard pairs, the smaller the gradient.  If
+all pairs of a batch have the same label, the mean distance takes the place of the missing bound.
 
 Gradient.  e_i grows by 1 with d_i, except where the maximum is 0, and there e_i is 0 too.  So
     ∂L/∂d_i = e_i/N,   online 2 e_i for hard pairs and 0 for others;   dc_i = −dd_i,
@@ -74,20 +75,21 @@ def online_contrastive(u: np.ndarray, v: np.ndarray, y: np.ndarray, margin: floa
 
 
 def distance_errors(distances: np.ndarray, similar: np.ndarray, margin: float) -> np.ndarray:
-    """How much too far (> 0) or too near (< 0) each pair is.  (N,), (N,) bool -> (N,)"""
+    """e_i: how much too far apart (> 0) or too near (< 0) a pair is.  (N,), (N,) bool -> (N,)"""
     too_near = np.maximum(distances.dtype.type(margin) - distances, 0)
     return np.where(similar, distances, -too_near)
 
 
 def hard_pairs(distances: np.ndarray, similar: np.ndarray) -> np.ndarray:
-    """Positives farther than the nearest negative, negatives nearer than the farthest positive.
+    """Which pairs are hard.  distances (N,), similar (N,) bool -> (N,) bool
 
-    distances (N,), similar (N,) bool -> (N,) bool
+    A similar pair: farther apart than the nearest dissimilar one; a dissimilar pair: nearer than
+    the farthest similar one.
     """
     positives, negatives = distances[similar], distances[~similar]
-    too_far = negatives.min() if len(negatives) else positives.mean()
-    too_near = positives.max() if len(positives) else negatives.mean()
-    return np.where(similar, distances > too_far, distances < too_near)
+    nearest_negative = negatives.min() if len(negatives) else positives.mean()
+    farthest_positive = positives.max() if len(positives) else negatives.mean()
+    return np.where(similar, distances > nearest_negative, distances < farthest_positive)
 
 
 def require_binary(name: str, u: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -5,24 +5,25 @@ Paper     Huang et al. 2024, "CoSENT: Consistent Sentence Embedding via Similari
 Equation  L = log(1 + Σ_{i,j: y_i > y_j} exp((c_j − c_i) scale)),   c_i = cos(u_i, v_i)
 Shapes    u, v (N, D) the vectors of N pairs, y (N,) their scores, on any scale
 Cost      O(N² + N·D): the differences of all pairs of pairs
-Differs   sentence-transformers (CoSENTLoss) sorts by score and sums from the end, O(N log N); the
-          value is the same.  N is a batch, so N² numbers are few.
+Differs   from sentence-transformers (CoSENTLoss), which sorts by score and computes the same value
+          in O(N log N).  N is the size of a batch, so N² numbers are few.
 Read next losses/infonce.py, evaluate/correlation.py (Spearman's ρ, which CoSENT's form suits)
 
-Why the order only?  STS is evaluated by Spearman's ρ, which depends on the order of the cosines.
-Cosine regression (losses/cosine_mse.py) also moves pairs whose order is right, because a rating is
-not a cosine.  CoSENT compares the cosines of two pairs with each other, never with a score.
+Why only the order?  Benchmarks of semantic textual similarity (STS) are evaluated by Spearman's ρ,
+which depends only on the order of the cosines.  Cosine regression (losses/cosine_mse.py) also
+changes cosines whose order is right, because a rating is not a cosine.  CoSENT compares the cosines
+of two pairs with each other, never a cosine with a score.
 
 Why the logarithm of a sum?  With z = (c_j − c_i) scale, log(1 + Σ exp z) is a smooth maximum of 0
-and all z: L ≥ max(0, max z), at most log(1 + number of terms) above it.  So the loss is about the
-pairs in the wrong order, the worst first; scale = 1/τ says how much more the worst counts, as in
-InfoNCE.  With one row of scores, y_i = 1 for the positive and 0 for the others, it is InfoNCE:
-log(1 + Σ_j exp(s_j − s_i)) = −log softmax(s)_i.
+and all z: it is at least max(0, max z), and at most log(1 + number of terms) above that.  So pairs
+in the wrong order dominate the loss, most of all the largest z.  The scale is 1/τ of InfoNCE: the
+larger it is, the more the largest z dominates.  With y_i = 1 for one positive and y_j = 0 for all
+other pairs, CoSENT is InfoNCE with s = c scale:  log(1 + Σ_j exp(s_j − s_i)) = −log softmax(s)_i.
 
-Gradient.  p_ij = exp(z_ij − L) are the probabilities of a softmax over all terms and the 0, so
+Gradient.  p_ij = exp(z_ij − L) are the probabilities of a softmax over 0 and all z_ij, so
     ∂L/∂c_j = scale (Σ_i p_ij − Σ_k p_jk):
-a pair is pushed down by the pairs with higher scores and up by those with lower scores.  The
-sum over j is 0: adding a number to all cosines changes nothing.
+pairs with higher scores push c_j down, and pairs with lower scores push it up.  The sum over j is
+0, because adding a number to all cosines does not change L.
 """
 import numpy as np
 

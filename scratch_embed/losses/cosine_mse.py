@@ -4,20 +4,19 @@ Paper     Reimers & Gurevych 2019, "Sentence-BERT", section 3 ("regression objec
 Equation  L = 1/N Σ_i (c_i − y_i)²,   c_i = cos(u_i, v_i)
 Shapes    u, v (N, D) the vectors of N pairs, y (N,) their scores in [−1, 1]
 Cost      O(N·D), a few passes over memory, so there is no Numba kernel
-Differs   sentence-transformers (CosineSimilarityLoss) rounds scores to float32 first, and accepts
-          scores that no cosine can reach.
+Differs   from sentence-transformers (CosineSimilarityLoss), which rounds the scores to float32 and
+          accepts scores that no cosine can reach.
 Read next losses/cosent.py (which uses only the order of the scores)
 
-Why not always?  Human scores of similarity are not cosines: a pair that is rated 0 of 5 ("another
-topic") need not be orthogonal, and trained vectors of any two English sentences often have a
-positive cosine.  Every difference between the two scales is an error that this loss tries to
-reduce, although a ranking by cosines may already be right.
+When is it a poor choice?  A human rating is not a cosine: nothing says that a pair rated 0 of 5
+("another topic") must have orthogonal vectors.  The loss corrects every cosine that differs from
+its rating, also where the order of all cosines is already right and a search could not be better.
 
 Gradient.  dc_i = 2 (c_i − y_i)/N.  With û = u/‖u‖ and v̂ = v/‖v‖, c = û·v̂, so ∂c/∂û = v̂, and through
 the normalisation
     du = (v̂ − c û) dc/‖u‖,   dv = (û − c v̂) dc/‖v‖.
-Both are 0 if u and v have the same or opposite directions, whatever the score: a model that gives
-all texts one vector does not leave that state.
+Both are 0 if u and v have the same or opposite directions, whatever the score.  So a model that
+gives all texts the same vector has gradient 0, and training does not change it.
 """
 import numpy as np
 
@@ -65,6 +64,8 @@ def paired_cosines(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, BackwardEa
 
 def require_labels(name: str, u: np.ndarray, y: np.ndarray) -> None:
     """Raise ValueError unless y has one finite number for each row of u."""
-    if np.shape(y) != u.shape[:1] or not np.isfinite(y).all():
-        raise ValueError(f"{name}: expected a finite number for each of the {len(u)} pairs, got "
-                         f"{y if np.shape(y) == u.shape[:1] else f'shape {np.shape(y)}'}")
+    if np.shape(y) != u.shape[:1]:
+        raise ValueError(f"{name}: expected a number for each of the {len(u)} pairs, got shape "
+                         f"{np.shape(y)}")
+    if not np.isfinite(y).all():
+        raise ValueError(f"{name}: expected finite numbers as scores or labels, got nan or inf")

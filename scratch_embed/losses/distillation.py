@@ -8,18 +8,20 @@ Equation  L = T²/N Σ_n KL(q_n ‖ p_n) = T²/N Σ_n Σ_m q_nm log(q_nm / p_nm)
 Shapes    s, t (N, M): scores of M candidates for each of N queries, of the student and of the
           teacher; T the temperature
 Cost      O(N·M), beside the scores
-Differs   sentence-transformers (DistillKLDivLoss) takes vectors and scores them by dot products:
-          score_rows() of losses/margin_mse.py, then distillation().  E5 adds InfoNCE to this loss.
-Read next losses/infonce.py (the same with q = 1 for the positive), sentences/e5.py
+Differs   from sentence-transformers (DistillKLDivLoss), which takes vectors and scores them by dot
+          products; here that is score_rows() of losses/margin_mse.py, then distillation().
+Read next losses/infonce.py (the same with q = 1 for the positive), sentences/e5.py (which adds
+          InfoNCE to this loss)
 
-Why probabilities?  Margin-MSE asks the student to reproduce every difference, also between two
-hopeless candidates, where −9 and −11 mean the same.  In a softmax both have probability 0, and what
-counts is the order at the top.  With a teacher that is sure, q = 1 for the positive, the loss is
-InfoNCE over the M candidates; an unsure teacher shares q among several right answers.
+Why probabilities?  Margin-MSE (losses/margin_mse.py) asks the student to reproduce every difference
+of scores, also that of two irrelevant candidates with −9 and −11.  In a softmax both have almost
+probability 0, so the candidates with the highest scores decide.  If the teacher gives the positive
+probability 1, the loss is InfoNCE over the M candidates; a teacher that finds several answers right
+divides q among them.
 
-Why T²?  A higher T shows more of the lower candidates: as T → ∞, T² KL → the mean squared error of
-centred scores, 1/2M Σ_m ((s_nm − s̄_n) − (t_nm − t̄_n))².  Without T² the gradient would shrink as
-1/T² (Hinton et al.).
+Why T²?  The higher T is, the more the lower candidates count.  As T → ∞, T² KL approaches half the
+mean squared error of centred scores, 1/2M Σ_m ((s_nm − s̄_n) − (t_nm − t̄_n))².  Without the factor
+T² the gradient would shrink as 1/T² (Hinton et al.).
 
 Gradient.  L is a cross-entropy with targets q, minus the entropy of q, which is a constant.  Its
 gradient in s/T is (p − q) T²/N, so
@@ -41,7 +43,7 @@ def distillation(s: np.ndarray, t: np.ndarray, temperature: float = 1.0
     Raises ValueError as require_score_rows does, and for a temperature that is not above 0.
 
     >>> s, t = np.log([[0.5, 0.5]]), np.log([[0.75, 0.25]])
-    >>> round(distillation(s, t)[0], 4)                          # ¾ log 1.5 + ¼ log 0.5
+    >>> round(distillation(s, t)[0], 4)                             # ¾ log 1.5 + ¼ log 0.5
     0.1308
     """
     require_score_rows("distillation", s, t)

@@ -4,23 +4,23 @@ Paper     Gao, Zhang, Han & Callan 2021, "Scaling Deep Contrastive Learning Batc
           Limited Setup", section 3.
 Equation  ∂L/∂θ = Σ_i (∂y_i/∂θ)ᵀ ∂L/∂y_i,   y_i = encode(sub-batch i)
 Shapes    N examples in sub-batches of `size`; y (N, D)
-Cost      the forward pass runs twice, so a step takes about 4/3 of the time; memory: the
-          activations of one sub-batch, plus y and ∂L/∂y
-Differs   The authors' code stores the state of the random generator of each sub-batch.  Here a
-          dropout mask is a hash of its key (nn/dropout.py), so encode() with the same key draws the
-          same mask, and no state is stored.
+Cost      the forward pass runs twice.  If a backward pass takes as long as two forward passes, a
+          step takes 4/3 of the time.  Memory: the activations of one sub-batch, plus y and ∂L/∂y
+Differs   from the authors' code, which stores the state of the random generator for each sub-batch.
+          Here a dropout mask is a hash of its key (nn/dropout.py), so encode() with the same key
+          draws the same mask, and no state is stored.
 Read next sentences/sbert.py (which encodes texts), losses/infonce.py (a loss of a whole batch)
 
-A contrastive loss compares every vector with every other, so a batch cannot be split into
-sub-batches whose losses are added.  But the loss needs only the vectors, and these are small; what
-needs memory are the activations inside the encoder.  So:
+A contrastive loss compares every vector with every other, so it is not a sum of the losses of
+sub-batches.  But it needs only the vectors, which are small; most memory is taken by the
+activations inside the encoder.  So:
 
 1. encode every sub-batch, keep its vectors y_i, discard its activations;
 2. compute the loss of all vectors, and ∂L/∂y;
 3. encode every sub-batch again, now with its activations, and backpropagate its rows of ∂L/∂y.
 
-Step 3 is the chain rule, one sub-batch at a time: encode(sub-batch i) depends on no other
-sub-batch, so the sum over i is the gradient of the whole batch, not an approximation.
+Step 3 is the chain rule, one sub-batch at a time.  y_i depends only on θ and on sub-batch i, so the
+sum over i is the gradient of the whole batch, not an approximation.
 """
 from collections.abc import Callable
 
@@ -36,10 +36,10 @@ def encode_in_sub_batches(encode: Encode, N: int, size: int, recompute: bool = T
     """Encode N examples, `size` at a time.  -> y (N, D), backward(dy, g), which adds into g.
 
     encode     (rows (n,), number of the sub-batch) -> y (n, D), backward(dy, g).  Called again with
-               the same arguments, it must return the same vectors: a dropout mask may depend on the
-               arguments alone
-    recompute  True: backward encodes each sub-batch again; False: it uses the activations of the
-               first time, which all stay in memory.  The gradient is the same
+               the same arguments, it must return the same vectors, so a dropout mask may depend on
+               nothing else
+    recompute  False: keep all activations in memory, and do not encode again.  The gradient is the
+               same; tests compare the two
     Raises     ValueError unless N and size are at least 1
 
     >>> from scratch_embed.nn.params import Params

@@ -1,4 +1,4 @@
-"""Margin-MSE: a student's difference of two scores should equal the teacher's difference.
+"""Margin-MSE: the positive's lead in a student's scores should equal its lead in a teacher's.
 
 Paper     Hofstätter et al. 2021, "Improving Efficient Neural Ranking Models with Cross-Architecture
           Knowledge Distillation" (Margin-MSE).
@@ -6,18 +6,18 @@ Equation  L = 1/(N (M − 1)) Σ_n Σ_{m ≥ 1} [ (s_n0 − s_nm) − (t_n0 − 
 Shapes    s, t (N, M): scores of M candidates for each of N queries, of the student and of the
           teacher; column 0 is the positive
 Cost      O(N·M), beside the scores
-Differs   sentence-transformers (MarginMSELoss) takes vectors and scores them by dot products:
-          score_rows() below, then margin_mse().
-Read next losses/distillation.py (the same with probabilities), sentences/cross_encoder.py (which
-          is a teacher)
+Differs   from sentence-transformers (MarginMSELoss), which takes vectors and scores them by dot
+          products; here that is score_rows(), then margin_mse().
+Read next losses/distillation.py (probabilities instead of margins), sentences/cross_encoder.py (a
+          usual teacher)
 
-Why margins?  A cross-encoder's scores are logits, on a scale of its own: they may lie in −11..11,
-or be all positive for one query.  Only differences between the candidates of one query change a
-ranking, so the loss leaves the student free to add any number to the scores of a query.
+Why margins?  A cross-encoder's scores are logits: they may lie in −11..11, and all scores of one
+query may be positive.  A ranking depends only on differences between the candidates of one query,
+so the loss does not change if any number is added to all scores of a query.
 
-Why a teacher?  A label says that a candidate is relevant or not.  A teacher says how much better
-one is than the other, and says 0 if a negative is in truth as good as the positive: a false
-negative does no harm.
+Why a teacher?  A label says only whether a candidate is relevant.  A teacher says how much better
+the positive is than each negative.  If a negative is in fact as good as the positive, its margin is
+about 0, so a false negative is not pushed away.
 
 Gradient.  With the errors e_nm = (s_n0 − s_nm) − (t_n0 − t_nm),
     ds_nm = −2 e_nm / (N (M − 1)) for m ≥ 1,   ds_n0 = −Σ_m ds_nm.
@@ -50,9 +50,10 @@ def margin_mse(s: np.ndarray, t: np.ndarray) -> tuple[float, LossBackward]:
 
 
 def score_rows(q: np.ndarray, *candidates: np.ndarray) -> tuple[np.ndarray, BackwardEach]:
-    """s_nm = q_n · k_mn, the scores of each query's own candidates.
+    """s_nm = q_n · k_nm, the scores of each query's own M candidates.
 
-    q: (N, D); candidates k_0, k_1, ...: (N, D) each -> s (N, M), backward(ds) -> dq, dk_0, ...
+    q: (N, D); candidates: (N, D) each, the m-th of all queries -> s (N, M), backward(ds) -> dq, and
+    a gradient for each of the candidates
     """
     k = np.stack(candidates, axis=1)                                     # (N, M, D)
 
@@ -64,7 +65,7 @@ def score_rows(q: np.ndarray, *candidates: np.ndarray) -> tuple[np.ndarray, Back
 
 def cosine_rows(q: np.ndarray, *candidates: np.ndarray, tau: float
                 ) -> tuple[np.ndarray, BackwardEach]:
-    """s_nm = cos(q_n, k_mn) / τ.  Shapes and backward as in score_rows.
+    """s_nm = cos(q_n, k_nm) / τ.  Shapes and backward as in score_rows.
 
     Raises ValueError for a tau that is not above 0.
 

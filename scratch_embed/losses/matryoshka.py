@@ -1,29 +1,28 @@
-"""Matryoshka: a loss on nested prefixes of the vectors, so that short prefixes are good vectors.
+"""Matryoshka: a loss summed over prefixes of the vectors, so that prefixes are good vectors too.
 
 Paper     Kusupati et al. 2022, "Matryoshka Representation Learning", eq. 1.
 Equation  L = Σ_d w_d loss(y_1[:d]/‖y_1[:d]‖, y_2[:d]/‖y_2[:d]‖, …)   for d in dims
-Shapes    V views (N, E): the vectors of queries, positives, ...; dims in 1..E
-Cost      the encoder runs once; the loss once for each of dims
-Differs   From the paper: it classifies images, with a matrix per prefix.  A loss that compares
-          vectors needs no matrix.
-          sentence-transformers (MatryoshkaLoss) computes the same sum.
+Shapes    views y_1, y_2, … (N, E): the vectors of queries, positives, …; dims in 1..E
+Cost      the encoder runs once, the loss once for each of dims
+Differs   from eq. 1, which classifies images, with a matrix for each prefix; a loss that compares
+          vectors needs none.  sentence-transformers (MatryoshkaLoss) computes the same sum
 Read next space/compress.py (PCA, the other way to short vectors), sentences/objectives.py
 
-Why?  A vector of 1,024 numbers costs four times the memory and search time of one of 256.  If a
-model is trained on its full vectors only, nothing makes the first 256 numbers more useful than
-others.  Here they are trained to work alone, and the others to add what is missing: coarse
-distinctions first.  One model then serves several sizes, and a search may use short vectors to find
-candidates and long ones to rank them.
+Why train prefixes?  A vector of 1,024 numbers costs four times the memory and search time of one of
+256.  If a model is trained only on full vectors, nothing makes the first 256 numbers more useful
+than the others.  Here they are trained to work alone, and the others to add what is missing.  One
+model then serves several sizes, and a search may find candidates with short vectors and rank them
+with long ones.
 
-Why is each prefix normalised again?  Its norm depends on the text: a prefix of a unit vector has a
-norm below 1.  A loss of cosines does not notice, but dot products and distances do; and whoever
-truncates vectors for a search normalises them again.
+Why is each prefix normalised again?  A prefix of a vector of norm 1 has a smaller norm, which
+differs from text to text.  Cosines do not depend on it, but dot products and distances do.  A
+search with truncated vectors normalises them again, so training does too.
 
-Why no shares?  The sum counts an early number once for every prefix that contains it, so the early
-numbers receive most of the gradient.  The weights w_d, all 1 by default, change that.
+What do the weights change?  The sum counts an early number once for every prefix that contains it,
+so with equal weights, the default, early numbers receive most of the gradient.
 
 Gradient.  Backpropagation through each normalisation gives a gradient for each prefix; it is added
-to the first d columns:   dy_v[:d] += (gradient of w_d loss_d in y_v[:d]).
+to the first d columns:   dy_v[:d] += ∂(w_d loss_d)/∂y_v[:d].
 """
 from collections.abc import Callable, Sequence
 
@@ -36,11 +35,12 @@ LossOfPrefixes = Callable[[list[np.ndarray]], tuple[float, Callable]]
 
 def matryoshka(loss: LossOfPrefixes, views: Sequence[np.ndarray], dims: Sequence[int],
                weights: Sequence[float] | None = None) -> tuple[float, Callable]:
-    """The weighted sum of loss(views[:, :d]) for d in dims.  -> L, backward(...) -> dy of each view
+    """The weighted sum of the loss of prefixes.  -> L, backward(...) -> dy of each view
 
-    loss     (views) -> L, backward(...) -> a gradient for each view, or more; those after the
-             views' are left out.  backward's arguments are passed to it
-    weights  of dims, by default 1 each
+    loss     (views) -> L, its backward -> a gradient for each view; further gradients, such as
+             that of InfoNCE's τ, are discarded.  backward passes its arguments on to it
+    dims     the lengths of the prefixes; the full length E is one only if it is among them
+    weights  one for each of dims, by default 1
     Raises   ValueError unless dims are different numbers in 1..E, with as many weights
 
     >>> from scratch_embed.losses.infonce import infonce

@@ -5,9 +5,9 @@ Shapes    scores s, labels y: of one shape, n numbers in all
 Cost      O(n), so there is no kernel
 Read next losses/binary_cross_entropy.py, losses/margin_mse.py (differences of scores)
 
-Why?  If y is random given the input, E (s − y)² is smallest at s = E y: the model learns the mean
-of the labels.  In distillation y is a teacher's score, and the student copies its scale too;
-losses/margin_mse.py copies differences only.
+What is learned?  If labels of the same input vary, E (s − y)² is smallest at s = E y, their mean.
+In distillation y is a teacher's score: the student then learns the teacher's scale too, and in
+losses/margin_mse.py only its differences.
 
 Gradient.  ds = 2 (s − y) / n.
 """

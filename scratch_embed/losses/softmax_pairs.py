@@ -6,16 +6,16 @@ Equation  x_i = [u_i; v_i; |u_i − v_i|],   s_i = W x_i + b,   L = cross-entrop
 Shapes    u, v (N, D), targets (N,) in 0..C−1, W (C, 3D), b (C,): C classes
 Cost      O(N·C·D)
 Differs   from Sentence-BERT: W has a bias, as in sentence-transformers (SoftmaxLoss).
-Read next losses/infonce.py (which trains better encoders and needs no labels but pairs)
+Read next losses/infonce.py (which compares vectors as a search does, and needs no labels)
 
 Why this form?  It was made for natural language inference: does sentence u entail sentence v,
 contradict it, or neither?  |u − v| is small if u and v agree, in every dimension, so a linear
 classifier can read similarity from it; [u; v] alone gives a linear classifier W₁u + W₂v, a sum of
 two scores that do not depend on each other.
 
-Why is it now rare?  The loss does not compare vectors as a search does: W may weigh dimensions, so
-nothing makes the cosine of an entailed pair high.  W is discarded after training, and what a search
-uses is a by-product.
+Why is it rare today?  A search compares vectors by their cosine, and the loss does not: W may give
+each dimension another weight, and W is discarded after training.  That entailed pairs have a high
+cosine is a side effect, which nothing in the loss enforces.
 
 Gradient.  With dx = Wᵀ ds, split into three parts (dx₁, dx₂, dx₃) of size D, and t = sign(u − v):
     du = dx₁ + t dx₃,   dv = dx₂ − t dx₃.

@@ -24,6 +24,15 @@ def saved_as(key: str) -> Callable[[Function], Function]:
     return mark
 
 
+def saved_with(key: str, *functions: Callable) -> Callable[[Function], Function]:
+    """Decorator for a function that calls others: its key is `key` and theirs, in this order.
+
+    If one of them has no key, neither has the result, and checkpoints refuse it.
+    """
+    keys = [getattr(function, "saved_as", "") for function in functions]
+    return saved_as(" ".join([key, *keys])) if all(keys) else lambda function: function
+
+
 def json_value(value: Any) -> Any:
     """Convert a setting to JSON's types: numbers, str, bool, None, lists and dicts of such values.
 

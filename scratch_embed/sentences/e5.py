@@ -47,7 +47,7 @@ import numpy as np
 
 from scratch_embed.losses.distillation import distillation
 from scratch_embed.nn.optim import Optim
-from scratch_embed.numerics.settings import saved_as
+from scratch_embed.numerics.settings import saved_with
 from scratch_embed.sentences import sbert
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.hard_negatives import Mining, cosines, mine_hard_negatives
@@ -102,7 +102,7 @@ def teach(tau: float = TAU, alpha: float = ALPHA, false_negatives: FalseNegative
     """
     kl, infonce = distilled(distillation, tau), ranking(tau, false_negatives)
 
-    @saved_as(f"teach {tau} {alpha} {infonce.loss.saved_as}")
+    @saved_with(f"teach {tau} {alpha}", infonce.loss)
     def of_views(views, targets, p):
         loss_kl, back_kl = kl.loss(views, targets, p)
         loss_nce, back_nce = infonce.loss(views, targets, p)
@@ -159,7 +159,8 @@ def train(weak: Sequence[Sequence[str]], labelled: Sequence[Sequence[str]],
 
     def encode(name):
         return lambda texts: first.encode(texts, prompt_name=name)
-    texts = mine_hard_negatives(*labelled, cosines(encode("query"), encode("passage")),
+    queries, passages = labelled
+    texts = mine_hard_negatives(queries, passages, cosines(encode("query"), encode("passage")),
                                 mining=mining).tuples()
     if not texts[0]:
         raise ValueError(f"stage 2: expected pairs with {mining.num_negatives} hard negatives, got "

@@ -1,14 +1,15 @@
-"""Objectives: the losses of losses/ in the one form that sentences/sbert.py trains with.
+"""Objectives: the losses of losses/, all with the same arguments, as sentences/sbert.py needs them.
 
-Shapes    an objective: (views, targets, p) -> L, backward(g) -> a gradient for each view
+Shapes    an objective's loss: (views, targets, p) -> L, backward(g) -> a gradient for each view
           views: a list of (N, E), the vectors of a batch, such as queries, positives, negatives
-          targets: (N, ...) what the loss needs besides vectors, one row per example; None: nothing
+          targets: (N, ...) what the loss needs besides vectors, a row for each example, or None
+          p, g: the parameters of the model and of the objective, and their gradients
 Read next losses/infonce.py, losses/cosent.py and so on (the equations), sentences/sbert.py
 
-A loss of losses/ takes arrays with names of its own (anchors, positives, labels); a training loop
-has the vectors of a batch and a row of targets for each example.  An objective connects the two:
+Each loss of losses/ has its own arguments (anchors, positives, labels).  The training loop has
+only the vectors of a batch and a row of targets for each example.  An objective connects the two:
 
-    data of an example                    objective                        targets
+    data of an example                    objective                        targets (V views)
     query, positive, hard negatives       ranking()                        none
       ... with repeated texts             ranking(tau, by_text)            text_numbers(...) (N, V)
       ... with a class of the pair        ranking(tau, by_label)           classes (N,)
@@ -21,7 +22,7 @@ has the vectors of a batch and a row of targets for each example.  An objective 
     first, second, class                  classified(classes)              classes (N,)
     query, candidates, teacher's scores   distilled(distillation, tau)     scores (N, V − 1)
                                           distilled(margin_mse)
-    any of these but classified()         matryoshka(objective, dims)      the same
+    any of these except classified()      matryoshka(objective, dims)      the same
 """
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -35,7 +36,7 @@ from scratch_embed.losses.margin_mse import cosine_rows, score_rows
 from scratch_embed.losses.matryoshka import matryoshka as matryoshka_loss
 from scratch_embed.losses.softmax_pairs import softmax_pairs, softmax_pairs_tensors
 from scratch_embed.nn.params import Params, Tensor
-from scratch_embed.numerics.settings import saved_as
+from scratch_embed.numerics.settings import saved_as, saved_with
 
 Views = list[np.ndarray]                                # of N rows each
 LossOfViews = Callable[[Views, np.ndarray | None, Params], tuple[float, Callable]]
@@ -50,10 +51,10 @@ class Objective(NamedTuple):
 
 
 def objective(loss: Callable, **settings) -> Objective:
-    """The Objective of a loss of losses/ that takes a vector for each view, and then targets.
+    """The Objective of a loss of losses/ that takes the vectors of each view, and then targets.
 
-    loss(*views, **settings) -> L, backward() -> a gradient for each view; loss(*views, targets,
-    **settings) if there are targets.
+    loss(*views, **settings), or loss(*views, targets, **settings) if there are targets -> L,
+    backward() -> a gradient for each view; further gradients are discarded.
 
     >>> from scratch_embed.losses.triplet import triplet
     >>> a, p, n = np.zeros((1, 2)), np.array([[3.0, 4.0]]), np.array([[0.0, 7.0]])
@@ -72,13 +73,11 @@ def objective(loss: Callable, **settings) -> Objective:
 def ranking(tau: float = 0.05, false_negatives: FalseNegatives | None = None) -> Objective:
     """InfoNCE of queries, their positives, and hard negatives: "multiple negatives ranking".
 
-    views: [queries, positives], or with hard negatives after these, each (N, E).  Every positive
-    and every hard negative is a key of every query.
+    views: [queries, positives], then any number of hard negatives, each (N, E).  Every positive and
+    every hard negative is a key of every query.
     false_negatives: (views, targets) -> (N, M) bool: by_text, by_label, by_guide()
     """
-    name = getattr(false_negatives, "saved_as", None)
-
-    @saved_as(f"ranking {tau} {name}")
+    @saved_with(f"ranking {tau}", *([false_negatives] if false_negatives else []))
     def of_views(views, targets, p):
         q, keys = views[0], views[1:]
         mask = false_negatives(views, targets) if false_negatives else None
@@ -125,8 +124,8 @@ def distilled(loss: Callable, tau: float | None = None, **settings) -> Objective
 
     views: [queries, candidates, ...], (N, E) each, the positive first; targets: (N, V − 1), the
     teacher's score of each candidate.
-    tau: the student's scores are cosines divided by it; None: dot products of the vectors as they
-    are.  A teacher's scores may differ by 10, cosines by at most 2, so tau of about 0.1 or less
+    tau: the student's scores are cosines divided by tau; None: dot products.  A teacher's scores
+    may differ by 10, but cosines by at most 2; tau = 0.1 gives them a range of 20
     """
     rows = score_rows if tau is None else partial(cosine_rows, tau=tau)
 
@@ -155,16 +154,15 @@ def matryoshka(objective: Objective, dims: Sequence[int], weights: Sequence[floa
                ) -> Objective:
     """The objective on the first d numbers of the vectors, normalised, summed over d in dims.
 
-    weights: of dims, by default 1 each.  Put the full dimension E into dims too.
+    weights: one for each of dims, by default 1.  dims should contain the full dimension E too.
     Raises ValueError for an objective with tensors of its own, whose shapes depend on d.
     """
     if objective.tensors:
         raise ValueError("matryoshka: expected an objective without parameters of its own, got "
                          f"{sorted(objective.tensors(max(dims)))}, whose shapes fit one dimension")
-    name = getattr(objective.loss, "saved_as", None)
     weights = [1.0] * len(dims) if weights is None else [float(w) for w in weights]
 
-    @saved_as(f"matryoshka {list(dims)} {weights} of {name}")
+    @saved_with(f"matryoshka {list(dims)} {weights} of", objective.loss)
     def of_views(views, targets, p):
         return matryoshka_loss(lambda prefixes: objective.loss(prefixes, targets, p), views, dims,
                                weights)

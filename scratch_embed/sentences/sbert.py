@@ -5,33 +5,39 @@ Paper     Reimers & Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Sia
 Equation  y_v = recipe(transformer(text of view v)),  the same weights for all views;
           θ ← AdamW(∂L(y_1, y_2, …)/∂θ)
 Shapes    V views of N texts each, such as queries, positives, hard negatives -> V vectors (N, E)
-Cost      per step V passes of the transformer, forward and backward; a large batch in the memory of
-          a small one, see losses/grad_cache.py
-Differs   from the paper: any loss of sentences/objectives.py, not only its three; dropout has its
-          own mask in each view.  From sentence-transformers' trainer: the first step of the warmup
-          has lr > 0 (there 0), and clipping divides by ‖g‖ (there by ‖g‖ + 1e-6)
+Cost      per step V forward and V backward passes of the transformer; losses/grad_cache.py trains
+          large batches in the memory of small ones, with V forward passes more
+Differs   from the paper, which has three losses; here any of sentences/objectives.py.
+          From sentence-transformers' trainer: lr is above 0 in the first step of the warmup (there
+          it is 0), and clipping divides by ‖g‖ (there by ‖g‖ + 1e-6)
 Read next sentences/objectives.py (the losses), losses/infonce.py, losses/grad_cache.py,
           sentences/hard_negatives.py
 
-Why two towers with the same weights?  A document's vector does not depend on the query, so a
-million documents are encoded once, and a search is a matrix product.  What the vector cannot do is
-compare words of the query with words of the document; sentences/cross_encoder.py does, at the cost
-of one pass for every pair.
+Why a vector for each text?  A document's vector does not depend on the query, so a million
+documents are encoded once, and a search is a matrix product.  But words of the query and words of
+the document are never compared with each other.  A cross-encoder (sentences/cross_encoder.py)
+compares them, at the cost of one pass of the transformer for each pair.
+
+Why the same weights for all views?  Queries and documents are in the same language, so what a
+model learns about words in one view holds in the other; and half as many weights are trained.
+Where a query and a document with the same words should have different vectors, a prompt ("query: ")
+distinguishes them (sentences/e5.py).
 
 Why do pairs beat SimCSE?  A contrastive loss makes vectors insensitive to whatever distinguishes a
 text from its positive.  SimCSE's positive is the same text under another dropout mask, with the
-same words: the vectors become insensitive to dropout, and nothing says that two words have the same
-meaning.  A question and its answer differ in words, in their order and in form, so a model that
-brings them together must learn which words mean the same.  `scratch-embed why sbert` trains both.
+same words: the vectors become insensitive to dropout, and nothing teaches that two words have the
+same meaning.  A question and its answer have different words in a different order, so a model that
+gives them similar vectors has learned which words mean the same.  `scratch-embed why sbert` trains
+both.
 
 What does each kind of example teach?
 pairs         (query, positive): which texts belong together.  The other positives of the batch are
               negatives, most of them easy: a large batch has more that are hard.
-triplets      (query, positive, hard negative): also which differences matter, between texts that
-              look alike, such as the same words in other roles.
-scored pairs  (first, second, score): how similar, in degrees.  A pair is compared with its score or
-              with other pairs, never with other texts of the batch.  So every example is a
-              judgement that somebody made, and nothing is learned about pairs without one.
+triplets      (query, positive, hard negative): also which small differences matter, such as the
+              same words in other roles.
+scored pairs  (first, second, score): how similar two texts are, in degrees.  The loss compares the
+              cosine of a pair with its score or with the cosines of other pairs, and sees no
+              other cosines: N in a batch of N pairs, where InfoNCE sees N².
 
 Gradient.  The views share θ, so ∂L/∂θ = Σ_v (∂y_v/∂θ)ᵀ ∂L/∂y_v: every view has a backward of its
 own, and all add into the same gradients (nn/contract.py).
@@ -59,7 +65,7 @@ from scratch_embed.transformer.families import Model
 
 
 class View(NamedTuple):
-    """N texts as token ids, all with the same prompt or all without one."""
+    """N texts as token ids: one column of the training data, with one prompt for all or none."""
 
     texts: Packed
     skip: int = 0                  # tokens of the prompt, [CLS] included; 0 without a prompt
@@ -75,7 +81,7 @@ class View(NamedTuple):
 
 
 def tokenize(encoder: SentenceEncoder, texts: Sequence[str], prompt: str = "") -> View:
-    """The View of texts, each after the prompt, with the ids that encoder.encode() would use."""
+    """The View of the texts, each after the prompt, with the token ids of encoder.encode()."""
     return View(encoder.tokenize([prompt + text for text in texts]), encoder.prompt_tokens(prompt))
 
 
@@ -85,8 +91,8 @@ def embed(view: View, model: Model, recipe: Recipe, dropout: Dropout = NO_DROPOU
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """The vectors of a view's texts.  -> y (N, E), backward(dy, g)
 
-    recipe.dense: views on the tensors dense.0. ... of model.p, see trainable().  The tokens of the
-    prompt are not pooled unless recipe.include_prompt.
+    The Dense layers of recipe are views on the tensors dense.0. ... of model.p, see trainable().
+    The prompt's tokens are pooled only if recipe.include_prompt is True.
     """
     order = by_length(view.texts)                        # attention batches equal lengths
     batch = take(view.texts, order)
@@ -106,9 +112,9 @@ def batch_loss(views: Sequence[View], targets: np.ndarray | None, model: Model, 
                workers: int = 1, map: Callable = serial_map) -> tuple[float, Callable]:
     """The loss of a batch.  -> L, backward(grads)
 
-    grads: one Params for each worker, to which the gradient of its share of the texts is added.
-    cache_batch: a worker encodes so many texts of a view at a time, twice (losses/grad_cache.py);
-    None: all of its share at once.  Each view, worker and sub-batch has its own dropout mask.
+    grads: a Params for each worker; the gradient of its share of the texts is added to it.
+    cache_batch: how many texts of a view a worker encodes at a time (losses/grad_cache.py); None:
+    all of its share.  Each view, worker and sub-batch has its own dropout mask.
     map: map(f, items) -> [f(item)], in threads or one after the other.
     """
     def encode_view(v):                                  # -> y (N, E) of view v, from all workers
@@ -133,9 +139,9 @@ def batch_loss(views: Sequence[View], targets: np.ndarray | None, model: Model, 
 # ---- training ------------------------------------------------------------------------------------
 
 class Trained(NamedTuple):
-    """A trained encoder, the losses of all steps, and all trained numbers by name.
+    """A trained encoder, the losses of all steps, and all trained parameters by name.
 
-    p holds also the objective's own tensors, such as the classifier of the softmax loss.
+    p also contains the objective's own parameters, such as the classifier of the softmax loss.
     """
 
     encoder: SentenceEncoder
@@ -147,23 +153,23 @@ def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective 
           targets: np.ndarray | None = None, steps: int = 500, batch_size: int = 64,
           optim: Optim = Optim(lr=3e-4, weight_decay=0.0), dropout: float = 0.1,
           cache_batch: int | None = None, options: RunOptions = RunOptions()) -> Trained:
-    """Train a bi-encoder on N examples, each of one text per view.
+    """Train a bi-encoder on N examples, each with one text in each view.
 
     views        [queries, positives], [queries, positives, hard negatives], [first, second] ...,
                  see tokenize(); text n of each view belongs to example n
-    encoder      the start: tokenizer, model and recipe; its numbers are not changed.  The recipe
-                 is kept, and its Dense layers are trained too
+    encoder      the start, which is not changed.  The trained encoder has its tokenizer and its
+                 recipe; Dense layers of the recipe are trained too
     objective    see sentences/objectives.py
-    targets      (N, ...) a row per example for the objective, such as scores
-    cache_batch  texts of each view that a worker encodes at a time (GradCache); None: all
-    options      workers: each takes a share of every view.  The same seed and number of workers
-                 give the same bits
-    Raises       ValueError for views or targets of different numbers of texts; TrainingDiverged
+    targets      (N, ...) a row for each example, such as scores, if the objective needs targets
+    cache_batch  how many texts of a view a worker encodes at a time (GradCache); None: all
+    options      each worker takes a share of every view.  The same seed and number of workers give
+                 the same bits
+    Raises       ValueError if views or targets differ in length; TrainingDiverged
     """
     N = views[0].N
     if N < 1 or {view.N for view in views} != {N} or targets is not None and len(targets) != N:
-        raise ValueError(f"expected views of equally many texts, and a row of targets for each, got"
-                         f" {[view.N for view in views]} texts and "
+        raise ValueError("expected views of equally many texts, at least 1, and targets with a row "
+                         f"for each, got {[view.N for view in views]} texts and "
                          f"{'no' if targets is None else len(targets)} targets")
     workers, seed, checkpoint, _ = options
     model, recipe = trainable(encoder, objective, seed)
@@ -185,18 +191,18 @@ def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective 
             lr = linear_warmup_decay(step, steps, optim.lr, optim.warmup_ratio)
             optimizer.step(grads, lr, optim.max_grad_norm, run.map)
             run.record(loss, lr=lr)
-    return Trained(with_numbers(encoder, p), run.losses, p)
+    return Trained(with_trained(encoder, p), run.losses, p)
 
 
 # ---- parameters ----------------------------------------------------------------------------------
 
 def trainable(encoder: SentenceEncoder, objective: Objective, seed: int) -> tuple[Model, Recipe]:
-    """A copy of the encoder's model and recipe whose numbers are all in one Params, model.p.
+    """A copy of the encoder's model and recipe with all parameters in one Params, model.p.
 
-    model.p holds the model without pre-training heads, the recipe's Dense layers (as dense.0. ...)
-    and new tensors of the objective.  The copy's Dense layers are views on model.p.  Tensors that
-    encode() does not use, such as BERT's pooler, are frozen: their gradient is 0, so training would
-    only let weight decay shrink them.
+    model.p has the tensors of the model without pre-training heads, of the recipe's Dense layers
+    (dense.0. ...), which are views on it, and new ones of the objective.  Tensors that encode()
+    does not use, such as BERT's pooler, are frozen: their gradient is 0, and weight decay would
+    shrink them.
     """
     model = encoder.model.without_heads()
     dtype, unused = model.p.flat.dtype, model.p.keys() - model.encoder_tensors()
@@ -219,10 +225,10 @@ def tensors_of(prefix: str, p: Params) -> Any:
     return {name[len(prefix):]: view for name, view in p.items() if name.startswith(prefix)}
 
 
-def with_numbers(encoder: SentenceEncoder, p: Params) -> SentenceEncoder:
-    """A copy of the encoder, without pre-training heads, with the numbers of p = trainable().p.
+def with_trained(encoder: SentenceEncoder, p: Params) -> SentenceEncoder:
+    """A copy of the encoder, without pre-training heads, with the values of p, see trainable().
 
-    The model and each Dense have Params of their own again, with the same tensors frozen as before.
+    Its model and each Dense have their own Params, with the encoder's frozen tensors frozen again.
     """
     own, dense = encoder.model.without_heads().p.copy(), []
     for name, view in own.trainable_views().items():
@@ -236,9 +242,10 @@ def with_numbers(encoder: SentenceEncoder, p: Params) -> SentenceEncoder:
 
 
 def recipe_settings(recipe: Recipe) -> dict:
-    """What a resumed run must have in common with its checkpoint, of a recipe.
+    """The settings of a recipe that a resumed run must have in common with its checkpoint.
 
-    The length and the prompts decide the token ids, which the checkpoint has too.
+    The length and the prompts are not among them: they act through the token ids, which the
+    checkpoint has too.
     """
     return dict(poolings=recipe.poolings, normalize=recipe.normalize,
                 include_prompt=recipe.include_prompt,

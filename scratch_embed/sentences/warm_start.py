@@ -1,31 +1,30 @@
-"""Warm start: a new transformer whose token embeddings are word vectors.
+"""Warm start from word vectors: a new transformer whose token embeddings are word vectors.
 
 Paper     Qi, Sachan, Felix, Padmanabhan & Neubig 2018, "When and Why Are Pre-Trained Word
           Embeddings Useful for Neural Machine Translation?"
-Equation  E_t = c x_t   for each token t that is a word with a vector x_t,
+Equation  E_t = c x_t   for each token t that is a word with a vector x_t;
+          E_t ~ N(0, 0.02²), as without a warm start, for all other tokens;
           c = std / √(mean of x²), the mean over all numbers of these vectors; std = 0.2
-          all other tokens keep their initial values, N(0, 0.02²)
 Shapes    x (words, D), E (V, D)
 Cost      a pass over the vocabulary
 Read next sentences/sbert.py (the training), words/word2vec.py (where such vectors come from)
 
-Why does it help?  The sublayers start with small outputs (weights of deviation 0.02), so before
-training the encoder is nearly a mean of normalised token embeddings: with word vectors it already
-resembles sentences/static.py's encoder, without SIF's weights.  Pairs need not teach every synonym
-from nothing.
+Why does it help?  All weights start with standard deviation 0.02, so the sublayers have small
+outputs, and before training the encoder is nearly a mean of normalised token embeddings.  If these
+are word vectors, it resembles the encoder of sentences/static.py, and words with similar vectors
+need not be learned from the pairs.
 
 Why the factor c?  A token's input is the layer norm of E_t + position + type, and the last two
-start as noise of deviation 0.02.  At the same scale they would be as large as the word.  And AdamW
-moves a weight by about lr per step, whatever its size: ten steps of 0.003 overwrite a table of
-0.02, but not one of 0.2.  A larger table keeps more of what the vectors know, and learns less from
-the pairs.  After training on 100 pairs of a toy world, nDCG@10 is 42 from scratch, 53 at std = 0.02
-and 80 at 0.2; with 4,000 pairs nothing is gained (bench/sentences/warm_start.py).
+start with standard deviation 0.02.  At the same scale, position and type would hide the word.
+And AdamW moves a weight by about lr per step, whatever its size: ten steps of 0.003 can overwrite a
+table of 0.02, but not one of 0.2.  A larger table keeps more of the word vectors and learns less
+from the pairs.  After training on 100 pairs of a toy world, nDCG@10 is 42 from scratch, 53 at
+std = 0.02 and 80 at 0.2; with 4,000 pairs nothing is gained (bench/sentences/warm_start.py).
 
-Which tokens have no vector?  Special tokens, the letters and endings of WordPiece ("##ing"), and
-words that the vectors lack.  They start as noise of 0.02, so they count little in the mean until
-training moves them.  A word in several pieces gains nothing, so vocabulary() adds the words of the
-vectors to the learned pieces.  These need not occur in the training pairs: "puppy" is near "dog"
-from the start, so what is learned for "dog" can apply to it.
+Which tokens have no vector?  Special tokens, WordPiece's pieces of words ("##ing"), and words that
+have no vector.  A word that is split into pieces does not profit, so vocabulary() adds the words of
+the vectors to the learned pieces, also words that occur in no training pair: "puppy" is near "dog"
+from the start, so what is learned about "dog" can apply to it.
 """
 from collections.abc import Iterable
 
@@ -36,7 +35,7 @@ from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.transformer.bert import TABLE, Bert
 from scratch_embed.words.vectors import WordVectors
 
-STD = 0.2                          # ten times that of the other initial weights
+STD = 0.2                          # ten times the standard deviation of the other weights
 
 
 def with_word_vectors(model: Bert, tokenizer: WordPiece, words: WordVectors, std: float = STD
@@ -44,7 +43,7 @@ def with_word_vectors(model: Bert, tokenizer: WordPiece, words: WordVectors, std
     """A copy of a new model with word vectors as token embeddings, and how many tokens have one.
 
     words: of model.dim dimensions; std: the root mean square of the scaled vectors' numbers.
-    Raises ValueError for other dimensions, and if no token has a vector.
+    Raises ValueError for another dimension, and if no token has a vector.
 
     >>> from scratch_embed.nn.params import init_params
     >>> from scratch_embed.text.wordpiece import SPECIAL
@@ -74,7 +73,7 @@ def with_word_vectors(model: Bert, tokenizer: WordPiece, words: WordVectors, std
 
 def vocabulary(pieces: Iterable[str], words: Iterable[str], size: int, normalizer: Normalizer
                ) -> list[str]:
-    """The learned pieces, then words that are not among them, in their order, up to `size` in all.
+    """The learned pieces, then the words that are not among them, in order, up to `size` in all.
 
     Words that the tokenizer would change or split, such as "New" if it lower-cases, are left out.
 

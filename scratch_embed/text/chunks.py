@@ -18,13 +18,11 @@ it ends before c·step + step + overlap = c·step + size, and so within chunk c.
 cut.  So the overlap should be the length of a statement, not a share of the chunk.
 """
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
-
-Items = TypeVar("Items", bound=Sequence | np.ndarray)
 
 
 def chunk_spans(n: int, size: int, overlap: int = 0) -> list[tuple[int, int]]:
@@ -42,8 +40,8 @@ def chunk_spans(n: int, size: int, overlap: int = 0) -> list[tuple[int, int]]:
     return [(start, min(start + size, n)) for start in starts]
 
 
-def chunks(items: Items, size: int, overlap: int = 0) -> list[Items]:
-    """The chunks of a list of words, of an array of token ids, or of another sequence.
+def chunks(items: Sequence | np.ndarray, size: int, overlap: int = 0) -> list[Any]:
+    """The chunks of a list of words, of an array of token ids, or of another sequence: its slices.
 
     >>> chunks("the sailor mended the lamp".split(), size=3, overlap=1)
     [['the', 'sailor', 'mended'], ['mended', 'the', 'lamp']]

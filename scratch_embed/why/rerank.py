@@ -31,8 +31,8 @@ from scratch_embed.why.who_did_what import (
     Task,
     candidates,
     curve,
+    draw_task,
     initial,
-    task,
     train_bi,
     train_cross,
     with_matching,
@@ -52,7 +52,7 @@ class Experiment(NamedTuple):
 
 def experiment(seed: int, **sizes) -> Experiment:
     """The Experiment of a seed.  sizes: of the task"""
-    drawn = task(seed, **sizes)
+    drawn = draw_task(seed, **sizes)
     return Experiment(drawn, train_bi(drawn))
 
 

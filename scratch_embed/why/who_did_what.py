@@ -1,27 +1,28 @@
 """Who did what: a bi-encoder, and a cross-encoder that reranks its candidates.
 
-Papers    Reimers & Gurevych 2019 (Sentence-BERT); Nogueira & Cho 2019, "Passage Re-ranking with
-          BERT"; Gao, Dai & Callan 2021, "Rethink Training of BERT Rerankers" (localized negatives
-          and a softmax over candidates).
-          Trockman & Kolter 2023, "Mimetic Initialization of Self-Attention Layers" (with_matching).
-Equation  the bi-encoder's candidates: the `depth` documents with the highest cos(x_q, x_d);
-          ordered by the cross-encoder's s(q, d), and after them the others by their cosine
-Shapes    Q queries, N documents, gains (Q, N); a Curve has a number for each depth
-Cost      per seed the bi-encoder takes some seconds on one core, the cross-encoder half a minute.
-          A search takes 1 pass of the bi-encoder per query, reranking `depth` passes more.
+Papers    Reimers & Gurevych 2019, "Sentence-BERT"; Nogueira & Cho 2019, "Passage Re-ranking with
+          BERT"; Trockman & Kolter 2023, "Mimetic Initialization of Self-Attention Layers".
+Equation  candidates of q   the `depth` documents d with the highest cos(x_q, x_d)
+          the ranking       the candidates by the cross-encoder's s(q, d), then the others by cosine
+Shapes    Q queries, N documents, gains (Q, N); a Point for each depth
+Cost      per seed on one core: the bi-encoder eight seconds, the cross-encoder half a minute
 Read next worlds/bindings.py (the task), why/rerank.py (ablations), retrieve/rerank.py,
           sentences/cross_encoder_training.py
 
 The documents of a group have the same words.  A model that knows every synonym, but no word order,
-ranks the documents with all words of the query first, in random order (synonyms_alone).
+ranks the documents with all words of the query first, in random order (synonyms_alone).  Which of
+them is right depends on which words are in one sentence.
 
 Why does the cross-encoder start from the bi-encoder?  It has to match words of the query with words
-of the document that mean the same, and then see whether the matches are in one sentence.  The
-bi-encoder has learned which words mean the same: their vectors are similar.  But its attention has
-never seen two texts.  with_matching() replaces the queries and keys of the first layer by random
-ones that are equal to each other, K = Q.  The score of two tokens, x_i QᵀQ x_j, is then about their
-inner product, so that from the first step a token attends to the words that mean the same, in
-either text, and what it reads includes their position.
+of the document that mean the same, and then to see whether the matches are in one sentence.  The
+bi-encoder has learned the first part: words that mean the same have similar vectors.  But its
+attention has never compared two texts.
+
+Why new queries and keys?  with_matching() draws those of the first layer anew, with one matrix for
+both, W_q = W_k = W.  The score of tokens i and j is then (W x_i)·(W x_j), on average in proportion
+to x_i·x_j.  So from the first step each token attends to tokens of similar vectors: a word of the
+query to its synonym in the document, of which it reads the position, too.  What remains to be
+learned is to compare these positions.
 """
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -65,7 +66,7 @@ from scratch_embed.worlds.training_pairs import binding_groups
 
 SIZES = dict(dim=32, layers=3, heads=2, ff=64, positions=32, types=2)
 STD, ATTENTION_STD = 0.08, 0.2     # of initial weights, see initial() and with_matching()
-POOLER = 10                        # times 0.02 is about 1/√32, see initial()
+POOLER = 10                        # the pooler's weights times 10: 0.2, about 1/√32
 BI_ENCODER = dict(tau=0.05, steps=400, batch_size=64, lr=3e-3)
 CROSS_ENCODER = dict(steps=3500, batch_size=12, lr=1e-3)
 GROUPS = 8000                      # to train on: a query, and the documents of a group
@@ -84,7 +85,7 @@ class Task(NamedTuple):
     seed: int
 
 
-def task(seed: int, groups: int = 100, queries: int = 100, training: int = GROUPS) -> Task:
+def draw_task(seed: int, groups: int = 100, queries: int = 100, training: int = GROUPS) -> Task:
     """Draw a world, and so many other groups to train on, without its queries."""
     world = bindings(seed, groups, queries)
     texts, documents = list(world.queries.values()), list(world.corpus.values())

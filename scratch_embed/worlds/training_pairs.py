@@ -113,6 +113,18 @@ def instruction_triplets(n: int = 4000, seed: int = 0) -> tuple[list[str], Tripl
     return given, without(rows, ())
 
 
+def paraphrases(n: int = 4000, seed: int = 0) -> tuple[list[str], list[str]]:
+    """n reports with the words of queries, and reports that state the same in those of documents.
+
+    All facts are equally likely: the slots are independent, as in worlds/instructions.py.
+    """
+    rng = np.random.default_rng([seed, 7])
+    facts = [tuple(fact) for fact in rng.integers(VALUES, size=(n, len(NAMES))).tolist()]
+    first, second = ([report(fact, rng, words) for fact in facts]
+                     for words in (IN_QUESTIONS, IN_REPORTS))
+    return first, second
+
+
 def without(rows: list[tuple[str, str, str]], taken: Collection[str]) -> Triplets:
     """The Triplets of rows whose query is not taken."""
     taken = set(taken)

@@ -326,6 +326,9 @@ def test_bad_data_is_one_line_before_any_training(option, content, message, file
     (["--model", "{bert}", "--matryoshka", "17"], "--matryoshka: the vectors have 16 dimensions"),
     (["--word-vectors", "{files}/pairs"], "expected word vectors, found a text"),
     (["--held-out", "{files}/triplets", *NEW], "triplets: line 1: expected 2 texts"),
+    (["--prompts", "who is it that has a", "", *NEW, "--max-length", "6"],
+     "--prompts: expected fewer than --max-length 6 tokens"),
+    (["--max-length", "1", *NEW[:-2]], "--max-length 1: expected at least 2"),
     (["--hard-negatives", "30", *NEW], "--hard-negatives: expected at least 2 pairs"),
     (["--lr", "1e30", *NEW], "not finite")])
 def test_a_users_error_is_one_line_and_leaves_no_folder(options, message, models, files, run):

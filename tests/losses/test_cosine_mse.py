@@ -99,9 +99,9 @@ def test_scores_that_no_cosine_can_reach_are_rejected():
     u, v, y = scored_pairs(0)
     with pytest.raises(ValueError, match=r"expected scores in −1..1, as cosines are, got 0.0..5.0"):
         cosine_mse(u, v, np.array([0, 1, 2, 3, 4, 5.0]))
-    with pytest.raises(ValueError, match=r"a finite number for each of the 6 pairs, got shape \(5"):
+    with pytest.raises(ValueError, match=r"a number for each of the 6 pairs, got shape \(5"):
         cosine_mse(u, v, y[:5])
-    with pytest.raises(ValueError, match="a finite number for each of the 6 pairs, got .*nan"):
+    with pytest.raises(ValueError, match="expected finite numbers as scores or labels, got nan"):
         cosine_mse(u, v, np.where(y == y[0], np.nan, y))
 
 

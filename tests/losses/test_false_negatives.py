@@ -10,7 +10,8 @@ from scratch_embed.losses.false_negatives import (
     guide_scores,
     text_numbers,
 )
-from scratch_embed.losses.infonce import infonce
+from scratch_embed.losses.infonce import cosine_logits, infonce
+from scratch_embed.nn.softmax import softmax
 from tests.losses.parity import INPUTS, assert_equal_to, sources
 from tests.rounding import seeds
 
@@ -53,7 +54,7 @@ def test_guide_scores_worked_by_hand():
 
 
 def test_text_numbers_worked_by_hand():
-    assert text_numbers(["b", "a"], ["a", "c"]).tolist() == [[1, 0], [0, 2]]
+    assert text_numbers(["b", "a"], ["a", "c"]).tolist() == [[0, 1], [1, 2]]
     assert text_numbers([], []).shape == (0, 2)
 
 
@@ -63,6 +64,18 @@ def test_a_duplicate_costs_nothing_once_it_is_masked():
     texts = np.array([7, 7, 8, 9])
     assert infonce(E, E, 0.01)[0] == pytest.approx(2 * np.log(2) / 4)
     assert infonce(E, E, 0.01, equal_texts(texts, texts))[0] == pytest.approx(0, abs=1e-40)
+
+
+@given(seeds, st.integers(1, N), st.floats(0.1, 2))
+def test_m_copies_of_an_answer_shrink_the_gradient_of_its_query(seed, m, tau):
+    """By 1 − (m − 1) p, with p the probability of each copy: each copy's push cancels a pull."""
+    q, k = np.random.default_rng(seed).standard_normal((2, N, G))
+    k[:m] = k[0]
+    texts = np.array([0] * m + list(range(m, N)))
+    mask = equal_texts(N + np.arange(N), texts)
+    p = softmax(cosine_logits(q, k, tau)[0])[0][0, 0]
+    (dq, *_), (masked, *_) = infonce(q, k, tau)[1](), infonce(q, k, tau, mask)[1]()
+    np.testing.assert_allclose(dq[0], (1 - (m - 1) * p) * masked[0], rtol=1e-6, atol=1e-12)
 
 
 # ---- what they have in common -------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from scratch_embed.numerics.settings import digest, digest_words, json_value, saved_as
+from scratch_embed.numerics.settings import digest, digest_words, json_value, saved_as, saved_with
 
 
 class Pair(NamedTuple):
@@ -30,6 +30,13 @@ def test_settings_become_json_values_and_numpys_numbers_become_pythons():
 def test_a_function_without_a_key_is_rejected():
     with pytest.raises(ValueError, match="without a key: .*@saved_as"):
         json_value({"form": len})
+
+
+def test_the_key_of_a_function_that_calls_others_contains_theirs():
+    found = saved_with("twice", average)(lambda x: 2 * average(x))
+    assert json_value(found) == "twice mean" and found([1, 3]) == 4
+    with pytest.raises(ValueError, match="without a key"):
+        json_value(saved_with("twice", average, len)(lambda x: 2 * average(x) + len(x)))
 
 
 def test_the_digest_of_an_array_depends_on_its_numbers_shape_and_type():

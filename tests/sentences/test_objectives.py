@@ -144,6 +144,15 @@ def test_checkpoints_store_each_objective_with_its_settings():
         matryoshka(RANKING, (4, 2)).loss)
 
 
+@pytest.mark.parametrize("of", [ranking(0.2, lambda views, targets: None),
+                                matryoshka(Objective(lambda views, targets, p: None), [2]),
+                                matryoshka(ranking(0.2, lambda views, targets: None), [2])])
+def test_checkpoints_refuse_an_objective_around_a_function_without_a_key(of):
+    """Else a run could be resumed with another function."""
+    with pytest.raises(ValueError, match="without a key"):
+        json_value(of.loss)
+
+
 # ---- an objective with parameters of its own ----------------------------------------------------
 
 def tiny_encoder(dtype):

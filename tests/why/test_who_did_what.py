@@ -11,6 +11,7 @@ from scratch_embed.why.rerank import (
     BASE,
     MASKED_LM,
     Experiment,
+    experiment,
     from_bi_encoder,
     from_masked_lm,
     measures,
@@ -22,16 +23,17 @@ from scratch_embed.why.who_did_what import (
     candidates,
     compared,
     curve,
+    draw_task,
     initial,
     order_by,
     ranking_of,
-    task,
     train_bi,
     train_cross,
     with_matching,
 )
+from scratch_embed.worlds.bindings import synonyms_alone
 
-TASK = task(1, groups=4, queries=6, training=40)
+TASK = draw_task(1, groups=4, queries=6, training=40)
 BI = train_bi(TASK, steps=2, batch_size=8)
 GIVEN = Experiment(TASK, BI)
 
@@ -112,6 +114,17 @@ def test_the_table_has_the_baselines_and_every_depth():
                               "another", "bi-encoder: 1 pass"]
     assert all(row.shape == (len(MEASURES),) for row in rows.values())
     assert rows["another"][1] == rows["bi-encoder: 1 pass"][1]
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_cross_encoder_knows_who_did_what_and_a_bi_encoder_only_the_words(seed):
+    """Half a minute per seed.  Both read the same training texts."""
+    given = experiment(seed)
+    points = curve(given.task, given.bi, trained(BASE, given), depths=(10, 50))
+    words = 100 * synonyms_alone(given.task.world)
+    assert points[0].ndcg == pytest.approx(words, abs=8)
+    assert points[50].recall > 99 and points[50].ndcg >= 95 > 80 > points[10].ndcg
 
 
 # ---- the ablations ------------------------------------------------------------------------------
