@@ -7,7 +7,7 @@ the same pairs of questions and reports of the world facts, each question with t
 negatives: cross-entropy of the positive among the candidates (Gao et al. 2021), or binary
 cross-entropy whose positives have the weight of all negatives together.  MRR in %, of the positive
 among 10 candidates, for questions that were not trained on: the mean over seeds, with the smallest
-and the largest; and the difference with its 95 % interval.  Two minutes.
+and the largest; and the difference with its 95 % interval.  Half a minute per seed.
 """
 import argparse
 import os
