@@ -29,7 +29,6 @@ from scratch_embed.why.effects import paired_difference
 from scratch_embed.why.searches import K
 from scratch_embed.why.who_did_what import (
     BI_ENCODER,
-    CROSS_ENCODER,
     GROUPS,
     Task,
     candidates,
@@ -61,10 +60,9 @@ class Trained(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Quality and cost, (seeds,) each: {depth: nDCG@10 in %}, {depth: milliseconds a query}."""
+    """nDCG@10 in %, (seeds,), by the number of candidates; the last is all documents."""
 
     ndcg: dict[int, np.ndarray]
-    milliseconds: dict[int, np.ndarray]
     baselines: dict[str, np.ndarray]       # {search: nDCG@10 in %}
 
 
@@ -75,7 +73,7 @@ def train(seed: int, documents: int, steps: int) -> Trained:
     groups = documents // 3
     one = draw_task(seed, groups, queries=groups,
                     training=GROUPS * documents // CROSS_OR_BI.documents)
-    bi = train_bi(one, steps=BI_ENCODER["steps"] * steps // CROSS_ENCODER["steps"] + 1)
+    bi = train_bi(one, steps=max(1, BI_ENCODER["steps"] * steps // CROSS_OR_BI.steps))
     cross = train_cross(one, with_matching(bi, seed), candidates(one, bi), steps=steps)
     return Trained(one, bi, cross)
 
@@ -112,7 +110,6 @@ def answer(seeds: Sequence[int], documents: int = CROSS_OR_BI.documents,
     return Answer(CROSS_OR_BI.text, seeds, [table(rows, N, len(trained[0].task.queries))],
                   paragraphs(rows, N), Points(
                       {depth: rows[name_of(depth, N)][:, NDCG] for depth in depths},
-                      {depth: rows[name_of(depth, N)][:, MS] for depth in depths},
                       {name: rows[name][:, NDCG] for name in (BM25, SYNONYMS)}))
 
 

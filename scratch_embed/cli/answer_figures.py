@@ -53,8 +53,8 @@ def draw_cross_or_bi(figure, points):
                 else f"top {depth}")
         axes.errorbar(passes, y, [[y - scores.min()], [scores.max() - y]], fmt="o", color=colour,
                       capsize=3)
-        axes.annotate(f"{name}\n{points.milliseconds[depth].mean():.1f} ms", (passes, y),
-                      xytext=(6, -16), textcoords="offset points", color=colour, fontsize=9)
+        axes.annotate(name, (passes, y), xytext=(6, -12), textcoords="offset points",
+                      color=colour)
     for name, scores in points.baselines.items():
         axes.axhline(scores.mean(), color=GREY, linestyle=":")
         axes.text(0.99, scores.mean() + 1, name, ha="right", color="#555555",

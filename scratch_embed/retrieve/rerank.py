@@ -14,6 +14,11 @@ Why two steps?  A cross-encoder reads query and document together, so it can com
 word, which two separately computed vectors cannot.  But it is too slow to score every document, and
 it cannot return what the first search has missed: the recall of the candidates is the upper bound
 of its recall.  So evaluate both steps: Recall@C of the search, and nDCG of the result.
+
+How deep?  `scratch-embed why rerank --seeds 3`, documents that differ in who did what only: nDCG@10
+of the bi-encoder alone 35.3 % (36.0 is expected of a model that knows all synonyms, but no word
+order); of its first 10, reranked, 63.8 (their recall is 57.5), of 20 92.2 (91.1), of 50 98.6 (100).
+Each candidate is one more pass of a transformer, and from 50 to 100 nothing is gained.
 """
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice

@@ -14,7 +14,7 @@ Differs   The paper has 270 million weak pairs, batches of 32,768 (losses/grad_c
           filters the pairs with a first model.  Its hard negatives come with the data sets; here
           the model of stage 1 finds them (sentences/hard_negatives.py), as later E5 models do.
 Read next losses/infonce.py, losses/distillation.py, sentences/sbert.py (the loop of both stages),
-          sentences/hard_negatives.py
+          sentences/hard_negatives.py, why/e5.py and why/instructions.py (what is measured)
 
 Why two stages?  Pairs that somebody wrote for another purpose, a title and its text, a question and
 its answer in a forum, cost nothing, and there are very many.  They teach which words mean the same.
@@ -38,7 +38,8 @@ false negatives, which are near, push hardest.
 
 Why a cross-encoder as a teacher?  It reads query and passage together, so it is the better model,
 and its scores say how relevant a mined negative is.  A false negative has a high t, so the KL pulls
-it near, where InfoNCE would push it away: that is why α is small, and no margin is needed.
+it near, where InfoNCE would push it away: that is why α is small, and no margin is needed.  But a
+teacher that ranks no better than the student teaches its own errors (why/e5.py).
 """
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple

@@ -29,8 +29,7 @@ C = np.linspace(-1, 1, 50)
 RECALLS = np.array([[10.0, 90.0], [20.0, 100.0]])                  # (seeds, budgets)
 SCORES = np.array([[90.0, 80], [92, 70]])                          # 2 seeds, 2 sizes
 FIGURES = {draw_contrastive: Cosines(*[{"untrained": C, "pairs": C**3}] * 2),
-           draw_cross_or_bi: Points({0: C, 10: C, 30: C}, {0: 1 + C, 10: 2 + C, 30: 3 + C},
-                                    {"BM25": C}),
+           draw_cross_or_bi: Points({0: C, 10: C, 30: C}, {"BM25": C}),
            draw_rag: Curves((64, 128), {"BM25": RECALLS}, {"whole": RECALLS}),
            draw_matryoshka: Short((8, 4), dict.fromkeys("abcdef", SCORES),
                                   {"int8": np.stack([[[8, 4]] * 2, SCORES], axis=2)})}
