@@ -4,7 +4,8 @@
 
 Each row is the loss of a batch of pairs and its gradient (sentences/sbert.py, InfoNCE, dropout 0.1,
 one worker), in a process of its own: the growth of anonymous memory during the steps, with the
-parameters and the buffer of gradients in memory before, and the time of a step.  The last column
+parameters and the buffer of gradients in memory before, and the processor time of a step, which
+other programs disturb less than its duration; there is one thread.  The last column
 is what the batch may need besides the activations of a small one: its vectors y, ∂L/∂y, and the
 scores with their gradient, both N × N.
 """
@@ -39,7 +40,7 @@ def views(batch, tokens):
 
 
 def worker(job):
-    """Take the steps of one row.  -> MiB of growth, seconds of each step"""
+    """Take the steps of one row.  -> MiB of growth, processor seconds of each step"""
     tokenizer = WordPiece([*SPECIAL, "a"])
     encoder = SentenceEncoder(tokenizer, Bert(CONFIG, init_params(tensors(CONFIG), 0)),
                               Recipe(max_seq_length=job["tokens"]))
@@ -54,9 +55,9 @@ def worker(job):
     grads[0].flat[:] = 0                                   # its pages are in memory
     memory = PeakMemory()
     for _ in range(job["rounds"]):
-        start = time.perf_counter()
+        start = time.process_time()
         step(texts, job["cache"])
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return {"MiB": memory.growth(), "seconds": seconds}
 
 
@@ -70,7 +71,7 @@ def main():
     N, small = arguments.batch, arguments.cache
     allowed = (2 * 2 * N * CONFIG.dim + 2 * N * N) * 4 / MIB
     print(f"{CONFIG.dim} wide, {CONFIG.layers} layers, texts of {arguments.tokens} tokens")
-    print(f"{'batch':<28}{'peak MiB':>9}{'s per step':>11}{'':>16}{'y, dy, scores':>15}")
+    print(f"{'batch':<28}{'peak MiB':>9}{'CPU s':>11}{'':>16}{'y, dy, scores':>15}")
     rows = {f"{small}": (small, None), f"{N} in sub-batches of {small}": (N, small),
             f"{N}": (N, None)}
     for name, (batch, cache) in rows.items():

@@ -29,7 +29,6 @@ from scratch_embed.why.effects import paired_difference
 from scratch_embed.why.searches import K
 from scratch_embed.why.who_did_what import (
     BI_ENCODER,
-    CROSS_ENCODER,
     GROUPS,
     Task,
     candidates,
@@ -74,7 +73,7 @@ def train(seed: int, documents: int, steps: int) -> Trained:
     groups = documents // 3
     one = draw_task(seed, groups, queries=groups,
                     training=GROUPS * documents // CROSS_OR_BI.documents)
-    bi = train_bi(one, steps=max(1, BI_ENCODER["steps"] * steps // CROSS_ENCODER["steps"]))
+    bi = train_bi(one, steps=max(1, BI_ENCODER["steps"] * steps // CROSS_OR_BI.steps))
     cross = train_cross(one, with_matching(bi, seed), candidates(one, bi), steps=steps)
     return Trained(one, bi, cross)
 

@@ -74,7 +74,7 @@ def answer(seeds: Sequence[int], documents: int = QUESTION.documents, steps: int
         Table(f"The Matryoshka model: {per_kind(documents) * len(PATHS):,} documents, stored in "
               "fewer numbers and fewer bits.  Queries per second: one thread, all at once.",
               ("nDCG@10, %", "queries/s"),
-              {f"{name}: {rows[0, 0]:.0f} bytes": rows[:, 1:] for name, rows in stored.items()},
+              {f"{name}: {rows[0, 0]:.0f} B": rows[:, 1:] for name, rows in stored.items()},
               (1, 0))],
         paragraphs(ways, stored), figure(ways, stored))
 

@@ -9,7 +9,7 @@ import textwrap
 
 from scratch_embed.cli.parsing import add_command, require_writable
 from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
-from scratch_embed.cli.tour_learned import run_languages, run_learned
+from scratch_embed.cli.tour_learned import run_languages, run_learned, run_reranked
 from scratch_embed.cli.tour_models import run_senses, run_simcse
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -252,5 +252,6 @@ def show_codes(learned):
 
 
 PARTS = {"words": run_words, "retrieval": run_retrieval, "learned": run_learned,
-         "languages": run_languages, "senses": run_senses, "simcse": run_simcse}
+         "rerank": run_reranked, "languages": run_languages, "senses": run_senses,
+         "simcse": run_simcse}
 DEFAULT = ["words", "retrieval", "learned"]        # two minutes in all

@@ -27,6 +27,8 @@ def show_stage_2(seeds, documents, sentences):
         NEGATIVES,
         OTHERS,
         STAGE_1,
+        STAGE_2,
+        TAU,
         before,
         false_negatives,
         measures,
@@ -38,18 +40,21 @@ def show_stage_2(seeds, documents, sentences):
     made = per_seed(lambda seed: start(seed, documents, sentences), seeds)
     starts = [made[seed] for seed in seeds]
     heading("1  Hard negatives, margins and a teacher")
+    mining = BASE["mining"]
     queries, documents = starts[0].encoder.search.gains.shape
     paragraph(f"nDCG@10 in % of {queries} queries in other words on {documents:,} documents "
               f"(worlds/facts.py), mean of {len(seeds)} seeds; the difference, with - without, is "
               "paired by seed and has its 95% interval.  The line below each is the difference in "
-              f"STS.  Stage 1, on pairs alone: {listed(STAGE_1)}.  Stage 2: {listed(BASE)}.")
+              f"STS.  Stage 1, on pairs alone: {listed(STAGE_1)}.  Stage 2: "
+              f"{listed(STAGE_2 | dict(tau=TAU))}; {mining.num_negatives} negative for each pair, "
+              f"found by the model after stage 1, relative margin {mining.relative_margin}.")
     print("\nThe share of the negatives that are right answers, which no pair names, in %:")
     show_intervals({name: of_seeds(starts, lambda start, texts=texts, mining=mining:
                                    false_negatives(texts(start, mining)))
                     for name, (texts, mining) in NEGATIVES.items()}, ["false"])
     print("\nnDCG@10 and STS before stage 2, and of the teacher:")
     show_intervals({"after stage 1": measure([before], starts, score=measures)[0],
-                    "the teacher reranks its 50 best": of_seeds(starts, reranked)},
+                    "its 50 best, reranked by the teacher": of_seeds(starts, reranked)},
                    ["nDCG@10", "STS"])
     show_effects(ABLATIONS, measure_ablations(ABLATIONS, starts, trained, progress=True,
                                               score=measures), OTHERS)

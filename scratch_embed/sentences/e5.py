@@ -14,7 +14,7 @@ Differs   The paper has 270 million weak pairs, batches of 32,768 (losses/grad_c
           filters the pairs with a first model.  Its hard negatives come with the data sets; here
           the model of stage 1 finds them (sentences/hard_negatives.py), as later E5 models do.
 Read next losses/infonce.py, losses/distillation.py, sentences/sbert.py (the loop of both stages),
-          sentences/hard_negatives.py
+          sentences/hard_negatives.py, why/e5.py and why/instructions.py (what is measured)
 
 Why two stages?  Pairs that somebody wrote for another purpose, a title and its text, a question and
 its answer in a forum, cost nothing, and there are very many.  They teach which words mean the same.
@@ -38,7 +38,8 @@ false negatives, which are near, push hardest.
 
 Why a cross-encoder as a teacher?  It reads query and passage together, so it is the better model,
 and its scores say how relevant a mined negative is.  A false negative has a high t, so the KL pulls
-it near, where InfoNCE would push it away: that is why α is small, and no margin is needed.
+it near, where InfoNCE would push it away: that is why α is small, and no margin is needed.  But a
+teacher that ranks no better than the student teaches its own errors (why/e5.py).
 """
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -51,7 +52,7 @@ from scratch_embed.numerics.settings import saved_with
 from scratch_embed.sentences import sbert
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.hard_negatives import Mining, cosines, mine_hard_negatives
-from scratch_embed.sentences.objectives import FalseNegatives, Objective, distilled, ranking
+from scratch_embed.sentences.objectives import Objective, distilled, ranking
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.pooling import mean
 
@@ -93,14 +94,14 @@ def views_of(encoder: SentenceEncoder, texts: Sequence[Sequence[str]]) -> list[s
 
 # ---- the loss of stage 2 ------------------------------------------------------------------------
 
-def teach(tau: float = TAU, alpha: float = ALPHA, false_negatives: FalseNegatives | None = None
-          ) -> Objective:
+def teach(tau: float = TAU, alpha: float = ALPHA) -> Objective:
     """KL of the teacher's and the student's probabilities, plus alpha times InfoNCE.
 
     views: [queries, positives, hard negatives ...], (N, E) each; targets: (N, V − 1), the teacher's
-    scores of each query's own candidates.  InfoNCE compares the query with the whole batch too.
+    scores of each query's own candidates.  KL compares the query with these, InfoNCE with all texts
+    of the batch.
     """
-    kl, infonce = distilled(distillation, tau), ranking(tau, false_negatives)
+    kl, infonce = distilled(distillation, tau), ranking(tau)
 
     @saved_with(f"teach {tau} {alpha}", infonce.loss)
     def of_views(views, targets, p):

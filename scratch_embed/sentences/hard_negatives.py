@@ -19,7 +19,8 @@ Differs   from sentence-transformers' mine_hard_negatives: its candidates are th
           equals the query is left out here, and is a candidate there.  A random sample takes all
           candidates if there are fewer than K; there it can miss some.
           from ANCE: the negatives are found once, before training; repeat both for more rounds
-Read next losses/infonce.py (which negatives push), sentences/sbert.py (trains with them)
+Read next losses/infonce.py (which negatives push), sentences/sbert.py (trains with them),
+          why/e5.py (what they and the margins are worth)
 
 Why hard negatives?  In a batch of random pairs, most negatives are about something else, so their
 share of the gradient is nearly 0 (losses/infonce.py).  The model learns the topic, and then

@@ -41,7 +41,7 @@ from scratch_embed.why.effects import HELPS, NOT_SIGNIFICANT
 from scratch_embed.why.learned import LABELLED, train_bi_encoder
 from scratch_embed.why.searches import ndcg_percent, rank_all
 from scratch_embed.why.sentences import Encode, Encoder, draw, score
-from scratch_embed.worlds.fact_pairs import NOT_NAMED, slots_named
+from scratch_embed.worlds.facts import NOT_NAMED, values_named
 from scratch_embed.worlds.training_pairs import Triplets, fact_triplets
 
 STAGE_1 = dict(steps=40)                        # besides BI_ENCODER of why/learned.py
@@ -82,7 +82,7 @@ def train_teacher(start: Start) -> CrossEncoder:
     texts = [*at_random(start, Mining(3)), start.triplets.negatives]
     pairs = [(query, text) for query, *candidates in zip(*texts) for text in candidates]
     return cross_encoder_training.train(
-        before.tokenize(pairs), np.zeros(len(start.triplets), np.int64), before,
+        before.tokenize(pairs), np.zeros(len(start.triplets.queries), np.int64), before,
         cross_encoder_training.CLASSES, TEACHER["steps"], TEACHER["batch_size"],
         Optim(TEACHER["lr"], weight_decay=0.0), TEACHER["dropout"],
         RunOptions(seed=start.encoder.seed)).encoder
@@ -128,8 +128,8 @@ def sampled_by_model(start: Start, mining: Mining) -> Texts:
 
 def false_negatives(texts: Texts) -> float:
     """The share of the negatives, in %, that are right answers: they match the whole query."""
-    asked = slots_named(texts[0])
-    stated = np.stack([slots_named(column) for column in texts[2:]])
+    asked = values_named(texts[0])
+    stated = np.stack([values_named(column) for column in texts[2:]])
     return 100 * float(((asked == stated) | (asked == NOT_NAMED)).all(axis=2).mean())
 
 

@@ -1,8 +1,10 @@
-"""Search that learned, for the tour: from words in common to a bi-encoder with hard negatives.
+"""Search that learned, for the tour: from words in common to pairs, hard negatives, and reranking.
 
-Equation  nDCG@10 of 300 queries in other words on the toy reports (worlds/facts.py)
+Equation  nDCG@10 of 300 queries in other words on the toy reports (worlds/facts.py); of 100
+          queries that ask who did what (worlds/bindings.py)
 Shapes    scores are in %, one per seed
-Cost      a seed takes about 20 s on one core, most of it for SimCSE's masked LM
+Cost      a seed of story takes about 20 s on one core, most of it for SimCSE's masked LM; one of
+          reranked about 40 s, most of it for the cross-encoder
 Read next why/learned.py (the bi-encoder), why/sbert.py (ablations), why/who_did_what.py (a task
           where words are not enough)
 
@@ -14,12 +16,14 @@ too.
 """
 import numpy as np
 
-from scratch_embed.why.learned import LABELLED, ndcgs, train_bi_encoder
+from scratch_embed.why.learned import BI_ENCODER, LABELLED, ndcgs, train_bi_encoder
+from scratch_embed.why.rerank import BASE, experiment, trained
 from scratch_embed.why.sentences import Encoder, encode_by, pretrain, train_simcse
+from scratch_embed.why.who_did_what import compared, train_bi
 from scratch_embed.worlds.training_pairs import fact_triplets
 
-STEPS, LATER_LR = 100, 1e-3        # steps of each training; the learning rate of the second
-BI_ENCODER, HARD, AS_LONG = "bi-encoder", "+ hard negatives", "as many steps without them"
+MORE, LATER_LR = 100, 1e-3         # steps after those of BI_ENCODER, and their learning rate
+TRAINED, HARD, AS_LONG = "bi-encoder", "+ hard negatives", "as many steps without them"
 
 
 def story(seed: int, **sizes) -> dict[str, np.ndarray]:
@@ -27,12 +31,24 @@ def story(seed: int, **sizes) -> dict[str, np.ndarray]:
     return tell(pretrain(seed, **sizes))
 
 
-def tell(encoder: Encoder, steps: int = STEPS) -> dict[str, np.ndarray]:
+def tell(encoder: Encoder, steps: int = BI_ENCODER["steps"], more: int = MORE
+         ) -> dict[str, np.ndarray]:
     """{search: nDCG@10 in % (1,)} for one world and its masked LM."""
     triplets = fact_triplets(encoder.world, LABELLED, encoder.seed)
     first = train_bi_encoder(encoder, texts=triplets[:2], steps=steps)
-    later = {name: train_bi_encoder(encoder, first, texts, steps=steps, lr=LATER_LR).encode
+    later = {name: train_bi_encoder(encoder, first, texts, steps=more, lr=LATER_LR).encode
              for name, texts in ((HARD, triplets), (AS_LONG, triplets[:2]))}
     return {name: np.array([score]) for name, score in ndcgs(encoder, {
         "SimCSE": encode_by(encoder, train_simcse(encoder).model),
-        BI_ENCODER: first.encode, **later}).items()}
+        TRAINED: first.encode, **later}).items()}
+
+
+def reranked(seed: int, steps: int = BASE["steps"], **sizes) -> dict[str, float]:
+    """{search: nDCG@10 in %} where word order decides: baselines, the bi-encoder, and reranking.
+
+    steps: of the cross-encoder; sizes: of the task
+    """
+    given = experiment(seed, **sizes)
+    rows = compared(given.task, given.bi, trained(BASE | dict(steps=steps), given),
+                    {HARD: train_bi(given.task, given.bi, hard=True)})
+    return {name: row[1] for name, row in rows.items()}

@@ -183,7 +183,7 @@ ABLATIONS = [
         "A dense layer and tanh after the mean only distort what the loss compares.  If it is "
         "removed after training, the search uses vectors that the loss has not compared.",
         BASE, {"a head": (dict(start=with_head), NOT_SIGNIFICANT),
-               "a head, for training only": (dict(start=with_head, keep_head=False), HELPS)}),
+               "a head in training only": (dict(start=with_head, keep_head=False), HELPS)}),
 ]
 
 # Why more training can make the search worse.

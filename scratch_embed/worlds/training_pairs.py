@@ -1,19 +1,21 @@
 """Labelled training data for the retrieval worlds: queries, relevant documents, hard negatives.
 
-Shapes    N triplets of texts: a query, a document that is relevant to it, one that is nearly so;
-          or N pairs of texts, each with a score
+Shapes    N triplets of texts: a query, a relevant document, a hard negative; or N pairs of texts,
+          with a score each or without
 Read next worlds/facts.py, worlds/bindings.py, worlds/instructions.py, worlds/taxonomy.py (the
           evaluation data), sentences/sbert.py (which trains on them)
 
-The triplets are about newly drawn facts, documents and groups, not those of the evaluation data,
-and a query that is also an evaluation query is left out.  So a model that does well has learned
-which words and which arrangements mean the same; it cannot have memorised answers.
+Queries and documents are drawn anew, and queries of the evaluation are left out.  So a model that
+does well has learned which words and which arrangements of words mean the same.  It need not handle
+new combinations of values: 7 of 10 evaluation queries of the facts, and all of the bindings, name
+the same values as some training query, in other words.  why/generalisation.py trains without some
+words.
 
-What is a hard negative?  A document that is wrong in one respect only: a fact with one of the
-query's slots changed, another document of the same group of bindings, a report that agrees with the
-query in another slot than the one its instruction names.
+What is a hard negative?  A document that is wrong in one respect: a report in which one of the
+query's slots has another value; another document of the same group of bindings; a report that
+agrees with the query in one slot, but not in the one that the instruction names.
 
-A pair of texts of the taxonomy has a score instead: on how many levels of the tree the two agree.
+A pair of texts of the taxonomy has a score: the number of levels of the tree on which they agree.
 """
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -45,35 +47,33 @@ class Triplets(NamedTuple):
     positives: list[str]
     negatives: list[str]
 
-    def __len__(self) -> int:
-        return len(self.queries)
-
 
 class GradedPairs(NamedTuple):
-    """N pairs of texts about kinds of the taxonomy, with the number of levels that each shares."""
+    """N pairs of texts about kinds of the taxonomy, and how many levels each pair shares."""
 
     first: list[str]
     second: list[str]
-    levels: np.ndarray             # (N,) int: 0 to 3, see taxonomy.levels_shared
+    levels: np.ndarray             # (N,) int: 0 to 3, see levels_shared of worlds/taxonomy.py
 
 
 def fact_triplets(world: Facts, n: int = 4000, seed: int = 0) -> Triplets:
-    """Triplets about n new facts of the world's prototypes, up to n of them.
+    """Up to n triplets about new copies of the world's prototypes.
 
-    The negative is a report with another value in one of the slots that the query names.
+    The negative has another value in one of the slots that the query names.  Triplets whose query
+    is a query of the world are left out.
     """
     rng, rows = np.random.default_rng([seed, 4]), []
     for fact in draw_facts(n, world.prototypes, 0.25, rng):
         slots = name_three(fact, rng)
         wrong = change(fact, [int(rng.choice(list(slots)))], rng)
         rows.append((question(slots, rng), report(fact, rng), report(wrong, rng)))
-    return without(rows, world.queries.values())
+    return Triplets(*columns(rows, 3, world.queries.values()))
 
 
 def binding_triplets(n: int = 4000, seed: int = 0, taken: Collection[str] = ()) -> Triplets:
-    """Triplets of n new groups of three documents with the same words, up to n of them.
+    """Up to n triplets, each of a new group of three documents with the same words.
 
-    The negative is another document of the group: it has all words of the positive.
+    The negative is another document of the group, so it has all words of the positive.
     taken: queries to leave out, such as those of the evaluation.
     """
     return Triplets(*binding_groups(n, seed, taken)[:3])
@@ -81,40 +81,41 @@ def binding_triplets(n: int = 4000, seed: int = 0, taken: Collection[str] = ()) 
 
 def binding_groups(n: int = 4000, seed: int = 0, taken: Collection[str] = ()) -> list[list[str]]:
     """The same with both other documents of the group: queries, positives, and two negatives."""
-    rng, taken, rows = np.random.default_rng([seed, 5]), set(taken), []
+    rng, rows = np.random.default_rng([seed, 5]), []
     for _ in range(n):
-        group = [group[i] for group in [draw_group(rng)] for i in rng.permutation(FACTS)]
-        facts = group[0][1]
+        group = draw_group(rng)
+        group = [group[i] for i in rng.permutation(FACTS)]
+        _, facts = group[0]
         fact = facts[rng.integers(FACTS)]
         query = question({slot: fact[slot] for slot in (WHO, ACT, THING)}, rng)
-        if query not in taken:
-            rows.append((query, *(text for text, _ in group)))
-    return [list(column) for column in zip(*rows)] or [[], [], [], []]
+        rows.append((query, *(text for text, _ in group)))
+    return columns(rows, 4, taken)
 
 
-def instruction_triplets(n: int = 4000, seed: int = 0) -> tuple[list[str], Triplets]:
-    """n instructions, and the Triplets whose queries they belong to.
+def instruction_triplets(n: int = 4000, seed: int = 0, taken: Collection[str] = ()
+                         ) -> tuple[list[str], Triplets]:
+    """Up to n triplets, and the instruction of each query.  -> instructions, triplets
 
-    The positive agrees with the query in the slot that the instruction names, and in no other; the
-    negative in one other slot, and not in this one.
+    The positive agrees with the query only in the slot that the instruction names, the negative
+    only in another slot.
+    taken: queries to leave out, such as those of the evaluation.
     """
-    rng = np.random.default_rng([seed, 6])
-    given, rows = [], []
+    rng, rows = np.random.default_rng([seed, 6]), []
     for _ in range(n):
         fact = rng.integers(VALUES, size=len(NAMES))
         slot, other = rng.permutation(len(NAMES))[:2]
         positive, negative = ((fact + rng.integers(1, VALUES, size=len(NAMES))) % VALUES
                               for _ in range(2))
         positive[slot], negative[other] = fact[slot], fact[other]
-        given.append(INSTRUCTIONS[NAMES[slot]])
         rows.append((report(tuple(fact.tolist()), rng, IN_QUESTIONS),
-                     *(report(tuple(side.tolist()), rng, IN_REPORTS)
-                       for side in (positive, negative))))
-    return given, without(rows, ())
+                     report(tuple(positive.tolist()), rng), report(tuple(negative.tolist()), rng),
+                     INSTRUCTIONS[NAMES[slot]]))
+    *triplets, given = columns(rows, 4, taken)
+    return given, Triplets(*triplets)
 
 
 def paraphrases(n: int = 4000, seed: int = 0) -> tuple[list[str], list[str]]:
-    """n reports with the words of queries, and reports that state the same in those of documents.
+    """n reports in the words of queries, and the same facts in the words of documents.
 
     All facts are equally likely: the slots are independent, as in worlds/instructions.py.
     """
@@ -125,19 +126,19 @@ def paraphrases(n: int = 4000, seed: int = 0) -> tuple[list[str], list[str]]:
     return first, second
 
 
-def without(rows: list[tuple[str, str, str]], taken: Collection[str]) -> Triplets:
-    """The Triplets of rows whose query is not taken."""
-    taken = set(taken)
-    kept = [row for row in rows if row[0] not in taken]
-    return Triplets(*(list(side) for side in zip(*kept))) if kept else Triplets([], [], [])
+def columns(rows: list[tuple[str, ...]], count: int, taken: Collection[str]) -> list[list[str]]:
+    """The columns, `count` of them, of the rows whose first text, the query, is not taken."""
+    left_out = set(taken)
+    kept = [row for row in rows if row[0] not in left_out]
+    return [list(column) for column in zip(*kept)] or [[] for _ in range(count)]
 
 
 def taxonomy_pairs(n: int = 2000, seed: int = 0, levels: Sequence[int] = (0, 1, 2, 3),
                    taken: Collection[str] = ()) -> GradedPairs:
-    """Up to n pairs of different texts of the taxonomy, equally many for each of `levels`.
+    """Up to n pairs of different texts of the taxonomy, drawn for each of `levels` in turn.
 
-    levels: how many levels the two kinds share: 3, the same kind; 2, another kind of the family;
-    1, of another family of the realm; 0, of another realm.
+    levels: how many levels the kinds of a pair share: 3, all; 2, realm and family; 1, only the
+    realm; 0, none.
     taken: texts that must not be in a pair, such as those of the evaluation.
     """
     rng, taken, rows = np.random.default_rng([seed, 7]), set(taken), []

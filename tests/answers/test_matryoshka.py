@@ -72,7 +72,7 @@ def test_a_small_run_has_three_tables_with_all_rows():
     found = answer([1, 2], documents=60, steps=1)
     first, second, third = found.tables
     assert set(first.rows) == set(second.rows) == set(NAMES) and len(found.claims) == 11
-    assert "8 x int8: 8 bytes" in third.rows and "64 x float32: 256 bytes" in third.rows
+    assert "8 x int8: 8 B" in third.rows and "64 x float32: 256 B" in third.rows
     for table in found.tables:
         for rows in table.rows.values():
             assert rows.shape == (2, len(table.columns)) == (2, len(table.digits))

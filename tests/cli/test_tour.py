@@ -178,18 +178,22 @@ def small():
                             ("simcse_tour.train_simcse", dict(steps=2, batch_size=8)),
                             ("learned_tour.pretrain", dict(documents=60, sentences=150, steps=2)),
                             ("learned_tour.train_simcse", dict(steps=2, batch_size=8)),
-                            ("learned_tour.tell", dict(steps=1))):
+                            ("learned_tour.tell", dict(steps=1, more=1)),
+                            ("learned_tour.reranked", dict(steps=2, groups=12, queries=6,
+                                                           training=40)),
+                            ("learned_tour.train_bi", dict(steps=2)),
+                            ("rerank.train_bi", dict(steps=2))):
             module, function = f"scratch_embed.why.{name}".rsplit(".", 1)
             patch.setattr(f"{module}.{function}", partial(
                 getattr(importlib.import_module(module), function), **sizes))
         patch.setattr("scratch_embed.why.learned_tour.LABELLED", 100)
-        assert main(["tour", "--parts", "simcse", "senses", "learned"]) == 0
+        assert main(["tour", "--parts", "simcse", "senses", "learned", "rerank"]) == 0
     return out.getvalue()
 
 
 def test_only_the_chosen_parts_are_shown_in_the_order_of_the_tour(small, tmp_path):
     heads = re.findall(r"^(\d+)  ", small, re.M)
-    assert heads == ["10", "13", "14"] and not (tmp_path / "tour.vec").exists()
+    assert heads == ["10", "11", "13", "14"] and not (tmp_path / "tour.vec").exists()
 
 
 def test_senses_and_sentences_are_printed_beside_their_baselines(small):
@@ -209,9 +213,15 @@ def test_senses_and_sentences_are_printed_beside_their_baselines(small):
     assert max(map(len, small.splitlines())) <= 96
 
 
+def test_reranking_has_a_row_for_each_depth_beside_its_baselines(small):
+    for row in ("BM25", "bag of words, upper bound", "bi-encoder: 1 pass", "+ hard negatives",
+                "depth 50: 51 passes"):
+        assert re.search(rf"^    {re.escape(row)} +\d+\.\d +\d+\.\d$", small, re.M), row
+
+
 def test_every_table_is_followed_by_what_it_shows(tour, small, languages):
     assert tour[1].count("The table shows") == 6
-    assert small.count("The table shows") == 1 and languages.count("The table shows") == 2
+    assert small.count("The table shows") == 2 and languages.count("The table shows") == 2
 
 
 def test_an_unknown_part_is_refused(capsys):

@@ -228,3 +228,26 @@ def test_settings_are_listed_by_the_names_of_options_and_not_as_python_writes_th
         "x-max 10, adagrad c, method skipgram")
     found = listed({"ngrams": NGrams(3, 6, 200), "details": DETAILS})
     assert found.startswith("min-n 3, max-n 6, buckets 200, power 0.5, fixed-window no")
+
+
+@pytest.mark.campaign
+def test_why_e5_prints_two_parts(monkeypatch, capsys):
+    """Two tiny worlds, one step of each training; the scores mean nothing."""
+    from scratch_embed.why import e5, instructions
+    monkeypatch.setattr(e5, "LABELLED", 60)
+    for settings in e5.STAGE_1, e5.LONGER, e5.TEACHER:
+        monkeypatch.setitem(settings, "steps", 1)
+    monkeypatch.setattr(e5, "NEGATIVES", dict(list(e5.NEGATIVES.items())[:3]))
+    monkeypatch.setattr(e5, "ABLATIONS", [ablation._replace(
+        settings=dict(ablation.settings, steps=1, mining=e5.Mining(1))) for ablation in
+        (e5.ABLATIONS[0], e5.ABLATIONS[3])])
+    tiny = dict(steps=1, batch_size=8, lr=1e-3)
+    monkeypatch.setattr(instructions, "measure", partial(
+        instructions.measure, stages=(tiny, tiny), triplets=50))
+    assert main(["why", "e5", "--seeds", "2", "--sentences", "150", "--documents", "60"]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(\d)  ", printed, re.M) == list("12")
+    for row in ("the model, no margin", "its 50 best, reranked by the teacher", "stage 2"):
+        assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row
+    assert re.search(r"^    find reports about the same deed: .+\n      1  ", printed, re.M)
+    assert max(map(len, printed.splitlines())) <= 110
