@@ -1,16 +1,7 @@
 """train cross-encoder: train a model that reads two texts together and scores the pair."""
-import argparse
 import math
 
-from scratch_embed.cli.cross_encoder_data import (
-    LOSSES,
-    NAMES,
-    check_loss,
-    kind_of_data,
-    loss_of,
-    read_examples,
-    read_held_out,
-)
+from scratch_embed.cli.cross_encoder_data import LOSSES, loss_of, read_examples, read_held_out
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
@@ -23,6 +14,7 @@ from scratch_embed.cli.models import (
     steps_of,
 )
 from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.sbert_data import check_loss, kind_of_data, loss_among
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import (
     KNOWN_BY_HEART,
@@ -65,7 +57,7 @@ def add_loss_options(command):
     """Add --loss and the settings of the losses."""
     option = command.add_argument
     defaults = ", ".join(f"{losses[0]} for --{kind}" for kind, losses in LOSSES.items())
-    option("--loss", type=loss_named,
+    option("--loss", type=loss_among(LOSSES),
            help="what is minimised: cross-entropy of the positive among all candidates of its "
                 "query, or of classes 0, 1 ... with --scored; bce, binary cross-entropy, takes "
                 "each pair alone, with a label from 0 to 1; mse makes scores equal to those of "
@@ -80,17 +72,10 @@ def add_loss_options(command):
            help="with --scored and --loss bce: scores are from 0 to S (default: 1)")
 
 
-def loss_named(text):
-    """An argparse type: the name of a loss."""
-    if text not in NAMES:
-        raise argparse.ArgumentTypeError(f"expected {', '.join(NAMES)}, got {text!r}")
-    return text
-
-
 def check_usage(arguments):
     """Exit with code 2 if options contradict each other; fill in the loss."""
     check_resume(arguments)
-    check_loss(arguments)
+    check_loss(arguments, LOSSES)
     error, loss = arguments.usage_error, arguments.loss
     if arguments.negatives is not None and arguments.pairs is None:
         error("--negatives goes with --pairs, whose positives it draws from: leave it out")
@@ -110,7 +95,7 @@ def run_cross_encoder(arguments):
     optim = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0)
     settings = dict(batch_size=arguments.batch_size, dropout=arguments.dropout)
     steps = {} if arguments.epochs else {"steps": arguments.steps}
-    checkpoint = open_checkpoint(arguments, kind_of_data(arguments)[1], **settings, **steps,
+    checkpoint = open_checkpoint(arguments, kind_of_data(arguments, LOSSES)[1], **settings, **steps,
                                  workers=arguments.workers, **optim._asdict())
     examples = read_examples(arguments)
     held_out = read_held_out(arguments, examples)

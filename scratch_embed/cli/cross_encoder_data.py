@@ -1,13 +1,12 @@
 """What `train cross-encoder` reads: queries with their candidates, or pairs with scores."""
 from typing import Any, NamedTuple
 
-from scratch_embed.cli.sbert_data import MOST_CLASSES
+from scratch_embed.cli.sbert_data import MOST_CLASSES, kind_of_data
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.wording import counted
 
 # for each kind of data: the losses that fit, the default first
 LOSSES = {"pairs": ("cross-entropy", "bce"), "scored": ("bce", "mse", "cross-entropy")}
-NAMES = tuple(dict.fromkeys(loss for losses in LOSSES.values() for loss in losses))
 NEGATIVES = 4                      # drawn at random for each query, if the file has none
 MOST_COLUMNS = 1 + 64              # a query, its positive and its hard negatives
 
@@ -25,20 +24,6 @@ class Examples(NamedTuple):
         return [(query, text) for query, *others in zip(*self.columns) for text in others]
 
 
-def kind_of_data(arguments):
-    """(pairs or scored; the file)."""
-    return next((kind, path) for kind in LOSSES if (path := getattr(arguments, kind)) is not None)
-
-
-def check_loss(arguments):
-    """Exit with code 2 unless --loss fits the data; fill in its default."""
-    kind, _ = kind_of_data(arguments)
-    arguments.loss = arguments.loss or LOSSES[kind][0]
-    if arguments.loss not in LOSSES[kind]:
-        arguments.usage_error(f"--loss {arguments.loss} does not fit --{kind}: expected "
-                              f"{' or '.join(LOSSES[kind])}; it takes --scored")
-
-
 def loss_of(arguments):
     """The loss of --loss, in the form that training takes."""
     from scratch_embed.losses.binary_cross_entropy import binary_cross_entropy
@@ -53,7 +38,7 @@ def read_examples(arguments):
 
     Raises FormatError that names the line; ValueError for fewer than 2 examples or classes.
     """
-    kind, path = kind_of_data(arguments)
+    kind, path = kind_of_data(arguments, LOSSES)
     if kind == "scored":
         examples = read_scored(arguments, path, MOST_CLASSES)
         what = "two texts and a " + ("class" if examples.labels > 1 else "score")

@@ -74,7 +74,7 @@ def check_depth(arguments, limited=True):
     depth = arguments.depth or DEPTH
     if limited and arguments.top > depth:
         arguments.usage_error(f"-k {arguments.top}: expected at most --depth, {depth} candidates "
-                              "per query; give a larger --depth")
+                              "per query; give a larger --depth, or a smaller -k")
 
 
 def run_rerank(arguments):

@@ -15,9 +15,9 @@ from scratch_embed.cli.parsing import add_command, positive, whole
 from scratch_embed.cli.recipes import report_truncated
 from scratch_embed.cli.sbert_data import (
     LOSSES,
-    NAMES,
     check_loss,
     kind_of_data,
+    loss_among,
     objective_of,
     read_examples,
     read_held_out,
@@ -97,7 +97,7 @@ def add_loss_options(command):
     """Add --loss and the settings of the losses."""
     option = command.add_argument
     defaults = ", ".join(f"{losses[0]} for --{kind}" for kind, losses in LOSSES.items())
-    option("--loss", type=loss_named,
+    option("--loss", type=loss_among(LOSSES),
            help="what is minimised: infonce takes the positives of other pairs as negatives; "
                 "triplet compares two distances; cosent and cosine-mse take scores, contrastive "
                 "and online-contrastive the labels 1 (similar) and 0, softmax classes from 0 on "
@@ -114,13 +114,6 @@ def add_loss_options(command):
     option("--matryoshka", type=dimensions, metavar="D,D",
            help="train the first D numbers of a vector to work alone, for each of several D, such "
                 "as 64,32,16 (default: only the whole vector)")
-
-
-def loss_named(text):
-    """An argparse type: the name of a loss."""
-    if text not in NAMES:
-        raise argparse.ArgumentTypeError(f"expected {', '.join(NAMES)}, got {text!r}")
-    return text
 
 
 def dimensions(text):

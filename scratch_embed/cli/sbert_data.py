@@ -1,4 +1,5 @@
 """What `train sbert` reads: files of pairs, triplets or scored pairs; which loss fits which."""
+import argparse
 from typing import Any, NamedTuple
 
 from scratch_embed.cli.training import say
@@ -7,7 +8,6 @@ from scratch_embed.numerics.wording import counted
 # for each kind of data: the losses that fit, the default first
 LOSSES = {"pairs": ("infonce",), "triplets": ("infonce", "triplet"),
           "scored": ("cosent", "cosine-mse", "contrastive", "online-contrastive", "softmax")}
-NAMES = tuple(dict.fromkeys(loss for losses in LOSSES.values() for loss in losses))
 MOST_CLASSES = 1000                # of --loss softmax, so that a score is not taken for a class
 
 
@@ -23,19 +23,35 @@ class Examples(NamedTuple):
         return int(self.scores.max()) + 1
 
 
-def kind_of_data(arguments):
+def loss_among(losses):
+    """An argparse type: the name of one of the losses, {kind of data: names}."""
+    names = names_of(losses)
+
+    def loss(text):
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"expected {', '.join(names)}, got {text!r}")
+        return text
+    return loss
+
+
+def names_of(losses):
+    """The names of all losses, each once."""
+    return tuple(dict.fromkeys(name for names in losses.values() for name in names))
+
+
+def kind_of_data(arguments, losses=LOSSES):
     """(pairs, triplets or scored; the file)."""
-    return next((kind, path) for kind in LOSSES if (path := getattr(arguments, kind)) is not None)
+    return next((kind, path) for kind in losses if (path := getattr(arguments, kind)) is not None)
 
 
-def check_loss(arguments):
+def check_loss(arguments, losses=LOSSES):
     """Exit with code 2 unless --loss fits the data; fill in its default."""
-    kind, _ = kind_of_data(arguments)
-    arguments.loss = arguments.loss or LOSSES[kind][0]
-    if arguments.loss not in LOSSES[kind]:
-        others = [f"--{other}" for other, losses in LOSSES.items() if arguments.loss in losses]
+    kind, _ = kind_of_data(arguments, losses)
+    arguments.loss = arguments.loss or losses[kind][0]
+    if arguments.loss not in losses[kind]:
+        others = [f"--{other}" for other, names in losses.items() if arguments.loss in names]
         arguments.usage_error(
-            f"--loss {arguments.loss} does not fit --{kind}: expected {' or '.join(LOSSES[kind])}; "
+            f"--loss {arguments.loss} does not fit --{kind}: expected {' or '.join(losses[kind])}; "
             f"{arguments.loss} takes {' or '.join(others)}")
 
 

@@ -38,8 +38,8 @@ def encode_in_sub_batches(encode: Encode, N: int, size: int, recompute: bool = T
     encode     (rows (n,), number of the sub-batch) -> y (n, D), backward(dy, g).  Called again with
                the same arguments, it must return the same vectors, so a dropout mask may depend on
                nothing else
-    recompute  False: keep all activations in memory, and do not encode again.  The gradient is the
-               same; tests compare the two
+    recompute  False: keep the activations of all sub-batches, and encode only once; the gradient is
+               the same
     Raises     ValueError unless N and size are at least 1
 
     >>> from scratch_embed.nn.params import Params

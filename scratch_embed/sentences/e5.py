@@ -52,7 +52,7 @@ from scratch_embed.numerics.settings import saved_with
 from scratch_embed.sentences import sbert
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.hard_negatives import Mining, cosines, mine_hard_negatives
-from scratch_embed.sentences.objectives import FalseNegatives, Objective, distilled, ranking
+from scratch_embed.sentences.objectives import Objective, distilled, ranking
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.pooling import mean
 
@@ -94,14 +94,14 @@ def views_of(encoder: SentenceEncoder, texts: Sequence[Sequence[str]]) -> list[s
 
 # ---- the loss of stage 2 ------------------------------------------------------------------------
 
-def teach(tau: float = TAU, alpha: float = ALPHA, false_negatives: FalseNegatives | None = None
-          ) -> Objective:
+def teach(tau: float = TAU, alpha: float = ALPHA) -> Objective:
     """KL of the teacher's and the student's probabilities, plus alpha times InfoNCE.
 
     views: [queries, positives, hard negatives ...], (N, E) each; targets: (N, V − 1), the teacher's
-    scores of each query's own candidates.  InfoNCE compares the query with the whole batch too.
+    scores of each query's own candidates.  KL compares the query with these, InfoNCE with all texts
+    of the batch.
     """
-    kl, infonce = distilled(distillation, tau), ranking(tau, false_negatives)
+    kl, infonce = distilled(distillation, tau), ranking(tau)
 
     @saved_with(f"teach {tau} {alpha}", infonce.loss)
     def of_views(views, targets, p):

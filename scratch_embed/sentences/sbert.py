@@ -122,9 +122,8 @@ def batch_loss(views: Sequence[View], targets: np.ndarray | None, model: Model, 
             def encode(part, number):
                 return embed(views[v].take(rows[part]), model, recipe,
                              dropout.at(v, worker, number))
-            if cache_batch is None:
-                return encode(slice(None), 0)
-            return encode_in_sub_batches(encode, len(rows), cache_batch)
+            return encode_in_sub_batches(encode, len(rows), cache_batch or len(rows),
+                                         recompute=cache_batch is not None)
         return data_parallel(encode_share, views[0].N, workers, map)
 
     ys, backs = zip(*(encode_view(v) for v in range(len(views))))

@@ -261,10 +261,11 @@ def score_verdict(after: np.ndarray, before: np.ndarray, words: np.ndarray, scor
     counts = np.random.default_rng([seed, 4]).multinomial(
         N, np.full(N, 1 / N), DRAWS).astype(np.float64)
     ranks = drawn_ranks(scores, counts)
-    drawn = [weighted_pearson(drawn_ranks(x, counts), ranks, counts) for x in (after, before)]
-    rho = np.nan_to_num([spearman(x, scores) for x in (after, before, words)])     # constant: 0
+    drawn = np.nan_to_num([weighted_pearson(drawn_ranks(x, counts), ranks, counts)
+                           for x in (after, before)])                              # constant: 0
+    rho = np.nan_to_num([spearman(x, scores) for x in (after, before, words)])
     return ScoreVerdict(float(rho[0]), float(rho[1]), float(rho[2]),
-                        float(np.nanstd(drawn[0] - drawn[1])), N)
+                        float(np.std(drawn[0] - drawn[1])), N)
 
 
 def of_classes(trained: Trained, start: SentenceEncoder, objective: Objective, first: Sequence[str],

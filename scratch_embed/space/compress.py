@@ -9,7 +9,8 @@ Cost      O(m) per vector for prefix, O(m D) for principal.  In float32 a vector
           instead of 4D.  BLAS computes the product, so there is no kernel.
 Differs   sentence-transformers' truncate_dim truncates, and normalises only with
           normalize_embeddings=True; OpenAI's `dimensions` returns normalised vectors, as here
-Read next space/quantise.py (one byte per number), space/hamming.py (one bit per number)
+Read next losses/matryoshka.py (training for prefixes), why/prefixes.py (prefixes and PCA measured),
+          space/quantise.py (one byte per number), space/hamming.py (one bit per number)
 
 Why normalise again?  The prefix of a unit vector has a norm of at most 1, which differs between
 documents.  Its dot product with the query's prefix is their cosine times the two norms, so a

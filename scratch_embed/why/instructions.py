@@ -50,7 +50,7 @@ CEILING = "ceiling without instruction"
 def train(world: Instructed, seed: int, tau: float = TAU, triplets: int = TRIPLETS,
           stages: Sequence[dict] = STAGES) -> list[SentenceEncoder]:
     """The encoder before training, after stage 1 and after stage 2."""
-    given, labelled = instruction_triplets(triplets, seed)
+    given, labelled = instruction_triplets(triplets, seed, world.queries.values())
     weak = paraphrases(seed=seed)
     asked = with_instructions(labelled.queries, given)
     tokenizer = whole_words(text.split() for texts in (asked, *labelled, *weak, queries(world),

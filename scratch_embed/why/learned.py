@@ -1,15 +1,15 @@
-"""Search that learned: a bi-encoder trained on pairs of a toy world, beside others.
+"""Search that learned: a bi-encoder trained on pairs of a toy world, beside its baselines.
 
 Paper     Reimers & Gurevych 2019 (Sentence-BERT); Karpukhin et al. 2020, "Dense Passage Retrieval
           for Open-Domain Question Answering", section 3.
 Equation  nDCG@10 of cos(x_query, x_report), for queries that are not in the training pairs
 Shapes    a score is in %, one per seed
-Cost      drawing a world takes a second, training the bi-encoder a few seconds.
+Cost      drawing a world takes a second, training the bi-encoder a few seconds
 Read next sentences/sbert.py (the training), worlds/training_pairs.py (the pairs), why/sbert.py
           (ablations)
 
-The pairs are queries with relevant reports about newly drawn facts of the same world.  None of the
-world's queries is among them.
+The pairs are newly drawn queries of the same world, each with a relevant report.  None of the
+world's own queries is among them, see worlds/training_pairs.py for what both have in common.
 """
 from collections.abc import Callable, Mapping, Sequence
 
@@ -36,14 +36,14 @@ LABELLED = 4000                    # facts of the training pairs
 # ---- the start -----------------------------------------------------------------------------------
 
 def start(encoder: Encoder, width: int = 1, pooling: Callable = mean) -> SentenceEncoder:
-    """The bi-encoder with initial weights.  width: a factor of its D and F"""
+    """The bi-encoder with initial weights.  width: the factor by which D and F are multiplied"""
     config = encoder.model.config
     config = config._replace(dim=width * config.dim, ff=width * config.ff)
     return bi_encoder(encoder, untrained(config, encoder.seed), pooling)
 
 
 def from_masked_lm(encoder: Encoder) -> SentenceEncoder:
-    """The masked LM, trained on the text of the world if pretrain() made the encoder."""
+    """The encoder's own model: a masked LM of the world's text if pretrain() made the encoder."""
     return bi_encoder(encoder, encoder.model)
 
 

@@ -30,7 +30,8 @@ COMMANDS = [line.split() for line in [
     "evaluate classifier", "evaluate sts", "evaluate run", "evaluate retrieval", "evaluate mteb",
     "index", "search", "rerank", "neighbours", "convert", "info", "world", "figures", "why",
     "why word2vec", "why glove", "why fasttext", "why bert", "why simcse", "why sbert",
-    "why matryoshka", "why rerank", "why retrieval", "answer", "answer 1", "answer 3", "answer 4"]]
+    "why e5", "why matryoshka", "why rerank", "why retrieval", "mine", "answer", "answer 1",
+    "answer 2", "answer 3", "answer 4"]]
 
 
 @pytest.fixture
