@@ -50,7 +50,7 @@ def add_training(methods):
     option("--max-length", type=whole(4), metavar="N", help="truncate pairs to N tokens (default: "
            "the most that the model accepts)")
     add_held_out_option(command, "examples in the form of the training data")
-    add_step_options(command, steps=500, batch=32, lr=3e-4)
+    add_step_options(command, steps=500, batch=32, lr=3e-4, kind="example")
 
 
 def add_loss_options(command):
@@ -103,7 +103,7 @@ def run_cross_encoder(arguments):
     pairs = start.tokenize(examples.pairs)
     report_truncated(start, len(examples.pairs))
     trained = train(pairs, examples.targets, start, loss_of(arguments),
-                    steps_of(arguments, len(examples.targets)), optim=optim,
+                    steps_of(arguments, len(examples.targets), "example"), optim=optim,
                     options=run_options(arguments, checkpoint), **settings)
     trained.encoder.save(arguments.output)
     chance = ""

@@ -54,13 +54,13 @@ def add_choice_options(command):
            help="leave out documents that score more than the positive's score - X; for cosines "
                 "(default: leave out none)")
     option("--relative-margin", type=non_negative, metavar="SHARE",
-           help="leave out documents that score more than (1 - SHARE) times the positive's score, "
-                "if that is not negative; 0.05 is usual (default: leave out none)")
+           help="leave out documents that score more than s - SHARE * |s|, s the positive's score; "
+                "0.05 is usual (default: leave out none)")
     option("--range-min", type=whole(0), default=0, metavar="N",
-           help="skip the best N of the documents that are left (default: %(default)s)")
+           help="skip the best N of the documents that the margins leave (default: %(default)s)")
     option("--range-max", type=whole(1), metavar="N",
            help="consider only the best N documents that are not positives of the query "
-                "(default: range-min + 10 num-negatives)")
+                "(default: --range-min + 10 times --num-negatives)")
     option("--sampling-strategy", choices=STRATEGIES, default="top",
            help="take the best documents of the range, or a random sample of it "
                 "(default: %(default)s)")

@@ -15,17 +15,20 @@ def add_output_options(command, what):
     add_checkpoint_options(command)
 
 
-def add_step_options(command, steps, batch, lr):
-    """Add the options of the training loop; steps, batch and lr are their defaults."""
+def add_step_options(command, steps, batch, lr, kind="sequence"):
+    """Add the options of the training loop; steps, batch and lr are their defaults.
+
+    kind: what a batch consists of, in the singular
+    """
     length = command.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole(1), default=steps, metavar="N",
                         help="optimiser steps (default: %(default)s)")
     length.add_argument("--epochs", type=whole(1), metavar="N",
-                        help="passes over the text, instead of --steps (default: as many as "
-                             "--steps takes)")
+                        help="passes over the training data, instead of --steps (default: as "
+                             "many as --steps takes)")
     option = command.add_argument
     option("--batch-size", type=whole(1), default=batch, metavar="N",
-           help="sequences per step (default: %(default)s)")
+           help=f"{kind}s per step (default: %(default)s)")
     option("--lr", type=positive, default=lr, metavar="RATE",
            help="learning rate after the warm-up; then it falls linearly to 0 "
                 "(default: %(default)s)")
@@ -43,8 +46,8 @@ def add_step_options(command, steps, batch, lr):
     refuse_old_names(command, "--batch", "--warm-up")
 
 
-def steps_of(arguments, N):
-    """--steps; or, with --epochs, the steps of so many passes over N sequences, which are printed.
+def steps_of(arguments, N, kind="sequence"):
+    """--steps; or, with --epochs, the steps of so many passes over N examples, which are printed.
 
     An epoch leaves out its last batch if that is not full (training/batches.py).
     """
@@ -52,7 +55,7 @@ def steps_of(arguments, N):
         return arguments.steps
     steps = arguments.epochs * (N // min(arguments.batch_size, N))
     say(f"{counted(steps, 'step')} in {counted(arguments.epochs, 'epoch')} of "
-        f"{counted(N, 'sequence')}")
+        f"{counted(N, kind)}")
     return steps
 
 

@@ -70,7 +70,7 @@ def add_training(methods):
            help="encode N texts at a time, so that a large --batch-size needs little memory "
                 "(GradCache); each text is encoded twice (default: all at once)")
     add_held_out_option(command, "examples in the form of the training data")
-    add_step_options(command, steps=500, batch=64, lr=3e-4)
+    add_step_options(command, steps=500, batch=64, lr=3e-4, kind="example")
 
 
 def add_start_options(command):
@@ -175,8 +175,8 @@ def run_sbert(arguments):
         examples.columns, [prompts.first, *[prompts.others] * len(examples.columns)])]
     N = views[0].N
     report_truncated(start, N * len(views))
-    trained = train(views, start, objective, targets, steps_of(arguments, N), optim=optim,
-                    options=run_options(arguments, checkpoint), **settings)
+    trained = train(views, start, objective, targets, steps_of(arguments, N, "example"),
+                    optim=optim, options=run_options(arguments, checkpoint), **settings)
     trained.encoder.save(arguments.output)
     chance = ""
     if arguments.loss == "infonce" and not arguments.matryoshka:
@@ -210,9 +210,9 @@ def with_hard_negatives(arguments, examples, start, prompts):
     before, left = len(examples.columns[0]), len(found[0])
     if left < 2:
         raise ValueError(f"--hard-negatives: expected at least 2 pairs for which "
-                         f"{arguments.hard_negatives} texts are found that score below the "
-                         f"positive, found {left}; use fewer")
-    say(f"{counted(arguments.hard_negatives, 'hard negative')} of {counted(left, 'pair')}, found "
+                         f"{arguments.hard_negatives} other texts score below the positive, by "
+                         f"{NEGATIVES_MARGIN:.0%} of its score, got {left}; give a smaller N")
+    say(f"{counted(arguments.hard_negatives, 'hard negative')} for each of {left:,} pairs, found "
         f"by {arguments.model or 'BM25'}" + (
             f"; {before - left:,} pairs that have fewer are left out" if left < before else ""))
     return examples._replace(columns=found)

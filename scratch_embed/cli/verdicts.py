@@ -89,7 +89,7 @@ def add_held_out_option(command, what="lines"):
     """Add --held-out FILE."""
     command.add_argument("--held-out", metavar="FILE", help=f"measure the result on these {what}, "
                          "which training does not read (default: on a sample of the training "
-                         "text)")
+                         "data)")
 
 
 def held_out_corpus(arguments, vocab):

@@ -82,7 +82,7 @@ def show_instructions(seeds):
     paragraph("nDCG@10 in % of 60 queries with five instructions each, on 300 documents "
               "(worlds/instructions.py).  Only documents that agree with the query in the slot "
               f"that the instruction names are relevant.  Mean of {len(seeds)} seeds with its 95% "
-              "interval; 'ceiling' is the best expected score of a model that knows all facts and "
+              "interval; 'ceiling' is the best expected score of a model that knows all facts but "
               f"not the instruction.  {listed(SIZES | dict(tau=TAU))}; stage 1: "
               f"{listed(STAGES[0])}, on paraphrases; stage 2: {listed(STAGES[1])}, on "
               f"{TRIPLETS:,} queries with instructions.")

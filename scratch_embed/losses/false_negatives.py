@@ -34,14 +34,13 @@ from scratch_embed.losses.infonce import cosine_logits
 
 
 def text_numbers(*views: Sequence[str]) -> np.ndarray:
-    """A number for each text, equal for equal texts.  V views of N texts -> (N, V) integers.
+    """A number for each text, its place in sorted order.  V views of N texts -> (N, V) integers.
 
     >>> text_numbers(["who?", "when?"], ["Ada", "Ada"]).tolist()
-    [[0, 1], [2, 1]]
+    [[2, 0], [1, 0]]
     """
-    numbers: dict[str, int] = {}
-    rows = [[numbers.setdefault(text, len(numbers)) for text in row]
-            for row in zip(*views, strict=True)]
+    number = {text: n for n, text in enumerate(sorted({text for view in views for text in view}))}
+    rows = [[number[text] for text in row] for row in zip(*views, strict=True)]
     return np.array(rows, np.int64).reshape(-1, len(views))
 
 

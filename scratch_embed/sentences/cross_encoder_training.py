@@ -135,7 +135,7 @@ def random_negatives(queries: Sequence[str], positives: Sequence[str], count: in
     Raises ValueError if a query has fewer than `count` texts to draw from.
 
     >>> random_negatives(["a", "b", "a"], ["x", "y", "z"], count=1, seed=1)
-    [['y', 'x', 'y']]
+    [['y', 'z', 'y']]
     """
     own: dict[str, set[str]] = {}
     for query, positive in zip(queries, positives):

@@ -22,9 +22,9 @@ What a query is, and what answers it, is in the few labelled pairs.  Stage 2 can
 nothing: hard negatives must come from a model that already finds nearly the right documents.
 
 Why two prompts?  A question and its answer should be near each other, but a question and the same
-question as a passage should not be: it is no answer.  One tower without prompts gives equal texts
-equal vectors.  With "query: " or "passage: " before it, a text tells the tower on which side it
-is.  For symmetric tasks, such as finding duplicates, both sides get "query: ".
+question as a passage should not be: it is not an answer.  One tower without prompts gives equal
+texts equal vectors.  With "query: " or "passage: " before it, a text tells the tower on which side
+it is.  For symmetric tasks, such as finding duplicates, both sides get "query: ".
 
 Why instructions?  They are the prompts of many tasks in one model: "Instruct: find reports about
 the same deed\\nQuery: " asks for other documents than "... the same place" with the same query.
@@ -86,7 +86,7 @@ def with_prompts(encoder: SentenceEncoder, prompts: Mapping[str, str] = PROMPTS)
 
 
 def views_of(encoder: SentenceEncoder, texts: Sequence[Sequence[str]]) -> list[sbert.View]:
-    """The views of [queries, passages, further passages ...], each after its prompt."""
+    """The views of [queries, passages, further passages ...], each text after its prompt."""
     prompts = [encoder.recipe.prompts["query"],
                *[encoder.recipe.prompts["passage"]] * (len(texts) - 1)]
     return [sbert.tokenize(encoder, column, prompt) for column, prompt in zip(texts, prompts)]
@@ -94,8 +94,8 @@ def views_of(encoder: SentenceEncoder, texts: Sequence[Sequence[str]]) -> list[s
 
 # ---- the loss of stage 2 ------------------------------------------------------------------------
 
-def teach(tau: float = TAU, alpha: float = ALPHA) -> Objective:
-    """KL of the teacher's and the student's probabilities, plus alpha times InfoNCE.
+def distilled_ranking(tau: float = TAU, alpha: float = ALPHA) -> Objective:
+    """The objective of stage 2: KL of the teacher's and the student's probabilities, + α InfoNCE.
 
     views: [queries, positives, hard negatives ...], (N, E) each; targets: (N, V − 1), the teacher's
     scores of each query's own candidates.  KL compares the query with these, InfoNCE with all texts
@@ -103,7 +103,7 @@ def teach(tau: float = TAU, alpha: float = ALPHA) -> Objective:
     """
     kl, infonce = distilled(distillation, tau), ranking(tau)
 
-    @saved_with(f"teach {tau} {alpha}", infonce.loss)
+    @saved_with(f"distilled_ranking {tau} {alpha}", infonce.loss)
     def of_views(views, targets, p):
         loss_kl, back_kl = kl.loss(views, targets, p)
         loss_nce, back_nce = infonce.loss(views, targets, p)
@@ -114,7 +114,7 @@ def teach(tau: float = TAU, alpha: float = ALPHA) -> Objective:
     return Objective(of_views)
 
 
-def teachers_scores(teacher: ScorePairs, texts: Sequence[Sequence[str]]) -> np.ndarray:
+def teacher_scores(teacher: ScorePairs, texts: Sequence[Sequence[str]]) -> np.ndarray:
     """t (N, M): the teacher's scores of [queries, candidates, ...], N texts each, M candidates.
 
     teacher: such as partial(cross_encoder.predict, activation_fn=identity), which gives logits:
@@ -139,18 +139,18 @@ class Stage(NamedTuple):
 
 WEAK = Stage(steps=300, batch_size=128, optim=Optim(lr=3e-3, weight_decay=0.0))
 LABELLED = Stage(steps=100, batch_size=64, optim=Optim(lr=1e-3, weight_decay=0.0))
+STAGES = WEAK, LABELLED
 MINING = Mining(num_negatives=4)
 
 
 def train(weak: Sequence[Sequence[str]], labelled: Sequence[Sequence[str]],
-          encoder: SentenceEncoder, teacher: ScorePairs, stages: tuple[Stage, Stage] = (
-              WEAK, LABELLED), mining: Mining = MINING, prompts: Mapping[str, str] = PROMPTS
-          ) -> SentenceEncoder:
+          encoder: SentenceEncoder, teacher: ScorePairs, stages: tuple[Stage, Stage] = STAGES,
+          mining: Mining = MINING, prompts: Mapping[str, str] = PROMPTS) -> SentenceEncoder:
     """Train E5's two stages.
 
     weak, labelled   [queries, passages] of either stage.  The labelled passages are also the
                      corpus in which hard negatives are found
-    teacher          scores the pairs (query, passage) of stage 2, see teachers_scores()
+    teacher          scores the pairs (query, passage) of stage 2, see teacher_scores()
     Pairs for which fewer than mining.num_negatives are found are left out of stage 2.
     Raises ValueError if none is left; TrainingDiverged
     """
@@ -166,6 +166,6 @@ def train(weak: Sequence[Sequence[str]], labelled: Sequence[Sequence[str]],
     if not texts[0]:
         raise ValueError(f"stage 2: expected pairs with {mining.num_negatives} hard negatives, got "
                          "none; give more labelled pairs, or a Mining with fewer negatives")
-    return sbert.train(views_of(first, texts), first, teach(),
-                       teachers_scores(teacher, texts).astype(np.float32), **stages[1]._asdict()
+    return sbert.train(views_of(first, texts), first, distilled_ranking(),
+                       teacher_scores(teacher, texts).astype(np.float32), **stages[1]._asdict()
                        ).encoder

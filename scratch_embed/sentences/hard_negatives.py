@@ -6,18 +6,19 @@ Papers    Karpukhin et al. 2020, "Dense Passage Retrieval for Open-Domain Questi
           Text Retrieval" (ANCE: found with the model itself, again and again during training).
           Moreira et al. 2024, "NV-Retriever: Improving Text Embedding Models with Effective
           Hard-Negative Mining", section 3 (the margins to the positive's score).
-Equation  negatives(q) = K of the documents d ∉ P(q) with the highest s(q, d) for which
-              s(q, d) ≤ s⁺ − absolute_margin   and   s(q, d) ≤ s⁺ − relative_margin · |s⁺|,
-          P(q) the known positives of q;  s⁺ = min over p ∈ P(q) of s(q, p);  s: BM25, or a cosine
+Equation  candidates(q) = the range_max documents d ∉ P(q) with the highest s(q, d)
+          negatives(q) = the K best candidates d, after the first range_min, of those with
+              s(q, d) ≤ s⁺ − absolute_margin   and   s(q, d) ≤ s⁺ − relative_margin · |s⁺|
+          P(q): the known positives of q;  s⁺ = min over p ∈ P(q) of s(q, p);  s: BM25 or cosine
 Shapes    N pairs (query, positive), M documents -> ids (N, K), scores (N, K), in the form of
           retrieve/lists.py: best first, filled up with id −1 and score −inf
-Cost      one score for each query and document, O(M) more per query to select; memory: the vectors
-          of the texts, and a block of scores.  BLAS computes the products, so there is no kernel
-Differs   from sentence-transformers' mine_hard_negatives: its candidates are the best
-          range_max + max |P(q)| documents, positives included, and here the best range_max of the
-          others, which is the same if all queries have equally many positives.  A document that
-          equals the query is left out here, and is a candidate there.  A random sample takes all
-          candidates if there are fewer than K; there it can miss some.
+Cost      one score for each query and document, and O(M) per query for the selection; memory: the
+          vectors of the texts, and a block of scores.  BLAS computes the products, so no kernel
+Differs   from sentence-transformers' mine_hard_negatives: there the margin is applied to the best
+          range_max + max |P(q)| documents, positives included; here to the best range_max of the
+          others, which gives the same if all queries have equally many positives.  The default of
+          range_max is larger there by max |P(q)|, and smaller by 9 K if there is no margin.  A
+          document that equals the query is left out here, and is a candidate there.
           from ANCE: the negatives are found once, before training; repeat both for more rounds
 Read next losses/infonce.py (which negatives push), sentences/sbert.py (trains with them),
           why/e5.py (what they and the margins are worth)
@@ -60,7 +61,7 @@ DUPLICATE = "equal to another document"
 EQUAL = "equal to the query"
 POSITIVE = "known positives"
 MARGIN = "too near the positive's score"
-SKIPPED = "before range_min"
+SKIPPED = "skipped by range_min"
 
 
 # ---- how candidates are chosen -------------------------------------------------------------------

@@ -1,11 +1,11 @@
-"""Batches of inputs of similar length, each computed by one thread: how encode(), predict() loop.
+"""Batches of inputs of similar length, each computed by one thread: the loop of encode().
 
 Shapes    n inputs -> batches of (indices of inputs, their packed ids), each input in one batch
 Cost      memory: the ids of BLOCK inputs, and one layer's activations of the batches that are being
           computed
 Differs   from sentence-transformers: by default the size of a batch is a number of tokens, not of
           texts, and nothing is padded
-Read next sentences/encoder.py, sentences/cross_encoder.py (who calls it), text/packed.py
+Read next sentences/encoder.py, sentences/cross_encoder.py (its callers), text/packed.py
 
 Why sort by length?  Attention multiplies texts of equal length as one batch.  The longest texts are
 first: then the last batches are short, and no thread waits long for another at the end.

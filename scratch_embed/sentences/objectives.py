@@ -22,6 +22,7 @@ only the vectors of a batch and a row of targets for each example.  An objective
     first, second, class                  classified(classes)              classes (N,)
     query, candidates, teacher's scores   distilled(distillation, tau)     scores (N, V − 1)
                                           distilled(margin_mse)
+                                          distilled_ranking() of e5.py: KL + α InfoNCE
     any of these except classified()      matryoshka(objective, dims)      the same
 """
 from collections.abc import Callable, Sequence

@@ -142,8 +142,8 @@ def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Pa
 
 
 def of_text_pairs(trained: SentenceEncoder, start: SentenceEncoder, queries: Sequence[str],
-             keys: Sequence[str], prompts: tuple[str, str] = ("", ""), seed: int = 1
-             ) -> SearchVerdict | None:
+                  keys: Sequence[str], prompts: tuple[str, str] = ("", ""), seed: int = 1
+                  ) -> SearchVerdict | None:
     """The SearchVerdict on a result of sbert.train; None for fewer than FEW pairs.
 
     start           the encoder before training

@@ -27,7 +27,7 @@ from scratch_embed.retrieve.rerank import rerank
 from scratch_embed.sentences import cross_encoder_training
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.cross_encoder_settings import identity
-from scratch_embed.sentences.e5 import teach, teachers_scores
+from scratch_embed.sentences.e5 import distilled_ranking, teacher_scores
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.hard_negatives import Mining, bm25, cosines, mine_hard_negatives
 from scratch_embed.sentences.hard_negatives import at_random as draw_sample
@@ -147,7 +147,7 @@ def trained(settings: dict, start: Start) -> Encode:
     targets = None
     if rest.pop("teacher"):
         logits = partial(start.teacher.predict, activation_fn=identity)
-        targets = teachers_scores(logits, texts)
+        targets = teacher_scores(logits, texts)
     return train_bi_encoder(start.encoder, start.first, texts, targets=targets, **rest).encode
 
 
@@ -184,7 +184,7 @@ NEGATIVES = {                      # name: how negatives are found, for the shar
     "margin 0.4": (by_model, BASE["mining"]._replace(relative_margin=0.4)),
     "no margin, 200 skipped": (by_model, SKIPPED)}
 TAUGHT = dict(BASE, negatives=sampled_by_model, mining=Mining(6, range_max=400),
-              objective=teach(TAU), teacher=True)
+              objective=distilled_ranking(TAU), teacher=True)
 INFONCE = dict(objective=ranking(TAU), teacher=False)
 
 ABLATIONS = [

@@ -40,8 +40,8 @@ from scratch_embed.worlds.training_pairs import instruction_triplets, paraphrase
 
 SIZES = dict(dim=64, layers=2, heads=2, ff=128, positions=48, types=1)
 STAGES = dict(steps=300, batch_size=128, lr=3e-3), dict(steps=1200, batch_size=128, lr=1.5e-3)
-TAU, TRIPLETS = 0.1, 20_000        # every eighth document in a batch is a false negative, so no
-                                   # τ as low as 0.01: those have the highest weights
+TAU, TRIPLETS = 0.1, 20_000        # one in eight negatives of a batch is false; at τ = 0.01 these
+                                   # would have nearly all the weight
 SEEDS = 3                          # at most: `why e5` measures so many
 K = 10
 CEILING = "ceiling without instruction"

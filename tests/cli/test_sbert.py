@@ -239,7 +239,7 @@ def test_the_prompts_of_the_folder_are_kept_and_used(models, files, run):
 def test_hard_negatives_are_found_by_the_model_or_by_bm25(model, models, files, run):
     options = ["--model", models.encoder] if model else NEW
     code, _, err = run("--pairs", files / "pairs", "--hard-negatives", "1", *options)
-    assert code == 0 and "1 hard negative of " in err
+    assert code == 0 and "1 hard negative for each of " in err
     assert f"found by {models.encoder if model else 'BM25'}" in err
 
 

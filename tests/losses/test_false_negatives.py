@@ -54,7 +54,7 @@ def test_guide_scores_worked_by_hand():
 
 
 def test_text_numbers_worked_by_hand():
-    assert text_numbers(["b", "a"], ["a", "c"]).tolist() == [[0, 1], [1, 2]]
+    assert text_numbers(["b", "a"], ["a", "c"]).tolist() == [[1, 0], [0, 2]]
     assert text_numbers([], []).shape == (0, 2)
 
 

@@ -42,7 +42,7 @@ def test_one_query_worked_by_hand():
     KL = ½ log(½/p₀) + ½ log(½/p₁) = log(e + 1) − ½ − log 2;  InfoNCE = −log p₀ = log(e + 1) − 1.
     """
     views = [np.array([[2.0, 0]]), np.array([[1.0, 0]]), np.array([[0, 3.0]])]
-    loss, _ = e5.teach(tau=1.0, alpha=0.5).loss(views, np.array([[7.0, 7.0]]), P)
+    loss, _ = e5.distilled_ranking(tau=1.0, alpha=0.5).loss(views, np.array([[7.0, 7.0]]), P)
     kl, nce = np.log(np.e + 1) - 0.5 - np.log(2), np.log(np.e + 1) - 1
     assert loss == pytest.approx(kl + 0.5 * nce, rel=1e-12)
 
@@ -50,7 +50,7 @@ def test_one_query_worked_by_hand():
 @given(seeds, st.floats(0, 2))
 def test_backward_is_the_derivative(seed, alpha):
     def loss(*views):
-        value, backward = e5.teach(0.3, alpha).loss(list(views), teacher_of(seed), P)
+        value, backward = e5.distilled_ranking(0.3, alpha).loss(list(views), teacher_of(seed), P)
         return value, lambda u: tuple(u * dy for dy in backward(None))
     check_backward(loss, *vectors(seed))
 
@@ -61,7 +61,7 @@ def test_without_infonce_a_student_that_agrees_with_the_teacher_has_loss_and_gra
     q, *candidates = (l2_normalize(view)[0] for view in views)
     scores = np.stack([(q * k).sum(1) / tau for k in candidates], axis=1)
     shift = np.arange(N)[:, None]                    # what a query's scores share does not count
-    loss, backward = e5.teach(tau, alpha=0).loss(views, scores + shift, P)
+    loss, backward = e5.distilled_ranking(tau, alpha=0).loss(views, scores + shift, P)
     assert loss == pytest.approx(0, abs=1e-12)
     for dy in backward(None):
         np.testing.assert_allclose(dy, 0, atol=1e-12)
@@ -71,20 +71,21 @@ def test_without_infonce_a_student_that_agrees_with_the_teacher_has_loss_and_gra
 def test_a_teacher_that_is_sure_of_the_positive_is_infonce_over_the_querys_own_candidates(seed):
     views = vectors(seed)
     sure = np.where(np.arange(V - 1) == 0, 1000.0, 0.0) * np.ones((N, 1))
-    loss, _ = e5.teach(0.2, alpha=0).loss(views, sure, P)
+    loss, _ = e5.distilled_ranking(0.2, alpha=0).loss(views, sure, P)
     own = [infonce(views[0][[n]], np.stack([view[n] for view in views[1:]]), 0.2)[0]
            for n in range(N)]
     assert loss == pytest.approx(np.mean(own), rel=1e-12)
 
 
 def test_a_checkpoint_can_store_the_loss():
-    names = {json_value(e5.teach(tau, alpha).loss) for tau in (0.01, 0.05) for alpha in (0, 0.2)}
+    names = {json_value(e5.distilled_ranking(tau, alpha).loss)
+             for tau in (0.01, 0.05) for alpha in (0, 0.2)}
     assert len(names) == 4 and json.dumps(sorted(names))
 
 
-def test_the_teachers_scores_stand_in_the_row_of_their_query():
+def test_the_teacher_scores_stand_in_the_row_of_their_query():
     texts = [["a", "bb"], ["c", "d"], ["eee", "f"]]
-    scores = e5.teachers_scores(lambda pairs: [len(a + b) for a, b in pairs], texts)
+    scores = e5.teacher_scores(lambda pairs: [len(a + b) for a, b in pairs], texts)
     assert scores.tolist() == [[2, 4], [3, 3]]
 
 
