@@ -25,7 +25,7 @@ def add_commands(commands):
             ("simcse", "SimCSE", run_simcse, 12_000),
             ("sbert", "Sentence-BERT", run_sbert, 12_000),
             ("matryoshka", "Matryoshka and other short vectors", run_matryoshka, None),
-            ("e5", "E5: negatives, teacher, instructions", run_e5, 12_000),
+            ("e5", "E5: negatives, instructions, teachers", run_e5, 12_000),
             ("rerank", "the cross-encoder that reranks", run_rerank, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",

@@ -94,5 +94,5 @@ def test_an_own_option_comes_before_a_name_of_another_program():
 def test_an_option_of_other_commands_is_named_with_up_to_three_of_them(run):
     assert listed(["a"]) == "a" and listed(["a", "b", "c", "d"]) == "a, b, c and d"
     assert listed(list("abcde")) == "a, b, c and 2 other commands"
-    assert "unknown option --depth; it belongs to evaluate retrieval;" in run(
+    assert "unknown option --depth; it belongs to search, rerank, evaluate retrieval;" in run(
         "similar", "v", "king", "--depth", "3")[2]
