@@ -323,7 +323,7 @@ def test_bad_data_is_one_line_before_any_training(option, content, message, file
     (["--model", "{bert}", "--max-length", "17"], "accepts at most 16 tokens, got 17"),
     (["--model", "{bert}", "-o", "{bert}"], "is not a sentence encoder"),
     (["--model", "{encoder}", "-o", "{encoder}"], "is the model itself"),
-    (["--model", "{bert}", "--matryoshka", "17"], "--matryoshka: the vectors have 16 dimensions"),
+    (["--model", "{bert}", "--matryoshka", "17"], "--matryoshka: expected at most 16, the dim"),
     (["--word-vectors", "{files}/pairs"], "expected word vectors, found a text"),
     (["--held-out", "{files}/triplets", *NEW], "triplets: line 1: expected 2 texts"),
     (["--prompts", "who is it that has a", "", *NEW, "--max-length", "6"],
