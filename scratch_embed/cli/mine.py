@@ -149,14 +149,16 @@ def report(mined, num_negatives):
         f"{counted(len(mined.documents), 'document')}; left out: {', '.join(reasons) or 'none'}")
     unfound = np.isinf(mined.positive_scores).sum()
     if unfound:
-        say(f"BM25 does not find the positive of {counted(unfound, 'pair')}: no word in common")
+        say(f"BM25 does not find the positive of {counted(unfound, 'pair')}: it has no word of "
+            "the query")
     n = mined.found
     if not n.any():
         raise ValueError("no hard negatives: no document is left for any query; give a larger "
                          "range_max, a smaller margin or a larger corpus")
-    short, none = np.count_nonzero(n < num_negatives), np.count_nonzero(n == 0)
-    say(f"{counted(num_negatives, 'negative')} for each of {len(n) - short:,} pairs, fewer for "
-        f"{short:,}, of which {none:,} have none and are not written")
+    full, none = np.count_nonzero(n == num_negatives), np.count_nonzero(n == 0)
+    say(f"{counted(full, 'pair')} with {counted(num_negatives, 'negative')}, "
+        f"{counted(len(n) - full - none, 'pair')} with fewer, {counted(none, 'pair')} with none "
+        "(not written)")
     scores, positive = mined.scores[mined.scores > -np.inf], mined.positive_scores
     say(f"mean score of the positives {positive[positive > -np.inf].mean():.3f}, of the negatives "
         f"{scores.mean():.3f} ({scores.min():.3f} to {scores.max():.3f})"

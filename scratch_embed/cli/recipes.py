@@ -1,8 +1,8 @@
 """What training takes over from the folder of --model: its recipe, and the options that replace it.
 
 A sentence encoder is trained with the pooling, the length, the prompts and the lower-casing that it
-is used with, and its Normalize and similarity function are kept.  An option that replaces one of
-these is said.
+is used with, and its Normalize and similarity function are kept.  If an option replaces one of
+these, a message says so.
 """
 from scratch_embed.cli.models import require_model
 from scratch_embed.cli.training import say

@@ -209,12 +209,13 @@ def with_hard_negatives(arguments, examples, start, prompts):
     found = mined.tuples()
     before, left = len(examples.columns[0]), len(found[0])
     if left < 2:
-        raise ValueError(f"--hard-negatives: expected at least 2 pairs for which "
+        raise ValueError("--hard-negatives: expected at least 2 pairs for which "
                          f"{arguments.hard_negatives} other texts score below the positive, by "
-                         f"{NEGATIVES_MARGIN:.0%} of its score, got {left}; give a smaller N")
+                         f"{NEGATIVES_MARGIN:.0%} of its score, got {left}; give a smaller N, or "
+                         "use `scratch-embed mine` with another margin")
     say(f"{counted(arguments.hard_negatives, 'hard negative')} for each of {left:,} pairs, found "
         f"by {arguments.model or 'BM25'}" + (
-            f"; {before - left:,} pairs that have fewer are left out" if left < before else ""))
+            f"; {counted(before - left, 'pair')} with fewer left out" if left < before else ""))
     return examples._replace(columns=found)
 
 

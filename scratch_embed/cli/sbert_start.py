@@ -132,7 +132,7 @@ def with_prompts(arguments, recipe):
 
 
 def prompts_of(arguments, encoder):
-    """The Prompts of the training texts: those with which the encoder will be used.
+    """The Prompts of the training texts, which are those that the encoder is used with later.
 
     Scored pairs are symmetric, so both texts get the default prompt, as in `evaluate sts`.
     """

@@ -3,19 +3,19 @@
 Paper     Nogueira & Cho 2019, "Passage Re-ranking with BERT".
 Equation  the k of a query's C candidates d with the largest score_pairs(q, d)
 Shapes    candidates (Q, C) ids, in the form of retrieve/lists.py -> ids (Q, k), scores (Q, k)
-Cost      Q·C passes of the model, one per pair, so a kernel here would save nothing.  A model that
+Cost      Q·C passes of the model, one per pair; the rest is negligible, so no kernel.  A model that
           encodes queries and documents separately needs one pass per query, and one per document
           for all queries.
 Differs   the scores of the first search are discarded; hybrid.weighted_sum can combine the two
           lists
-Read next retrieve/hybrid.py, evaluate/ranking.py
+Read next sentences/cross_encoder.py (the model), retrieve/hybrid.py, evaluate/ranking.py
 
 Why two steps?  A cross-encoder reads query and document together, so it can compare them word by
 word, which two separately computed vectors cannot.  But it is too slow to score every document, and
 it cannot return what the first search has missed: the recall of the candidates is the upper bound
 of its recall.  So evaluate both steps: Recall@C of the search, and nDCG of the result.
 
-How deep?  `scratch-embed why rerank --seeds 3`, documents that differ in who did what only: nDCG@10
+How deep?  `scratch-embed why rerank --seeds 3`, documents that differ only in who did what: nDCG@10
 of the bi-encoder alone 35.3 % (36.0 is expected of a model that knows all synonyms, but no word
 order); of its first 10, reranked, 63.8 (their recall is 57.5), of 20 92.2 (91.1), of 50 98.6 (100).
 Each candidate is one more pass of a transformer, and from 50 to 100 nothing is gained.

@@ -105,7 +105,8 @@ def train(pairs: Packed, targets: np.ndarray, encoder: CrossEncoder,
     if N < 1 or n % N or n < N:
         raise ValueError(f"expected as many pairs as targets, or C times as many, got {n} pairs "
                          f"and {N} targets")
-    C, (workers, seed, checkpoint, _) = n // N, options
+    C = n // N
+    workers, seed, checkpoint, _ = options
     model = encoder.model.with_params(encoder.model.p.copy())
     p, masks = model.p, Dropout(dropout, int(stream(seed)))
     optimizer, grads = AdamW(p, weight_decay=optim.weight_decay), [p.like() for _ in range(workers)]

@@ -2,14 +2,14 @@
 
 Equation  of candidates      MRR = 1/N Σ_n 1/rank(the positive of query n among its C candidates)
           of scored pairs    Spearman's ρ of score and label
-          of classes         the mean cross-entropy
+          of classes         the mean cross-entropy, compared with that of class frequencies
 Shapes    N queries with C candidates each, or N pairs
 Cost      N · C passes of the trained model and of the model before training, at most PAIRS each
 Read next sentences/verdict.py (the same of encoders: the baselines, and how the error is measured)
 
-A cross-encoder needs a pass for every pair, so it does not search all texts.  Each query has its
-hard negatives as candidates, if there are any, and positives of other queries that are drawn at
-random, so that there are CANDIDATES in all.  The baseline ranks the same candidates by their tokens
+A cross-encoder needs a pass for every pair, so it does not search all texts.  A query's candidates
+are its positive, its hard negatives, if there are any, and positives of other queries, drawn at
+random, so that there are CANDIDATES in all.  The baseline ranks the same candidates by their words
 in common with the query.
 """
 from collections.abc import Sequence
