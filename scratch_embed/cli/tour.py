@@ -133,6 +133,9 @@ def show_map(vectors):
     print(textwrap.indent("\n".join(lines), "    "))
     if left_out:
         print("    (no room for:", *left_out, end=")\n")
+    paragraph("The map shows that people, places, animals and verbs lie apart, although nobody has "
+              f"said which word is which.  Two of {table.shape[1]} dimensions show little more.",
+              "    ")
 
 
 def show_methods(text):

@@ -48,9 +48,10 @@ def run_senses(arguments):
     anywhere = {name: rows[:, 0] for name, rows in scores.items()}
     say_difference("anywhere", MODEL, contextual_tour.UNTRAINED, anywhere)
     say_difference("anywhere", MODEL, AROUND, anywhere)
-    paragraph("The words of these sentences are drawn independently, so a mean of the other words' "
-              "vectors has all the information.  BERT's vector is the state of the word itself, "
-              "which has taken up the information of its sentence.", "    ")
+    paragraph("The table shows that BERT's vector of a word has taken up the information of its "
+              "sentence, which one vector per word cannot have.  A mean of the other words' "
+              "vectors has it, too, because the words of these sentences are drawn independently, "
+              "so that their order says nothing.", "    ")
 
 
 # ---- sentences ----------------------------------------------------------------------------------
@@ -81,6 +82,9 @@ def run_simcse(arguments):
         for other in (BEFORE, UNTRAINED, "word2vec, SIF"):
             say_difference(what, AFTER, other, column)
     say_geometry(BEFORE, AFTER, scores)
+    paragraph("The table shows what SimCSE can change and what it cannot: two dropout masks of one "
+              "sentence have the same words, so they do not teach which words mean the same.  "
+              "Labelled pairs do (part 10).", "    ")
 
 
 def show_scores(scores):

@@ -65,8 +65,9 @@ def show_new_words(encoders):
     heading("2  Words that occur in no training pair")
     paragraph("One word of each value, a quarter of all, is replaced by a synonym in the training "
               "pairs; it still occurs in the unlabelled text.  nDCG@10 in % of queries without "
-              "such a word, with one or more, and of all.  Prediction: from initial weights the "
-              "new words are noise; word vectors of the unlabelled text know their synonyms.")
+              "such a word, with one or more, and of all.  Prediction, after trials on one or "
+              "two seeds: from initial weights the new words are noise; word vectors of the "
+              "unlabelled text know their synonyms.")
     scores = by_name(each(search_new_words, encoders))
     show_intervals(scores, WORD_PARTS)
     new = {name: row[:, 1] for name, row in scores.items()}
@@ -87,6 +88,9 @@ def show_trained(encoders):
             paragraph("A third as many steps as above, so that there is room above the score; the "
                       "line below each is the difference in STS (Spearman's rho in %).  "
                       f"{listed(shown)}.")
+        else:
+            paragraph("These predictions followed trials on one or two of the seeds; those of "
+                      "part 3 were written down before any measurement.")
         held.append(show_effects(ablations, measure_ablations(
             ablations, encoders, trained, progress=True, score=measures), OTHERS))
     return [sum(x) for x in zip(*held)]
@@ -100,9 +104,10 @@ def show_plateau(encoders):
     heading("5  A loss that stays at log N")
     paragraph(f"The loss of the first step, at half of {STEPS} steps, and at the end, by the "
               f"start.  If all vectors of a batch are equal, the loss is log {N} = "
-              f"{math.log(N):.2f} and its gradient is zero.  Prediction: a start whose loss is "
-              "above log N falls to it, because equal vectors are the fastest way down, and stays "
-              "for a while; a start near log N goes on falling.")
+              f"{math.log(N):.2f} and its gradient is zero.  Prediction, after trials on one or "
+              "two seeds: a start whose loss is above log N falls to it, because equal vectors "
+              "are the fastest way down, and stays for a while; a start near log N goes on "
+              "falling.")
     scores = by_name(each(courses, encoders))
     show_intervals(scores, ["loss at first", "at half", "at the end", "nDCG@10"][:len(
         Course._fields)], digits=(2, 2, 2, 1))

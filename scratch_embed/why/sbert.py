@@ -9,8 +9,10 @@ Read next why/learned.py (the bi-encoder and its baselines), worlds/fact_pairs.p
 
 The base is the bi-encoder of why/learned.py with a third as many steps, so that its score leaves
 room above.  Each ablation trains on the pairs that its part needs: with hard negatives, with
-repeated texts, or with scores.  The predictions were written down before the measurement; failed
-predictions are kept.
+repeated texts, or with scores.  The predictions of ABLATIONS were written down before the
+measurement; failed ones are kept.  Those of MEMORISING, of why/plateau.py and of the new words in
+why/generalisation.py followed trials on one or two seeds: what five seeds test is whether these
+trials were luck.
 """
 from functools import partial
 from typing import NamedTuple

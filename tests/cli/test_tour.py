@@ -220,8 +220,8 @@ def test_reranking_has_a_row_for_each_depth_beside_its_baselines(small):
 
 
 def test_every_table_is_followed_by_what_it_shows(tour, small, languages):
-    assert tour[1].count("The table shows") == 6
-    assert small.count("The table shows") == 2 and languages.count("The table shows") == 2
+    assert tour[1].count("The table shows") == 6 and tour[1].count("The map shows") == 1
+    assert small.count("The table shows") == 4 and languages.count("The table shows") == 2
 
 
 def test_an_unknown_part_is_refused(capsys):
