@@ -229,9 +229,8 @@ def add_search(commands):
                      "other words for the same, but not rare words and codes")
     how.add_argument("--bm25", action="store_true", help="search by the words of the query with "
                      "BM25, without the model; a word must be the same, with its accents")
-    how.add_argument("--hybrid", action="store_true",
-                     help="fuse the model's and BM25's results by their ranks (reciprocal rank "
-                          "fusion), not by their scores")
+    how.add_argument("--hybrid", action="store_true", help="fuse the results of the model and BM25 "
+                     "by their ranks (reciprocal rank fusion), not by their scores")
     search.add_argument("--snippet", type=whole(10), default=120, metavar="N", help="characters of "
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
