@@ -38,7 +38,7 @@ def add_commands(commands):
                          "(default: the lines of TEXT are the candidates)")
     command.add_argument("--queries", metavar="FILE", help="the queries of the run in the same "
                          "format; queries that it lacks are left out (default: each QUERY)")
-    add_depth(command, "of the run, for each query")
+    add_depth(command, "rerank only the first N documents of the run, for each query")
     add_errors(command)
     add_json(command, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
                       'QUERY, or {"query": id, "results": [{"rank", "score", "document"}]}')
@@ -51,10 +51,9 @@ def add_cross_encoder(command, option, required=False):
                          help=CROSS_ENCODER + default).read_as = "cross-encoder"
 
 
-def add_depth(command, of):
+def add_depth(command, help):
     """Add --depth, the number of candidates per query."""
-    command.add_argument("--depth", type=whole(1), metavar="N", help="number of candidates, the "
-                         f"first {of} (default: {DEPTH})")
+    command.add_argument("--depth", type=whole(1), metavar="N", help=f"{help} (default: {DEPTH})")
 
 
 def check_usage(arguments):
@@ -66,13 +65,16 @@ def check_usage(arguments):
         arguments.usage_error("give a QUERY, or --corpus and --queries to rerank a run")
     if arguments.depth and not any(files):
         arguments.usage_error("--depth is for a run; of a text, all lines are candidates")
-    check_depth(arguments, any(files))
+    if not all(map(str.strip, arguments.asked)):
+        arguments.usage_error("QUERY: expected a text, got a blank one")
+    if any(files):
+        check_depth(arguments)
 
 
-def check_depth(arguments, limited=True):
+def check_depth(arguments):
     """Exit with code 2 if there are fewer candidates per query than results."""
     depth = arguments.depth or DEPTH
-    if limited and arguments.top > depth:
+    if arguments.top > depth:
         arguments.usage_error(f"-k {arguments.top}: expected at most --depth, {depth} candidates "
                               "per query; give a larger --depth, or a smaller -k")
 
@@ -104,10 +106,10 @@ def name_of(folder):
 
 
 def say_truncated(model, folder):
-    """Print how many pairs were longer than the model can read."""
+    """Print how many pairs were truncated, if any."""
     if model.truncated:
-        say(f"{name_of(folder)}: {counted(model.truncated, 'pair')} had more than "
-            f"{model.settings.max_seq_length} tokens and lost the rest")
+        say(f"{name_of(folder)}: truncated {counted(model.truncated, 'pair')} to "
+            f"{model.settings.max_seq_length} tokens, the most that the model takes")
 
 
 def best_of(query, texts, model, k):
@@ -149,8 +151,8 @@ def rerank_lines(arguments, model):
 
 def say_passes(folder, queries, pairs):
     """Print how many pairs are scored, each by one pass of the model."""
-    say(f"{name_of(folder)}: {counted(pairs, 'pair')} of {counted(queries, 'query')} and "
-        "candidates, one pass of the model for each")
+    say(f"{name_of(folder)}: {counted(pairs, 'pair')} of query and candidate, "
+        f"{counted(queries, 'query')}; one pass of the model for each pair")
 
 
 # ---- the documents of a run ---------------------------------------------------------------------
@@ -201,7 +203,7 @@ def reranked_search(search, index, model, arguments):
     from scratch_embed.retrieve.rerank import rerank
     depth = min(arguments.depth or DEPTH, len(index))
     numbers, texts = np.array([*index.texts, NO_ID]), list(index.texts.values())
-    say(f"{name_of(arguments.rerank)}: orders the first {counted(depth, 'line')} of each query, "
+    say(f"{name_of(arguments.rerank)}: reranks the first {counted(depth, 'line')} of each query, "
         "one pass of the model for each line")
 
     def again(queries, k):

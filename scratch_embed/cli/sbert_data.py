@@ -151,8 +151,8 @@ def objective_of(arguments, examples, dim):
 def matryoshka_dims(arguments, dim):
     """The dims of --matryoshka, the largest first, with the full dimension, which is added."""
     if max(arguments.matryoshka) > dim:
-        raise ValueError(f"--matryoshka: the vectors have {dim} dimensions, got "
-                         f"{max(arguments.matryoshka)}")
+        raise ValueError(f"--matryoshka: expected at most {dim}, the dimensions of the vectors, "
+                         f"got {max(arguments.matryoshka)}")
     if dim not in arguments.matryoshka:
         say(f"--matryoshka: {dim}, the full dimension, is trained too")
     return sorted({dim, *arguments.matryoshka}, reverse=True)

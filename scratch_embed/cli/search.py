@@ -229,15 +229,14 @@ def add_search(commands):
                      "other words for the same, but not rare words and codes")
     how.add_argument("--bm25", action="store_true", help="search by the words of the query with "
                      "BM25, without the model; a word must be the same, with its accents")
-    how.add_argument("--hybrid", action="store_true",
-                     help="fuse the model's and BM25's results by their ranks (reciprocal rank "
-                          "fusion), not by their scores")
+    how.add_argument("--hybrid", action="store_true", help="fuse the results of the model and BM25 "
+                     "by their ranks (reciprocal rank fusion), not by their scores")
     search.add_argument("--snippet", type=whole(10), default=120, metavar="N", help="characters of "
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
                         "moved (default: the path in the index)")
     add_cross_encoder(search, "--rerank")
-    add_depth(search, "that the search finds, for --rerank")
+    add_depth(search, "with --rerank: rerank the first N lines that the search finds")
     add_query_prompts(search, default="the prompt that the index stores")
     add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
                      "query")
@@ -246,9 +245,9 @@ def add_search(commands):
 def check_search_usage(arguments):
     """Exit with code 2 if options contradict each other."""
     if arguments.depth and not arguments.rerank:
-        arguments.usage_error("--depth is the number of lines that --rerank MODEL orders anew; "
-                              "give both")
-    check_depth(arguments, bool(arguments.rerank))
+        arguments.usage_error("--depth is the number of lines for --rerank MODEL: give both")
+    if arguments.rerank:
+        check_depth(arguments)
 
 
 def run_search(arguments):
@@ -264,8 +263,8 @@ def run_search(arguments):
         search = reranked_search(search, index, reranker, arguments)
     queries, interactive = texts_of(arguments.queries)
     show = shower(arguments, interactive)
-    k = min(arguments.top, len(index))                       # search returns k columns
-    asked, answered, unknown = 0, 0, UnknownWords(encoder)
+    k, unknown = min(arguments.top, len(index)), UnknownWords(encoder)
+    asked = answered = 0
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
         asked += len(batch)
         for query, ids, scores in zip(batch, *search(batch, k)):
@@ -274,8 +273,8 @@ def run_search(arguments):
                      if line in index.texts]               # −1 where fewer than k lines are found
             unknown.add(query)
             if not found:
-                nothing = (f"nothing found for {query!r}: "
-                           + why_nothing(query, index.texts.values(), split))
+                reason = why_nothing(query, index.texts.values(), split)
+                nothing = f"nothing found for {query!r}: {reason}"
                 if arguments.queries == [query]:       # nothing follows: this is the error
                     raise ValueError(nothing)
                 say(nothing)

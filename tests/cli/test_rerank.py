@@ -38,7 +38,7 @@ def test_lines_are_printed_by_their_scores_with_their_numbers(text, run):
         (rank, line) for rank, (line, _) in enumerate(expected, 1)]
     assert [row[1] for row in rows] == [f"{score:.4f}" for _, score in expected]
     assert [row[3] for row in rows] == [LINES[line - 1] for line, _ in expected]
-    assert "cross_encoder_new: 4 pairs of 1 query and candidates, one pass" in err
+    assert "cross_encoder_new: 4 pairs of query and candidate, 1 query; one pass" in err
 
 
 def test_candidates_from_stdin_several_queries_and_more_results_than_candidates(stdin, run):
@@ -46,7 +46,7 @@ def test_candidates_from_stdin_several_queries_and_more_results_than_candidates(
     code, out, err = run("rerank", "-", "lamp", "book", "--model", CROSS)
     assert code == 0 and out.startswith("query: lamp\n1\t") and out.count("query: book\n1\t") == 1
     assert "2 results per query: TEXT has no more candidates" in err
-    assert "4 pairs of 2 queries" in err
+    assert "4 pairs of query and candidate, 2 queries" in err
 
 
 def test_json_has_whole_numbers_of_lines_and_the_score_unrounded(text, run):
@@ -60,7 +60,7 @@ def test_a_pair_that_is_too_long_is_counted(tmp_path, run):
     most = CrossEncoder.load(CROSS).settings.max_seq_length
     (tmp_path / "long").write_text("a " * (most + 9) + "\nshort\n")
     _, _, err = run("rerank", tmp_path / "long", "a lamp", "--model", CROSS, "-k", 1)
-    assert f"1 pair had more than {most} tokens and lost the rest" in err
+    assert f"truncated 1 pair to {most} tokens" in err
 
 
 # ---- a run --------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def files(tmp_path, monkeypatch):
 def test_the_first_documents_of_a_run_are_ordered_anew(files, run):
     code, out, err = run("rerank", "first.run", "--corpus", "docs.tsv", "--queries", "asked.tsv",
                          "--model", CROSS, "--depth", 2, "-k", 2)
-    assert code == 0 and "2 pairs of 1 query" in err
+    assert code == 0 and "2 pairs of query and candidate, 1 query" in err
     Path("second.run").write_text(out)
     expected = dict(by_score("who tossed the book", {"d3": "the book tossed", "d2": "the thief"}))
     assert read_run("second.run") == {"q1": pytest.approx(expected)}
@@ -126,7 +126,7 @@ def test_a_search_is_reranked_to_its_depth(index, how, run):
     expected = by_score(query, {row["line"]: row["text"] for row in first})
     assert code == 0 and [row["line"] for row in found] == [line for line, _ in expected]
     assert [row["score"] for row in found] == pytest.approx([score for _, score in expected])
-    assert "cross_encoder_new: orders the first 2 lines of each query, one pass" in err
+    assert "cross_encoder_new: reranks the first 2 lines of each query, one pass" in err
 
 
 def test_lines_that_the_search_does_not_find_are_not_reranked(index, run):
@@ -140,7 +140,7 @@ def test_lines_that_the_search_does_not_find_are_not_reranked(index, run):
 # ---- wrong use ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("options, message", [
-    (["--depth", 5], "--depth is the number of lines that --rerank MODEL orders anew; give both"),
+    (["--depth", 5], "--depth is the number of lines for --rerank MODEL: give both"),
     (["--rerank", CROSS, "-k", 51],
      "-k 51: expected at most --depth, 50 candidates per query; give a larger --depth"),
     (["--rerank", CROSS, "-k", 5, "--depth", 4], "-k 5: expected at most --depth, 4 candidates"),
@@ -154,6 +154,7 @@ def test_search_refuses_options_that_contradict_each_other(options, message, ind
     ([], "give a QUERY, or --corpus and --queries to rerank a run"),
     (["lamp", "--corpus", "c"], "to rerank a run, give --corpus and --queries, and no QUERY"),
     (["--queries", "q"], "to rerank a run, give --corpus and --queries"),
+    (["lamp", " "], "QUERY: expected a text, got a blank one"),
     (["lamp", "--depth", 3], "--depth is for a run; of a text, all lines are candidates"),
     (["--queries", "q", "--corpus", "c", "-k", 60], "-k 60: expected at most --depth, 50"),
 ])
