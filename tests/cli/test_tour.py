@@ -13,7 +13,6 @@ from scratch_embed.cli.tour_models import say_geometry
 from scratch_embed.why.generalisation import search_across_languages
 from scratch_embed.words.vectors import WordVectors
 
-
 FEW, ALL = ((1, 2), (1,)), ((1, 2, 3, 4, 5), (1, 2, 3))      # SEEDS, FEWER_SEEDS
 
 
@@ -185,7 +184,7 @@ def small():
                             ("simcse_tour.train_simcse", dict(steps=2, batch_size=8)),
                             ("learned_tour.pretrain", dict(documents=60, sentences=150, steps=2)),
                             ("learned_tour.train_simcse", dict(steps=2, batch_size=8)),
-                            ("learned_tour.tell", dict(steps=1, more=1)),
+                            ("learned_tour.searches_in", dict(steps=1, more=1)),
                             ("learned_tour.reranked", dict(steps=2, groups=12, queries=6,
                                                            training=40)),
                             ("learned_tour.train_bi", dict(steps=2)),
