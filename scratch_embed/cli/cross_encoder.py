@@ -60,10 +60,10 @@ def add_loss_options(command):
     option = command.add_argument
     defaults = ", ".join(f"{losses[0]} for --{kind}" for kind, losses in LOSSES.items())
     option("--loss", type=loss_among(LOSSES),
-           help="what is minimised: cross-entropy of the positive among all candidates of its "
-                "query, or of classes 0, 1 ... with --scored; bce, binary cross-entropy, takes "
-                "each pair alone, with a label from 0 to 1; mse makes scores equal to those of "
-                f"--scored (default: {defaults})")
+           help="what is minimised: cross-entropy, of the positive among the candidates of its "
+                "query, or with --scored of classes 0, 1 ...; bce, the binary cross-entropy of "
+                "each pair alone, with a label from 0 to 1; mse, the squared difference from the "
+                f"scores of --scored (default: {defaults})")
     option("--negatives", type=whole(0), metavar="N",
            help="with --pairs: add N positives of other queries, drawn at random, to each query's "
                 "negatives (default: 4 if the file has no hard negatives, else 0)")
