@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table, for_seeds, stack
+from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.questions import CROSS_OR_BI
 from scratch_embed.evaluate.ranking import ndcg
 from scratch_embed.sentences.cross_encoder import CrossEncoder
@@ -27,6 +27,7 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.why.chunked_search import bm25
 from scratch_embed.why.effects import paired_difference
 from scratch_embed.why.searches import K
+from scratch_embed.why.seeds import for_seeds, stack
 from scratch_embed.why.who_did_what import (
     BI_ENCODER,
     GROUPS,

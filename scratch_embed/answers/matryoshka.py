@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table, for_seeds, stack
+from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.questions import MATRYOSHKA as QUESTION
 from scratch_embed.why.prefixes import (
     LONGER,
@@ -32,6 +32,7 @@ from scratch_embed.why.prefixes import (
     train_models,
     tree,
 )
+from scratch_embed.why.seeds import for_seeds, stack
 from scratch_embed.worlds.taxonomy import PATHS
 
 DIMS = (64, 16, 8, 4)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table, for_seeds, stack
+from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.questions import RAG
 from scratch_embed.evaluate.abstention import at_threshold, choose_and_measure
 from scratch_embed.evaluate.baselines import RandomVectors
@@ -40,6 +40,7 @@ from scratch_embed.why.chunked_search import (
     train_on_reports,
     untrained,
 )
+from scratch_embed.why.seeds import for_seeds, stack
 
 CHUNKS = {"16 words": (16, 0), "32 words": (32, 0), "32 words, overlap 13": (32, 13),
           "64 words, overlap 13": (64, 13), "128 words, overlap 13": (128, 13),

@@ -14,7 +14,7 @@ from scratch_embed.cli.models import (
     saved_size,
     steps_of,
 )
-from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.parsing import add_command, positive, refuse_option, whole
 from scratch_embed.cli.sbert_data import check_loss, kind_of_data, loss_among
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import (
@@ -43,6 +43,8 @@ def add_training(methods):
                            f"with tabs between them; {REQUIRED}")
     data.add_argument("--scored", metavar="FILE", help="lines of text <tab> text <tab> score or "
                       f"class, or as CSV; {REQUIRED}")
+    refuse_option(command, "--triplets", "--triplets is --pairs here, which takes hard negatives "
+                                         "after the positive")
     add_output_options(command, "the folder to write, created if it is missing; "
                                 "sentence-transformers' CrossEncoder loads it")
     option = command.add_argument
@@ -61,10 +63,10 @@ def add_loss_options(command):
     option = command.add_argument
     defaults = ", ".join(f"{losses[0]} for --{kind}" for kind, losses in LOSSES.items())
     option("--loss", type=loss_among(LOSSES),
-           help="what is minimised: cross-entropy of the positive among all candidates of its "
-                "query, or of classes 0, 1 ... with --scored; bce, binary cross-entropy, takes "
-                "each pair alone, with a label from 0 to 1; mse makes scores equal to those of "
-                f"--scored (default: {defaults})")
+           help="what is minimised: cross-entropy, of the positive among the candidates of its "
+                "query, or with --scored of classes 0, 1 ...; bce, the binary cross-entropy of "
+                "each pair alone, with a label from 0 to 1; mse, the squared difference from the "
+                f"scores of --scored (default: {defaults})")
     option("--negatives", type=whole(0), metavar="N",
            help="with --pairs: add N positives of other queries, drawn at random, to each query's "
                 "negatives (default: 4 if the file has no hard negatives, else 0)")

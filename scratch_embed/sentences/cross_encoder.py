@@ -119,7 +119,10 @@ class CrossEncoder:
         return cls(tokenizer, model, settings)
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write a folder that load() and all releases of sentence-transformers read."""
+        """Write a folder that load() and sentence-transformers read.
+
+        Its releases before 6 find the model and the activation in config.json.
+        """
         with tempfile.TemporaryDirectory() as temporary:
             save_tokenizer(temporary, self.model, self.tokenizer, self.settings.max_seq_length)
             files = {path.name: path.read_bytes() for path in Path(temporary).iterdir()}

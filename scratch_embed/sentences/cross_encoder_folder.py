@@ -11,7 +11,7 @@ Bytes     config.json, model.safetensors            the model, and the names of 
 Differs   The activations are Sigmoid and Identity; sentence-transformers imports any class of torch
           that a folder names, and replaces other names by the default, with a warning: here they
           are errors.  Unknown fields, and options that would change the result, are errors too.
-          A folder is written so that all releases read it.
+          A folder is written with the fields of old and new releases.
 Read next sentences/cross_encoder.py, sentences/folder.py (the folder of an encoder)
 """
 import json

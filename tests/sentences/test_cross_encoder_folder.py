@@ -222,7 +222,7 @@ def test_load_and_info_recognise_a_cross_encoder(folder):
         SentenceEncoder.load(folder)
 
 
-def test_other_folders_are_no_cross_encoders(tmp_path):
+def test_other_folders_are_not_cross_encoders(tmp_path):
     for name in ("sentence_old", "sentence_new"):
         with pytest.raises(FormatError, match="architectures.*BertForSequenceClassification"):
             CrossEncoder.load(GOLDEN / name)

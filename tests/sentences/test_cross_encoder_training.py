@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scratch_embed.losses.binary_cross_entropy import binary_cross_entropy
 from scratch_embed.losses.distillation import distillation
@@ -24,6 +26,7 @@ from scratch_embed.sentences.cross_encoder_training import (
     SCORES,
     batch_loss,
     pair_loss,
+    random_negatives,
     train,
 )
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
@@ -120,7 +123,7 @@ TRIPLES = [pair for (a, b), (_, c) in zip(PAIRS, [*PAIRS[1:], PAIRS[0]])
     ("cross_entropy", "old", CLASSES, PAIRS, (4 * LABEL).astype(int) % 3)])
 def test_losses_and_gradients_equal_those_of_sentence_transformers(source, name, layout, loss,
                                                                    pairs, targets):
-    """In all weights, in float64, to 1e-9; the bias of keys has the gradient 0 in truth."""
+    """In all weights, in float64, to 1e-9; atol is for the keys' bias, whose gradient is 0."""
     theirs = source()
     encoder = CrossEncoder.load(GOLDEN / f"cross_encoder_{layout}", np.float64)
     g = encoder.model.p.like()
@@ -152,7 +155,7 @@ def small_bert(seed=1):
 @pytest.mark.campaign
 @pytest.mark.parametrize("loss", [LABELS, SCORES])
 def test_it_learns_whether_two_texts_begin_alike(loss):
-    """Which no two separate bags of words tell: the letter may be anywhere.  Chance: 0.5."""
+    """Bags of words cannot tell: the letter may stand anywhere in a text.  Chance: 0.5."""
     config = CONFIG._replace(dim=32, ff=64)
     start = CrossEncoder(TOKENIZER, Bert(config, init_params(
         tensors(config, 0.1) | head_tensors(32, 1, 0.1), 1)))
@@ -256,10 +259,28 @@ def test_resuming_with_another_setting_is_an_error_that_names_it(name, change, t
         train(**settings | {"options": options})
 
 
+# ---- random negatives ---------------------------------------------------------------------------
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("uvwxyz")), min_size=1),
+       st.integers(0, 6), st.integers(0, 9))
+def test_random_negatives_are_different_positives_of_other_queries(pairs, count, seed):
+    queries, positives = map(list, zip(*pairs))
+    own = {query: {b for a, b in pairs if a == query} for query in queries}
+    left = len(set(positives)) - max(map(len, own.values()))
+    if count > left:
+        with pytest.raises(ValueError, match=f"expected at most {left}, .*got {count}"):
+            random_negatives(queries, positives, count, seed)
+        return
+    columns = random_negatives(queries, positives, count, seed)
+    assert len(columns) == count and columns == random_negatives(queries, positives, count, seed)
+    for query, *drawn in zip(queries, *columns):
+        assert len({*drawn}) == count and not own[query] & {*drawn}
+
+
 # ---- errors -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("pairs, targets", [(6, 4), (6, 0), (3, 6), (0, 0)])
-def test_pairs_that_are_not_so_many_for_each_target_are_rejected(pairs, targets):
+def test_a_number_of_pairs_that_is_not_a_multiple_of_the_targets_is_rejected(pairs, targets):
     with pytest.raises(ValueError, match=f"got {pairs} pairs and {targets} targets"):
         train(pairs_of(START, pairs) if pairs else START.tokenize([]), np.zeros(targets), START)
 

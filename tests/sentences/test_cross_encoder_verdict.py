@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.sentences.cross_encoder_training import random_negatives
 from scratch_embed.sentences.cross_encoder_verdict import (
     CANDIDATES,
     of_candidates,
@@ -94,21 +93,3 @@ def test_classes_are_compared_with_their_frequencies():
     assert verdict.trained == pytest.approx(0, abs=1e-6) and verdict.learned
     assert verdict.untrained == pytest.approx(np.log(3))
     assert verdict.baseline == pytest.approx((16 * np.log(2) + 14 * np.log(4)) / 30)
-
-
-# ---- random negatives ---------------------------------------------------------------------------
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("uvwxyz")), min_size=1),
-       st.integers(0, 6), st.integers(0, 9))
-def test_random_negatives_are_different_positives_of_other_queries(pairs, count, seed):
-    queries, positives = map(list, zip(*pairs))
-    own = {query: {b for a, b in pairs if a == query} for query in queries}
-    left = len(set(positives)) - max(map(len, own.values()))
-    if count > left:
-        with pytest.raises(ValueError, match=f"expected at most {left}, .*got {count}"):
-            random_negatives(queries, positives, count, seed)
-        return
-    columns = random_negatives(queries, positives, count, seed)
-    assert len(columns) == count and columns == random_negatives(queries, positives, count, seed)
-    for query, *drawn in zip(queries, *columns):
-        assert len({*drawn}) == count and not own[query] & {*drawn}
