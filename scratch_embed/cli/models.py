@@ -134,7 +134,7 @@ def mean_loss(losses):
 def in_words_of_chance(losses, chance):
     """The loss of equal scores, in words, and whether the last losses are still as high."""
     last = losses[-min(100, 1 + len(losses) // 2):]
-    nothing = ", so nothing was learned from these examples" * (
+    nothing = ", so nothing was learned from these examples" * bool(
         sum(last) / len(last) > AT_CHANCE * chance)
     return f" (chance: {chance:.4f}{nothing})"
 

@@ -100,7 +100,7 @@ def test_the_loss_and_its_settings_are_those_of_the_options(options, loss, data,
     columns = [QUERIES, KEYS, NEGATIVES][:3 if data == "triplets" else 2]
     assert_trained(files / "m", SentenceEncoder.load(models.encoder), loss, columns,
                    targets and np.float32(targets))
-    for said in "16, the full dimension, is trained too", "the first 4 numbers of each vector alone":
+    for said in "16, the full dimension, is trained too", "the first 4 numbers of each vector":
         assert (said in err) == ("--matryoshka" in options)
 
 
