@@ -13,7 +13,7 @@ from scratch_embed.cli.models import (
     saved_size,
     steps_of,
 )
-from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.parsing import add_command, positive, refuse_option, whole
 from scratch_embed.cli.sbert_data import check_loss, kind_of_data, loss_among
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import (
@@ -40,6 +40,8 @@ def add_training(methods):
                            f"with tabs between them; {REQUIRED}")
     data.add_argument("--scored", metavar="FILE", help="lines of text <tab> text <tab> score or "
                       f"class, or as CSV; {REQUIRED}")
+    refuse_option(command, "--triplets", "--triplets is --pairs here, which takes hard negatives "
+                                         "after the positive")
     add_output_options(command, "the folder to write, created if it is missing; "
                                 "sentence-transformers' CrossEncoder loads it")
     option = command.add_argument

@@ -167,11 +167,17 @@ def refuse_old_names(command, *names):
                              help=argparse.SUPPRESS)
 
 
+def refuse_option(command, name, message):
+    """Make an option of a related command an error with this message; the help does not show it."""
+    command.add_argument(name, action=_Refuse, nargs="?", default=argparse.SUPPRESS,
+                         const=message, help=argparse.SUPPRESS)
+
+
 class _Refuse(argparse.Action):
-    """An option that ends the command with exit code 2 and a message with the new name."""
+    """An option that ends the command with exit code 2: its message, or its new name."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        parser.error(f"{option_string} is now {RENAMED[option_string]}")
+        parser.error(self.const or f"{option_string} is now {RENAMED[option_string]}")
 
 
 def top_parser(groups, version):

@@ -5,7 +5,7 @@
 import os
 
 from scratch_embed.cli.parsing import add_command, add_errors, add_json, add_top, whole
-from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.printing import print_lines, print_results
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.wording import counted
 
@@ -140,13 +140,8 @@ def rerank_lines(arguments, model):
                  for i, score in zip(*best_of(query, texts, model, arguments.top))]
         if arguments.json:
             print_results(query, ("score", "line", "text"), found)
-            continue
-        if len(arguments.asked) > 1:
-            print(f"query: {' '.join(query.split())}")
-        for rank, (score, line, text) in enumerate(found, 1):
-            print(f"{rank}\t{score:.4f}\t{line}\t{' '.join(text.split())}")
-        if len(arguments.asked) > 1:
-            print()
+        else:
+            print_lines(query, found, len(arguments.asked) > 1, lambda text: " ".join(text.split()))
 
 
 def say_passes(folder, queries, pairs):
@@ -184,9 +179,9 @@ def rerank_run(arguments, model):
         found = [(score, names[i]) for i, score in zip(ids, scores)]
         if arguments.json:
             print_results(query, ("score", "document"), found)
-            continue
-        for rank, (score, name) in enumerate(found, 1):
-            print(query, "Q0", name, rank, repr(score), TAG)
+        else:
+            for rank, (score, name) in enumerate(found, 1):
+                print(query, "Q0", name, rank, repr(score), TAG)
 
 
 # ---- the results of a search --------------------------------------------------------------------

@@ -20,7 +20,7 @@ from scratch_embed.cli.parsing import (
     require_writable,
     whole,
 )
-from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.printing import print_lines, print_results
 from scratch_embed.cli.prompts import (
     Prompts,
     add_document_prompts,
@@ -262,14 +262,14 @@ def run_search(arguments):
     if reranker:
         search = reranked_search(search, index, reranker, arguments)
     queries, interactive = texts_of(arguments.queries)
-    show = shower(arguments, interactive)
+    show = printer(arguments, interactive)
     k, unknown = min(arguments.top, len(index)), UnknownWords(encoder)
     asked = answered = 0
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
         asked += len(batch)
         for query, ids, scores in zip(batch, *search(batch, k)):
-            found = [(rank, float(score), line, index.texts[line])
-                     for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
+            found = [(float(score), line, index.texts[line])
+                     for line, score in zip(ids.tolist(), scores)
                      if line in index.texts]               # −1 where fewer than k lines are found
             unknown.add(query)
             if not found:
@@ -326,25 +326,15 @@ def chosen_search(index, encode, arguments):
     return both
 
 
-def shower(arguments, interactive):
-    """The function that prints the results of a query."""
-    if arguments.json:
-        return print_objects
+def printer(arguments, interactive):
+    """The function that prints the results of a query: rows (score, line number, text)."""
     given = arguments.queries
     several = len(given) > 1 or given == ["-"] and not interactive
-    return partial(print_lines, width=arguments.snippet, heading=several)
 
-
-def print_lines(query, found, width, heading):
-    """Print a line per result, with at most `width` characters of the text."""
-    if heading:
-        print(f"query: {' '.join(query.split())}")
-    for rank, score, line, text in found:
-        print(f"{rank}\t{score:.4f}\t{line}\t{snippet(text, query, width)}")
-    if heading:
-        print()
-
-
-def print_objects(query, found):
-    """Print all results of a query as one JSON object."""
-    print_results(query, ("score", "line", "text"), [row[1:] for row in found])
+    def show(query, found):
+        if arguments.json:
+            print_results(query, ("score", "line", "text"), found)
+        else:
+            print_lines(query, found, several, lambda text: snippet(text, query,
+                                                                    arguments.snippet))
+    return show

@@ -12,6 +12,7 @@ must be scaled after truncation.
 """
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,19 @@ FEW = 100                          # fewer vectors give a poor estimate of the r
 
 
 # ---- the arguments ------------------------------------------------------------------------------
+
+def check_length_and_prompts(settings: Any, max_length: int) -> None:
+    """Raise ValueError for a max_seq_length or a default_prompt_name that a model cannot use.
+
+    settings: a Recipe or a cross-encoder's Settings; max_length: the most tokens that it accepts
+    """
+    if not 1 <= settings.max_seq_length <= max_length:
+        raise ValueError(f"max_seq_length={settings.max_seq_length}: expected 1 to {max_length}, "
+                         "the model's max_length")
+    if settings.default_prompt_name not in (None, *settings.prompts):
+        raise ValueError(f"default_prompt_name={settings.default_prompt_name!r}: expected None or "
+                         f"one of {list(settings.prompts)}")
+
 
 def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: str | None,
                   default: str | None = None) -> str:

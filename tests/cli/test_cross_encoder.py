@@ -267,3 +267,25 @@ def test_sentence_transformers_loads_the_folder_and_has_the_same_scores(files, r
     theirs, pairs = library.CrossEncoder(str(files / "m"), device="cpu"), rows(*TRIPLETS)
     np.testing.assert_allclose(theirs.predict(pairs), CrossEncoder.load(files / "m").predict(pairs),
                                atol=1e-5)
+
+
+# ---- data that are probably meant otherwise -----------------------------------------------------
+
+def test_scores_in_the_place_of_hard_negatives_and_triplets_are_refused(files, run):
+    code, _, err = run("--pairs", files / "scored")
+    assert code == 1 and "got numbers such as" in err and "a score, use --scored" in err
+    code, _, err = run("--triplets", files / "triplets")
+    assert code == 2 and "--triplets is --pairs here" in err
+
+
+def test_the_training_pairs_themselves_can_be_held_out(files, run):
+    assert run("--pairs", files / "pairs", "--held-out", files / "pairs")[0] == 0
+    code, _, err = run("--pairs", files / "pairs", "--negatives", "0")
+    assert code == 1 and "--negatives: expected at least 1, because" in err and "got 0" in err
+
+
+def test_too_few_positives_for_the_default_number_of_negatives(files, run):
+    (files / "few").write_text("a\tb\nc\td\n")
+    code, _, err = run("--pairs", files / "few")
+    assert code == 1 and "few: --negatives: expected at most 1, the positives of other" in err
+    assert "got 4, the default; give a smaller number" in err

@@ -295,6 +295,11 @@ def test_the_defaults_are_those_of_sbert_train():
 @pytest.mark.parametrize("option, content, message", [
     ("--pairs", "a b c\n", "line 1: expected 2 texts with tabs between them, found 1"),
     ("--pairs", "a\tb\na\tb\tc\n", "line 2: expected 2 texts"),
+    ("--pairs", "a\tb\tc\n", "line 1: expected 2 texts with tabs between them, found 3; use "
+                             "--triplets if the third is a hard negative"),
+    ("--triplets", "a\tb\tscore\na\tb\t1\n", "got numbers such as '1'; for two texts and a score, "
+                                            "use --scored"),
+    ("--scored", "a\tb\t4,5\na\tb\t1\n", "line 1: expected a number from 0 to 1"),
     ("--pairs", "a\tb\n\t b\n", "line 2: expected a text between the tabs, found nothing"),
     ("--pairs", "a\tb\n", "expected at least 2 examples, found 1"),
     ("--triplets", "a\tb\tc\na\tb\n", "line 2: expected 3 texts"),
@@ -348,3 +353,29 @@ def test_sentence_transformers_loads_the_folder_and_has_the_same_vectors(files, 
     for name in "query", "passage":
         np.testing.assert_allclose(theirs.encode(KEYS, prompt_name=name),
                                    ours.encode(KEYS, prompt_name=name), atol=2e-6)
+
+
+# ---- first lines, names and numbers that are probably meant otherwise ----------------------------
+
+@pytest.mark.parametrize("data, header", [("pairs", "query\tpositive"),
+                                          ("triplets", "anchor\tpositive\tnegative"),
+                                          ("scored", "one\ttwo\tscore")])
+def test_a_header_is_left_out_and_said(data, header, models, files, run):
+    (files / "headed").write_text(f"{header}\n{(files / data).read_text()}")
+    code, _, err = run(f"--{data}", files / "headed", "--model", models.encoder)
+    assert code == 0 and f"12 examples of {files / 'headed'}" in err
+    assert f"{files / 'headed'}: line 1 is taken for a header: {header.split()[0]!r}, " in err
+
+
+def test_a_class_without_examples_is_said(models, files, run):
+    (files / "from_1").write_text(lines(QUERIES, KEYS, [1, 2, 3] * 4))
+    code, _, err = run("--scored", files / "from_1", "--loss", "softmax", "--model", models.encoder)
+    assert code == 0 and "no example has the class 0; the model gets 4 classes" in err
+
+
+@pytest.mark.parametrize("name, here", [("mnrl", "infonce"), ("CoSENTLoss", "cosent"),
+                                        ("MultipleNegativesRankingLoss", "infonce"),
+                                        ("cosine_similarity_loss", "cosine-mse")])
+def test_a_loss_by_the_name_of_sentence_transformers_is_named_as_here(name, here, files, run):
+    code, _, err = run("--pairs", files / "pairs", "--loss", name)
+    assert code == 2 and f"--loss: {name} is {here} here" in err
