@@ -218,9 +218,10 @@ def add_search(commands):
                                  "the weighted sum of both, each scaled to 0 to 1.  It is the "
                                  "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
                                  "rank) over both rankings with --hybrid.  With --rerank, a "
-                                 "cross-encoder reads the query with each of the first --depth "
-                                 "lines and orders them anew by its own score.  With several "
-                                 "queries, each is printed above its results.")
+                                 "cross-encoder reads the query, without the prompts of the "
+                                 "search, with each of the first --depth lines, and its scores "
+                                 "give their new order.  With several queries, each is "
+                                 "printed above its results.")
     search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')

@@ -1,8 +1,8 @@
 """tour: train word vectors and transformers on toy texts, and measure what they have learned.
 
-Every table shows the baselines (untrained, random, chance) of its scores.  Every comparison of two
+Every table shows the baselines (untrained, random, chance) of its scores.  Every difference of two
 methods is printed with its 95% interval; "not significant" means that the interval contains 0, so
-these seeds do not show a difference.
+these seeds do not show a difference.  Part 11 has two seeds only, and prints the scores of both.
 """
 import sys
 import textwrap

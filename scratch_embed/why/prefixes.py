@@ -195,7 +195,7 @@ def compare(task: Task, models: Models) -> dict[str, np.ndarray]:
 PRECISIONS = {"float32": floats, "int8": int8, "bits, float x bits, int8": three_stages,
               "bits, float x bits": rescored_bits, "bits (Hamming)": bits}
 LONGER = "float32, then all numbers"          # the first m find candidates, all numbers rank them
-LARGE = dict(per_kind=128, pairs=2 * PAIRS)   # about half of the pairs have a text of the task
+LARGE = dict(per_kind=128, pairs=2 * PAIRS)   # half are left out: a text is in the task
 
 
 class Stage(NamedTuple):

@@ -86,7 +86,7 @@ class Task(NamedTuple):
 
 
 def draw_task(seed: int, groups: int = 100, queries: int = 100, training: int = GROUPS) -> Task:
-    """Draw a world, and so many other groups to train on, without its queries."""
+    """Draw a world, and `training` other groups to train on, none with a query of the world."""
     world = bindings(seed, groups, queries)
     texts, documents = list(world.queries.values()), list(world.corpus.values())
     columns = binding_groups(training, seed, taken=texts)
@@ -167,7 +167,7 @@ def train_cross(task: Task, before: SentenceEncoder, candidates: Sequence[Sequen
 
 def candidates(task: Task, bi: SentenceEncoder, group: int = 2, mined: int = 1, random: int = 1
                ) -> list[list[str]]:
-    """The positive of each training query, and negatives of three kinds, so many of each.
+    """The positive of each training query, and negatives of three kinds; each argument is a number.
 
     group   the other documents of the positive's group, up to 2
     mined   of the eighth of all positives that are nearest to the query by the bi-encoder; about
@@ -201,7 +201,7 @@ class Point(NamedTuple):
 
 def curve(task: Task, bi: SentenceEncoder, cross: CrossEncoder, depths: Sequence[int] = DEPTHS,
           timed: int = 10) -> dict[int, Point]:
-    """{depth: Point} of the bi-encoder alone, depth 0, and of reranking so many of its candidates.
+    """{depth: Point}: 0 is the bi-encoder alone; else its first `depth` documents are reranked.
 
     timed: how many queries are timed, one by one
     """
