@@ -224,10 +224,13 @@ def leaves(name, command):
 
 # ---- options that commands share ---------------------------------------------------------------
 
-def add_top(command, default, help):
-    """Add -k and --top: how many results."""
-    command.add_argument("-k", "--top", type=whole(1, 10**18), default=default, metavar="N",
-                         help=f"{help} (default: %(default)s)")
+def add_top(command, default, help, depends=None):
+    """Add -k and --top: how many results.
+
+    depends: the default in words, if it depends on other options; then it is None at first
+    """
+    command.add_argument("-k", "--top", type=whole(1, 10**18), default=None if depends else default,
+                         metavar="N", help=f"{help} (default: {depends or default})")
 
 
 def add_errors(command):

@@ -6,6 +6,7 @@ from functools import partial
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
+    in_words_of_chance,
     mean_loss,
     require_other_folder,
     steps_of,
@@ -181,7 +182,7 @@ def run_sbert(arguments):
     chance = ""
     if arguments.loss == "infonce" and not arguments.matryoshka:
         keys = min(arguments.batch_size, N) * (len(views) - 1)
-        chance = f" (chance: {math.log(keys):.4f})"
+        chance = in_words_of_chance(trained.losses, math.log(keys))
     size = sum(p.flat.size for p in (trained.encoder.model.p, *(
         dense.p for dense in trained.encoder.recipe.dense)))
     say(f"{mean_loss(trained.losses)}{chance}; wrote {arguments.output}, {size:,} parameters")
@@ -234,11 +235,23 @@ def report_sbert(arguments, trained, start, objective, examples, held_out, promp
         report(found, ("pair", f"of {where}"), arguments.held_out, "class frequencies",
                verdict.MORE_PAIRS)
     elif arguments.scored is not None:
-        found = verdict.of_scored_pairs(*encoders, first, second, (held_out or examples).scores,
-                                        prompts.first, seed)
+        data = first, second, (held_out or examples).scores, prompts.first, seed
+        found = verdict.of_scored_pairs(*encoders, *data)
         report_scores(found, where, "cosine and score")
+        report_shortest(arguments, found, lambda d: verdict.of_scored_pairs(*encoders, *data, d))
     else:
-        found = verdict.of_text_pairs(*encoders, first, second, prompts, seed)
+        data = first, second, prompts, seed
+        found = verdict.of_text_pairs(*encoders, *data)
         report_search(found, f"the positives of {where}", verdict.MORE_PAIRS, verdict.MORE_PAIRS)
+        report_shortest(arguments, found, lambda d: verdict.of_text_pairs(*encoders, *data, d))
     if arguments.loss != "softmax" and found and found.learned and not held_out:
         say(KNOWN_BY_HEART)
+
+
+def report_shortest(arguments, verdict, of_prefix):
+    """With --matryoshka, print the score of its smallest prefix.  of_prefix: d -> its verdict."""
+    if arguments.matryoshka and verdict:
+        d = min(arguments.matryoshka)
+        found = of_prefix(d)
+        say(f"the first {counted(d, 'number')} of each vector alone: {found.trained:.4f}; before "
+            f"training {found.start:.4f} (encode --truncate-dim {d} --normalize writes them)")

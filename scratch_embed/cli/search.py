@@ -1,7 +1,6 @@
 """index: save lines of text with their vectors in one file.  search: find lines in that file."""
 import itertools
 import os
-import sys
 from functools import partial
 
 from scratch_embed.cli.loading import (
@@ -29,6 +28,7 @@ from scratch_embed.cli.prompts import (
     chosen_prompts,
     say_prompts,
 )
+from scratch_embed.cli.queries import refuse_blank, texts_of
 from scratch_embed.cli.query_words import UnknownWords, why_nothing
 from scratch_embed.cli.rerank import (
     add_cross_encoder,
@@ -47,6 +47,7 @@ from scratch_embed.numerics.wording import counted
 
 ENDINGS = {".index": None, ".safetensors": None, "": None}       # of an index; one format
 BATCH_SIZE = 1000                  # queries searched together
+TOP = 10                           # results per query
 HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses; k if k is larger
 
 
@@ -217,13 +218,15 @@ def add_search(commands):
                                  "the weighted sum of both, each scaled to 0 to 1.  It is the "
                                  "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
                                  "rank) over both rankings with --hybrid.  With --rerank, a "
-                                 "cross-encoder reads the query with each of the first --depth "
-                                 "lines and orders them anew by its own score.  With several "
-                                 "queries, each is printed above its results.")
+                                 "cross-encoder reads the query, without the prompts of the "
+                                 "search, with each of the first --depth lines, and its scores "
+                                 "give their new order.  With several queries, each is "
+                                 "printed above its results.")
     search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
-    add_top(search, 10, "largest number of results per query")
+    add_top(search, TOP, "largest number of results per query",
+            f"{TOP}, or with --rerank --depth if that is smaller")
     how = search.add_mutually_exclusive_group()
     how.add_argument("--dense", action="store_true", help="search by the model alone, which finds "
                      "other words for the same, but not rare words and codes")
@@ -246,8 +249,10 @@ def check_search_usage(arguments):
     """Exit with code 2 if options contradict each other."""
     if arguments.depth and not arguments.rerank:
         arguments.usage_error("--depth is the number of lines for --rerank MODEL: give both")
+    refuse_blank(arguments, arguments.queries)
     if arguments.rerank:
-        check_depth(arguments)
+        check_depth(arguments, TOP)
+    arguments.top = arguments.top or TOP
 
 
 def run_search(arguments):
@@ -298,15 +303,6 @@ def query_prompt(index, encoder, arguments):
         return stored.query
     return chosen_prompts(encoder, name, arguments.query_prompt, stored.document or "",
                           arguments.prompt_name).query
-
-
-def texts_of(given):
-    """(iterator over the texts, or over stdin's lines for ["-"]; whether stdin is a terminal)."""
-    from scratch_embed.text.corpus import read_lines
-    if given != ["-"]:
-        return iter(given), False
-    lines = (line for line in read_lines("-") if line.strip())
-    return lines, sys.stdin is not None and sys.stdin.isatty()
 
 
 def chosen_search(index, encode, arguments):

@@ -45,7 +45,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.numerics.checks import require_number, require_whole
+from scratch_embed.numerics.checks import require_function, require_number, require_whole
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.lists import NO_ID
 from scratch_embed.space.neighbours import top_k
@@ -222,6 +222,7 @@ def mine_hard_negatives(queries: Sequence[str], positives: Sequence[str], score:
     if not 0 < len(queries) == len(positives):
         raise ValueError(f"expected as many positives as queries, at least one, got {len(queries)} "
                          f"queries and {len(positives)} positives")
+    require_function("score", score, "cosines(encoder.encode) or bm25()")
     check(mining)
     corpus = positives if corpus is None else corpus
     documents = list(dict.fromkeys([*corpus, *positives]))

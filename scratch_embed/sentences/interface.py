@@ -10,6 +10,7 @@ Read next sentences/static.py, sentences/encoder.py; space/quantise.py, space/ha
 Why truncate first?  The first d numbers of a unit vector usually have a norm below 1, so the vector
 must be scaled after truncation.
 """
+import os
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,13 @@ def check_length_and_prompts(settings: Any, max_length: int) -> None:
     if settings.default_prompt_name not in (None, *settings.prompts):
         raise ValueError(f"default_prompt_name={settings.default_prompt_name!r}: expected None or "
                          f"one of {list(settings.prompts)}")
+
+
+def require_parts(name: str, tokenizer: Any, model: Any) -> None:
+    """Raise TypeError for a folder in place of a tokenizer and a model.  name: of the class."""
+    if model is None or isinstance(tokenizer, str | os.PathLike):
+        raise TypeError(f"{name}(): expected a tokenizer and a model, got {tokenizer!r:.60}; to "
+                        f"read a folder, use {name}.load(folder)")
 
 
 def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: str | None,

@@ -117,6 +117,11 @@ def test_settings_without_meaning_are_errors(settings, message):
         mine_hard_negatives(["a"], ["b"], bm25(), ["c"], Mining(**settings))
 
 
+def test_an_encoder_in_place_of_its_scores_is_an_error():
+    with pytest.raises(ValueError, match=r"score=.*expected a function, such as cosines\(encoder"):
+        mine_hard_negatives(["a"], ["b"], object())
+
+
 def test_lists_of_different_lengths_are_errors():
     for queries, positives in ([], []), (["a"], []), (["a"], ["b", "c"]):
         with pytest.raises(ValueError, match="as many positives as queries"):
