@@ -106,7 +106,11 @@ class ScoreVerdict(NamedTuple):
     error: float
     pairs: int
     spread: float = 0.0
-    chance = 0.0                   # of all
+
+    @property
+    def chance(self) -> float:
+        """The correlation of random scores."""
+        return 0.0
 
     @property
     def learned(self) -> bool:
