@@ -12,13 +12,11 @@ The words of an answer are fixed; its numbers and its claims are not.  A claim t
 numbers do not support is printed as "this run does not show that ...".  So the text is true for
 every seed, every size and every change of the code.
 """
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.why.effects import HELPS, Interval, paired_difference
 
 
@@ -92,27 +90,3 @@ class Answer(NamedTuple):
     def claims(self) -> list[Claim]:
         """All claims, in the order of the text."""
         return [claim for paragraph in self.paragraphs for claim in paragraph.claims]
-
-
-def for_seeds(measure: Callable[[int], Any], seeds: Sequence[int], progress: bool = False,
-              workers: int = 2) -> list:
-    """[measure(seed) for each seed]; `workers` run at the same time: 1 if milliseconds count.
-
-    progress: whether to show a progress bar, if stderr is a terminal.
-    """
-    found = {}
-    with tqdm(total=len(seeds), unit="seed", leave=False,
-              disable=None if progress else True) as bar:
-        for seed, result in imap_unordered(lambda seed: (seed, measure(seed)), seeds, workers):
-            found[seed] = result
-            bar.update()
-    return [found[seed] for seed in seeds]
-
-
-def stack(found: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, np.ndarray]:
-    """The rows of a Table.  found: {name: numbers (columns,)} of each seed -> {name: (seeds, ...)}.
-
-    >>> stack([{"BM25": [54.0, 1.0]}, {"BM25": [55.0, 1.1]}])["BM25"].tolist()
-    [[54.0, 1.0], [55.0, 1.1]]
-    """
-    return {name: np.array([rows[name] for rows in found], np.float64) for name in found[0]}

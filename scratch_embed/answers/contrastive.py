@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table, for_seeds, stack
+from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.questions import CONTRASTIVE
 from scratch_embed.losses.cosine_mse import cosine_mse
 from scratch_embed.losses.infonce import cosine_logits
@@ -29,6 +29,7 @@ from scratch_embed.space.similarity import cosine_matrix
 from scratch_embed.why.learned import BI_ENCODER, start, train_bi_encoder
 from scratch_embed.why.sbert import by_truth
 from scratch_embed.why.searches import lexical, ndcg_percent, sif
+from scratch_embed.why.seeds import for_seeds, stack
 from scratch_embed.why.sentences import Encode, Encoder, draw, encode_by, score, train_simcse
 from scratch_embed.why.simcse_tour import word2vec_encode
 from scratch_embed.worlds.facts import GAIN, states_all, values_named

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table, for_seeds, stack
+from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.questions import CROSS_OR_BI
 from scratch_embed.evaluate.ranking import ndcg
 from scratch_embed.sentences.cross_encoder import CrossEncoder
@@ -27,6 +27,7 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.why.chunked_search import bm25
 from scratch_embed.why.effects import paired_difference
 from scratch_embed.why.searches import K
+from scratch_embed.why.seeds import for_seeds, stack
 from scratch_embed.why.who_did_what import (
     BI_ENCODER,
     GROUPS,
@@ -42,7 +43,7 @@ from scratch_embed.why.who_did_what import (
 )
 from scratch_embed.worlds.bindings import synonyms_alone
 
-DEPTHS = (3, 10, 20, 50, 100)      # candidates that are reranked, if there are so many documents
+DEPTHS = (3, 10, 20, 50, 100)      # candidates that are reranked, below the number of documents
 BEST = 50
 BI, BM25, SYNONYMS = "bi-encoder alone", "BM25", "synonyms without word order"
 RECALL, NDCG, PASSES, MS = range(4)
@@ -69,25 +70,28 @@ class Points(NamedTuple):
 # ---- measure -------------------------------------------------------------------------------------
 
 def train(seed: int, documents: int, steps: int) -> Trained:
-    """Train a bi-encoder, and from it a cross-encoder, `steps` long.  documents: in groups of 3"""
+    """Train a bi-encoder, and from it a cross-encoder.
+
+    documents: in groups of 3; steps: of the cross-encoder, those of the bi-encoder in proportion
+    """
     groups = documents // 3
-    one = draw_task(seed, groups, queries=groups,
-                    training=GROUPS * documents // CROSS_OR_BI.documents)
-    bi = train_bi(one, steps=max(1, BI_ENCODER["steps"] * steps // CROSS_OR_BI.steps))
-    cross = train_cross(one, with_matching(bi, seed), candidates(one, bi), steps=steps)
-    return Trained(one, bi, cross)
+    task = draw_task(seed, groups, queries=groups,
+                     training=GROUPS * documents // CROSS_OR_BI.documents)
+    bi = train_bi(task, steps=max(1, BI_ENCODER["steps"] * steps // CROSS_OR_BI.steps))
+    cross = train_cross(task, with_matching(bi, seed), candidates(task, bi), steps=steps)
+    return Trained(task, bi, cross)
 
 
 def measure(trained: Trained) -> dict[str, list[float]]:
     """{search: COLUMNS} by depth, and two searches without a transformer."""
-    one, bi, cross = trained
-    N = len(one.documents)
-    points = curve(one, bi, cross, [*(depth for depth in DEPTHS if depth < N), N], TIMED)
+    task, bi, cross = trained
+    N = len(task.documents)
+    points = curve(task, bi, cross, [*(depth for depth in DEPTHS if depth < N), N], TIMED)
     rows = {name_of(depth, N): list(point) for depth, point in points.items()}
     rows[name_of(N, N)][PASSES] = N                      # it needs no first search
-    order = np.argsort(-bm25(one.queries, one.documents), axis=1, kind="stable")
-    rows[BM25] = [np.nan, percent(ndcg(ranking_of(one, order), K)), 0, np.nan]
-    rows[SYNONYMS] = [np.nan, 100 * synonyms_alone(one.world), np.nan, np.nan]
+    order = np.argsort(-bm25(task.queries, task.documents), axis=1, kind="stable")
+    rows[BM25] = [np.nan, percent(ndcg(ranking_of(task, order), K)), 0, np.nan]
+    rows[SYNONYMS] = [np.nan, 100 * synonyms_alone(task.world), np.nan, np.nan]
     return rows
 
 

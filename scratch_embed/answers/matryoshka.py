@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table, for_seeds, stack
+from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.questions import MATRYOSHKA as QUESTION
 from scratch_embed.why.prefixes import (
     LONGER,
@@ -32,6 +32,7 @@ from scratch_embed.why.prefixes import (
     train_models,
     tree,
 )
+from scratch_embed.why.seeds import for_seeds, stack
 from scratch_embed.worlds.taxonomy import PATHS
 
 DIMS = (64, 16, 8, 4)
@@ -90,7 +91,7 @@ def measure(seed: int, documents: int, steps: int) -> Found:
 
 
 def per_kind(documents: int) -> int:
-    """How many documents of each kind make about so many documents; at least 2."""
+    """The documents of each kind, at least 2, so that there are about `documents` in all."""
     return max(2, documents // len(PATHS))
 
 
@@ -114,7 +115,6 @@ def paragraphs(ways: dict[str, np.ndarray], stored: dict[str, np.ndarray]) -> li
     def kept(m, precision):
         return stored[row(m, precision)][:, 1]
 
-    eight_bytes = row(8, "int8"), row(64, "bits, float x bits")
     return [
         Paragraph(
             "The first numbers of a Matryoshka embedding are an embedding themselves, like the "
@@ -142,18 +142,18 @@ def paragraphs(ways: dict[str, np.ndarray], stored: dict[str, np.ndarray]) -> li
              Claim(f"at {SHORT} numbers a model trained for this size alone finds more",
                    at(OWN), at(MATRYOSHKA)))),
         Paragraph(
-            "Why is it useful?  Memory and search time grow with the numbers of a vector.  Whoever "
-            "searches chooses the size, without another model: encode(texts, truncate_dim=16) here "
-            "and in sentence-transformers, `dimensions` in OpenAI's text-embedding-3.  Fewer bits "
-            "per number save memory too, and the two combine.",
+            "Why is it useful?  Memory and search time grow with the numbers of a vector.  The "
+            "size is chosen after the training, by the user of the model: encode(texts, "
+            "truncate_dim=16) here and in sentence-transformers, `dimensions` in OpenAI's "
+            "text-embedding-3.  Fewer bits per number save memory too, and the two combine.",
             (Claim("of two ways to 8 bytes, 8 numbers of one byte find more than 64 of one bit",
-                   stored[eight_bytes[0]][:, 1], stored[eight_bytes[1]][:, 1]),
+                   kept(8, "int8"), kept(64, "bits, float x bits")),
              Claim("16 numbers of one bit are too few: 16 of one byte find more",
                    kept(16, "int8"), kept(16, "bits, float x bits"))),
             "So measure sizes and bits together on your own data."),
         Paragraph(
-            "A search can also use both ends of a vector: the first numbers find candidates, all "
-            "numbers rank them.",
+            "A search can also use two sizes of the same vectors: the first numbers find "
+            "candidates, all numbers rank them.",
             (Claim(f"{SHORT} numbers and then all {WHOLE} find more than {SHORT} alone",
                    kept(SHORT, LONGER), kept(SHORT, "float32")),)),
         Paragraph(

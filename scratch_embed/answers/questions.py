@@ -11,7 +11,7 @@ class Question(NamedTuple):
     text: str
     about: str
     documents: int                 # of the collection that is searched
-    steps: int                     # of each training
+    steps: int                     # of training; a model that needs others has them in proportion
 
 
 CONTRASTIVE = Question("How does contrastive learning train embedding models?",

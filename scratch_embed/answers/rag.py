@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table, for_seeds, stack
+from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
 from scratch_embed.answers.questions import RAG
 from scratch_embed.evaluate.abstention import at_threshold, choose_and_measure
 from scratch_embed.evaluate.baselines import RandomVectors
@@ -40,6 +40,7 @@ from scratch_embed.why.chunked_search import (
     train_on_reports,
     untrained,
 )
+from scratch_embed.why.seeds import for_seeds, stack
 
 CHUNKS = {"16 words": (16, 0), "32 words": (32, 0), "32 words, overlap 13": (32, 13),
           "64 words, overlap 13": (64, 13), "128 words, overlap 13": (128, 13),
@@ -158,12 +159,13 @@ def tables(rows: dict[str, dict[str, np.ndarray]], documents: int, steps: int) -
         Table(f"{documents:,} documents of about 220 words, one sentence of which states a fact, "
               f"and {documents // 2} questions.  Recall at a budget of {BUDGET} words: the share "
               "of questions with the whole sentence of an answer among the first chunks that fit.  "
-              "Facts cut: that are in no chunk as a whole.",
+              "Facts cut: the share of facts that no chunk has as a whole.",
               ("chunks", "facts cut, %", *(f"{name}, %" for name in (BM25, "SIF", BI))),
               rows["chunks"], (0, 1, 1, 1, 1)),
         Table(f"Chunks of {BEST}.  The bi-encoder is trained for {steps} steps on passages, that "
-              "is, reports among irrelevant sentences; 'short texts': on the reports alone.",
-              ("nDCG@10, %", "recall@64, %", "recall@128, %", "recall@256, %"),
+              "is, reports among irrelevant sentences; 'short texts': on the reports alone.  The "
+              "last three columns are the recall at budgets of 64, 128 and 256 words.",
+              ("nDCG@10, %", "64 words, %", "128 words, %", "256 words, %"),
               rows["searches"], (1, 1, 1, 1)),
         Table("As many questions without an answer: near misses, with one value replaced.  A "
               "question is answered if its best score reaches a threshold, chosen by F1 on one "

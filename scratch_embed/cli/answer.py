@@ -36,7 +36,8 @@ def add_commands(commands):
                              metavar="N", help="documents of the collection that is searched "
                                                "(default: %(default)s)")
         command.add_argument("--steps", type=whole(1), default=question.steps, metavar="N",
-                             help="steps of each training (default: %(default)s)")
+                             help="steps of training; a model that needs more or fewer has them in "
+                                  "proportion (default: %(default)s)")
         add_json(command, "tables, claims and the text of the answer")
 
 

@@ -5,6 +5,7 @@ from scratch_embed.cli.cross_encoder_data import LOSSES, loss_of, read_examples,
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
+    in_words_of_chance,
     mean_loss,
     require_model,
     require_other_folder,
@@ -13,7 +14,7 @@ from scratch_embed.cli.models import (
     saved_size,
     steps_of,
 )
-from scratch_embed.cli.parsing import add_command, positive, whole
+from scratch_embed.cli.parsing import add_command, positive, refuse_option, whole
 from scratch_embed.cli.sbert_data import check_loss, kind_of_data, loss_among
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import (
@@ -25,6 +26,8 @@ from scratch_embed.cli.verdicts import (
 )
 
 REQUIRED = "--pairs or --scored is required (default: none)"
+NOT_A_SEARCH = ("(most of these candidates are drawn at random; those of a search are harder, and "
+                "reranking may make it worse: `rerank` a run, then `evaluate run --against` it)")
 
 
 def add_training(methods):
@@ -40,6 +43,8 @@ def add_training(methods):
                            f"with tabs between them; {REQUIRED}")
     data.add_argument("--scored", metavar="FILE", help="lines of text <tab> text <tab> score or "
                       f"class, or as CSV; {REQUIRED}")
+    refuse_option(command, "--triplets", "--triplets is --pairs here, which takes hard negatives "
+                                         "after the positive")
     add_output_options(command, "the folder to write, created if it is missing; "
                                 "sentence-transformers' CrossEncoder loads it")
     option = command.add_argument
@@ -108,7 +113,7 @@ def run_cross_encoder(arguments):
     trained.encoder.save(arguments.output)
     chance = ""
     if arguments.pairs and arguments.loss == "cross-entropy":
-        chance = f" (chance: {math.log(len(examples.columns) - 1):.4f})"
+        chance = in_words_of_chance(trained.losses, math.log(len(examples.columns) - 1))
     size = trained.encoder.model.p.flat.size
     say(f"{mean_loss(trained.losses)}{chance}; wrote {arguments.output}, "
         f"{saved_size(size, size)}")
@@ -168,6 +173,8 @@ def report_result(arguments, trained, start, examples, held_out):
     if arguments.pairs:
         result = verdict.of_candidates(*encoders, found.columns[0], found.columns[1:], seed)
         report_search(result, f"the positives of {where}", MORE_PAIRS, MORE_PAIRS)
+        if result and result.learned:
+            say(NOT_A_SEARCH)
     elif arguments.loss == "cross-entropy":
         result = verdict.of_classes(*encoders, *found.columns, found.targets, examples.targets,
                                     seed)

@@ -1,7 +1,8 @@
 """What `train cross-encoder` reads: queries with their candidates, or pairs with scores."""
 from typing import Any, NamedTuple
 
-from scratch_embed.cli.sbert_data import MOST_CLASSES, kind_of_data
+from scratch_embed.cli.messages import say_of
+from scratch_embed.cli.sbert_data import MOST_CLASSES, kind_of_data, note_classes, read_texts
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.wording import counted
 
@@ -46,6 +47,9 @@ def read_examples(arguments):
             raise ValueError(f"{path}: expected classes 0, 1 and so on, found only 0")
     else:
         examples = read_candidates(arguments, path, arguments.negatives)
+        if len(examples.columns) < 3:
+            raise ValueError(f"--negatives: expected at least 1, because {path} has no hard "
+                             f"negatives, got {arguments.negatives}")
         what = (f"a query, its positive and {counted(len(examples.columns) - 2, 'negative')}")
     N = len(examples.targets)
     if N < 2:
@@ -74,17 +78,15 @@ def read_candidates(arguments, path, negatives):
     import numpy as np
 
     from scratch_embed.sentences.cross_encoder_training import random_negatives
-    from scratch_embed.text.columns import read_columns
-    columns = read_columns(path, 2, MOST_COLUMNS, arguments.errors)
+    columns = read_texts(arguments, path, 2, MOST_COLUMNS)
     if negatives is None:
         negatives = 0 if len(columns) > 2 else NEGATIVES
-    if len(columns) + negatives < 3 and path == arguments.pairs:
-        raise ValueError(f"--negatives: expected at least 1, because {path} has no hard negatives, "
-                         f"got {negatives}")
     try:
         drawn = random_negatives(columns[0], columns[1], negatives, arguments.seed)
     except ValueError as error:
-        raise ValueError(f"{path}: --negatives: {error}") from None
+        raise ValueError(f"{path}: --negatives: {error}" + (
+            ", the default; give a smaller number, or texts with hard negatives"
+            if arguments.negatives is None else "")) from None
     N, C = len(columns[0]), len(columns) - 1 + negatives
     targets = np.zeros(N, np.int64)                          # the place of the positive
     if arguments.loss == "bce":
@@ -102,14 +104,15 @@ def read_scored(arguments, path, classes):
     if arguments.loss == "cross-entropy":
         first, second, scores = read_scored_pairs(
             path, arguments.errors, lambda y: y in range(classes),
-            f"a class, a whole number from 0 to {classes - 1},")
+            f"a class, a whole number from 0 to {classes - 1},", say_of(path))
+        note_classes(path, scores)
         targets = np.array(scores, np.int64)
         return Examples([first, second], targets, int(targets.max()) + 1)
     if arguments.loss == "mse":
-        first, second, scores = read_scored_pairs(path, arguments.errors)
+        first, second, scores = read_scored_pairs(path, arguments.errors, note=say_of(path))
         return Examples([first, second], np.float32(scores))
     most = arguments.max_score or 1.0
     first, second, scores = read_scored_pairs(
         path, arguments.errors, lambda y: 0 <= y <= most,
-        f"a number from 0 to {most:g} (--max-score is another limit)")
+        f"a number from 0 to {most:g} (--max-score is another limit)", say_of(path))
     return Examples([first, second], np.float32(scores) / np.float32(most))

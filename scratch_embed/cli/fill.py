@@ -4,7 +4,7 @@ import itertools
 from scratch_embed.cli.models import read_model
 from scratch_embed.cli.parsing import add_command, add_json, add_top
 from scratch_embed.cli.printing import print_results
-from scratch_embed.cli.search import texts_of
+from scratch_embed.cli.queries import texts_of
 
 MASK = "[MASK]"
 BATCH_SIZE = 32                     # texts predicted together

@@ -3,6 +3,7 @@ import os
 from functools import partial
 
 from scratch_embed.cli.loading import MODELS, add_encoder_options, chosen_sif, load_encoder
+from scratch_embed.cli.messages import say_of
 from scratch_embed.cli.parsing import add_command, add_errors, non_negative, require_writable, whole
 from scratch_embed.cli.phrases import open_output
 from scratch_embed.cli.prompts import add_document_prompt, add_query_prompts, chosen_prompts
@@ -98,7 +99,8 @@ def run_mine(arguments):
                     arguments.absolute_margin, arguments.relative_margin,
                     top if arguments.sampling_strategy == "top" else at_random(arguments.seed))
     check(mining)
-    queries, positives = read_columns(arguments.pairs, errors=arguments.errors)
+    queries, positives = read_columns(arguments.pairs, errors=arguments.errors,
+                                      note=say_of(arguments.pairs))
     corpus = documents_of(arguments.corpus, arguments.errors) if arguments.corpus else None
     score, encoder = scorer_of(arguments)
     mined = mine_hard_negatives(queries, positives, score, corpus, mining)

@@ -7,6 +7,8 @@ from scratch_embed.cli.parsing import add_errors, below_one, positive, refuse_ol
 from scratch_embed.cli.training import add_checkpoint_options, say
 from scratch_embed.numerics.wording import counted
 
+AT_CHANCE = 0.99                   # a loss / the loss of equal scores that is no better
+
 # ---- options ------------------------------------------------------------------------------------
 
 def add_output_options(command, what):
@@ -127,6 +129,14 @@ def mean_loss(losses):
     steps = (f"the last {len(last)} steps" if len(losses) > len(last) else
              f"all {len(last)} steps" if len(last) > 1 else "1 step")
     return f"loss {sum(last) / len(last):.4f}, the mean of {steps}"
+
+
+def in_words_of_chance(losses, chance):
+    """The loss of equal scores, in words, and whether the last losses are still as high."""
+    last = losses[-min(100, 1 + len(losses) // 2):]
+    nothing = ", so nothing was learned from these examples" * bool(
+        sum(last) / len(last) > AT_CHANCE * chance)
+    return f" (chance: {chance:.4f}{nothing})"
 
 
 def saved_size(saved, trained):

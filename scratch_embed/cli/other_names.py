@@ -41,6 +41,22 @@ NAMES = {
     "--window-size": "--window",
     "--ws": "--window",
 }
+# the losses of sentence-transformers, and their usual short names
+LOSSES = {
+    "BinaryCrossEntropyLoss": "bce",
+    "CachedMultipleNegativesRankingLoss": "infonce (with --cache-batch)",
+    "ContrastiveLoss": "contrastive",
+    "CoSENTLoss": "cosent",
+    "CosineSimilarityLoss": "cosine-mse",
+    "CrossEntropyLoss": "cross-entropy",
+    "MNRL": "infonce",
+    "MSELoss": "mse",
+    "MultipleNegativesRankingLoss": "infonce",
+    "NT-Xent": "infonce",
+    "OnlineContrastiveLoss": "online-contrastive",
+    "SoftmaxLoss": "softmax",
+    "TripletLoss": "triplet",
+}
 
 
 def plain(name):
@@ -49,6 +65,7 @@ def plain(name):
 
 
 PLAIN = {plain(name): here for name, here in NAMES.items()}
+PLAIN_LOSSES = {plain(name).removesuffix("loss"): here for name, here in LOSSES.items()}
 
 
 def name_here(name, known):
@@ -57,3 +74,12 @@ def name_here(name, known):
     known: the options of the command, of which one may differ from `name` in hyphens only.
     """
     return {plain(option): option for option in known}.get(plain(name), PLAIN.get(plain(name)))
+
+
+def loss_here(name):
+    """The value of --loss that another program's name of a loss stands for; None without one.
+
+    >>> loss_here("MultipleNegativesRankingLoss"), loss_here("cosent_loss")
+    ('infonce', 'cosent')
+    """
+    return PLAIN_LOSSES.get(plain(name).removesuffix("loss"))

@@ -167,11 +167,17 @@ def refuse_old_names(command, *names):
                              help=argparse.SUPPRESS)
 
 
+def refuse_option(command, name, message):
+    """Make an option of a related command an error with this message; the help does not show it."""
+    command.add_argument(name, action=_Refuse, nargs="?", default=argparse.SUPPRESS,
+                         const=message, help=argparse.SUPPRESS)
+
+
 class _Refuse(argparse.Action):
-    """An option that ends the command with exit code 2 and a message with the new name."""
+    """An option that ends the command with exit code 2: its message, or its new name."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        parser.error(f"{option_string} is now {RENAMED[option_string]}")
+        parser.error(self.const or f"{option_string} is now {RENAMED[option_string]}")
 
 
 def top_parser(groups, version):
@@ -218,10 +224,13 @@ def leaves(name, command):
 
 # ---- options that commands share ---------------------------------------------------------------
 
-def add_top(command, default, help):
-    """Add -k and --top: how many results."""
-    command.add_argument("-k", "--top", type=whole(1, 10**18), default=default, metavar="N",
-                         help=f"{help} (default: %(default)s)")
+def add_top(command, default, help, depends=None):
+    """Add -k and --top: how many results.
+
+    depends: the default in words, if it depends on other options; then it is None at first
+    """
+    command.add_argument("-k", "--top", type=whole(1, 10**18), default=None if depends else default,
+                         metavar="N", help=f"{help} (default: {depends or default})")
 
 
 def add_errors(command):

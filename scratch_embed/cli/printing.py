@@ -46,6 +46,20 @@ def print_results(query, names, rows):
                                             for rank, row in enumerate(rows, 1)]})
 
 
+def print_lines(query, rows, title, show):
+    """Print a line per result: rank, score, line number, text.
+
+    rows: (score, line number, text), the best first; title: whether the query is printed above
+    show: text -> what is printed of it, on one line
+    """
+    if title:
+        print(f"query: {' '.join(query.split())}")
+    for rank, (score, line, text) in enumerate(rows, 1):
+        print(f"{rank}\t{score:.4f}\t{line}\t{show(text)}")
+    if title:
+        print()
+
+
 def heading(text):
     """Print the underlined heading of a part."""
     print(f"\n{text}\n{'-' * len(text)}", flush=True)

@@ -5,10 +5,12 @@
 import os
 
 from scratch_embed.cli.parsing import add_command, add_errors, add_json, add_top, whole
-from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.printing import print_lines, print_results
+from scratch_embed.cli.queries import refuse_blank, texts_of
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.wording import counted
 
+TOP = 10                           # results per query
 DEPTH = 50                         # candidates per query
 PAIRS = 1024                       # that predict() gets at a time
 TAG = "scratch_embed"              # the name of the run, its last column
@@ -30,9 +32,11 @@ def add_commands(commands):
     command.add_argument("candidates", metavar="TEXT", help="the candidates, one per line, plain "
                          'or gzip; "-" is stdin; or a run, with --corpus and --queries')
     command.add_argument("asked", nargs="*", metavar="QUERY", help="a text; several are answered "
-                         "one after the other (default: the queries of --queries)")
+                         'one after the other; "-" alone: one query per line of stdin (default: '
+                         "the queries of --queries)")
     add_cross_encoder(command, "--model", required=True)
-    add_top(command, 10, "largest number of results per query")
+    add_top(command, TOP, "largest number of results per query",
+            f"{TOP}, or for a run --depth: all documents that are reranked")
     command.add_argument("--corpus", metavar="FILE", help="the documents of the run: JSON lines "
                          '{"_id", "title", "text"}, as in BEIR, or lines of id <tab> text '
                          "(default: the lines of TEXT are the candidates)")
@@ -65,15 +69,30 @@ def check_usage(arguments):
         arguments.usage_error("give a QUERY, or --corpus and --queries to rerank a run")
     if arguments.depth and not any(files):
         arguments.usage_error("--depth is for a run; of a text, all lines are candidates")
-    if not all(map(str.strip, arguments.asked)):
-        arguments.usage_error("QUERY: expected a text, got a blank one")
+    refuse_blank(arguments, arguments.asked)
+    check_places(arguments)
     if any(files):
-        check_depth(arguments)
+        check_depth(arguments, arguments.depth or DEPTH)
+    arguments.top = arguments.top or TOP
 
 
-def check_depth(arguments):
-    """Exit with code 2 if there are fewer candidates per query than results."""
+def check_places(arguments):
+    """Exit with code 2 if TEXT and QUERY are both stdin, or look swapped."""
+    text, asked = arguments.candidates, arguments.asked
+    if text == "-" and asked == ["-"]:
+        arguments.usage_error("TEXT and QUERY are both -, and stdin can be only one of them")
+    if not os.path.exists(text) and len(asked) == 1 and os.path.isfile(asked[0]):
+        arguments.usage_error(f"{text}: there is no such file; TEXT comes before QUERY: give "
+                              f"{asked[0]} first")
+
+
+def check_depth(arguments, most):
+    """Exit with code 2 if there are fewer candidates per query than results; fill in -k.
+
+    most: the default of -k, unless --depth is smaller
+    """
     depth = arguments.depth or DEPTH
+    arguments.top = arguments.top or min(most, depth)
     if arguments.top > depth:
         arguments.usage_error(f"-k {arguments.top}: expected at most --depth, {depth} candidates "
                               "per query; give a larger --depth, or a smaller -k")
@@ -132,21 +151,20 @@ def rerank_lines(arguments, model):
     if not lines:
         raise ValueError(f"{arguments.candidates}: {NO_WORDS}")
     numbers, texts = list(lines), list(lines.values())
-    say_passes(arguments.model, len(arguments.asked), len(texts) * len(arguments.asked))
+    asked, interactive = texts_of(arguments.asked)
+    if not interactive:
+        asked = list(asked)
+        say_passes(arguments.model, len(asked), len(texts) * len(asked))
     if arguments.top > len(texts):
         say(f"{counted(len(texts), 'result')} per query: TEXT has no more candidates")
-    for query in arguments.asked:
+    several = len(arguments.asked) > 1 or arguments.asked == ["-"] and not interactive
+    for query in asked:
         found = [(score, numbers[i], texts[i])
                  for i, score in zip(*best_of(query, texts, model, arguments.top))]
         if arguments.json:
             print_results(query, ("score", "line", "text"), found)
-            continue
-        if len(arguments.asked) > 1:
-            print(f"query: {' '.join(query.split())}")
-        for rank, (score, line, text) in enumerate(found, 1):
-            print(f"{rank}\t{score:.4f}\t{line}\t{' '.join(text.split())}")
-        if len(arguments.asked) > 1:
-            print()
+        else:
+            print_lines(query, found, several, lambda text: " ".join(text.split()))
 
 
 def say_passes(folder, queries, pairs):
@@ -162,7 +180,13 @@ def rerank_run(arguments, model):
     from scratch_embed.evaluate.collection import read_texts
     from scratch_embed.evaluate.ranking import order
     from scratch_embed.evaluate.trec import read_run
-    run = read_run(arguments.candidates)
+    from scratch_embed.numerics.errors import FormatError
+    try:
+        run = read_run(arguments.candidates)
+    except FormatError as error:
+        path, place, problem = error.parts
+        raise FormatError(path, place, f"with --corpus and --queries, expected a run in TREC's "
+                                       f"format: {problem}") from None
     queries = read_texts(arguments.queries, arguments.errors)
     documents = read_texts(arguments.corpus, arguments.errors)
     depth = arguments.depth or DEPTH
@@ -184,9 +208,9 @@ def rerank_run(arguments, model):
         found = [(score, names[i]) for i, score in zip(ids, scores)]
         if arguments.json:
             print_results(query, ("score", "document"), found)
-            continue
-        for rank, (score, name) in enumerate(found, 1):
-            print(query, "Q0", name, rank, repr(score), TAG)
+        else:
+            for rank, (score, name) in enumerate(found, 1):
+                print(query, "Q0", name, rank, repr(score), TAG)
 
 
 # ---- the results of a search --------------------------------------------------------------------
@@ -203,8 +227,8 @@ def reranked_search(search, index, model, arguments):
     from scratch_embed.retrieve.rerank import rerank
     depth = min(arguments.depth or DEPTH, len(index))
     numbers, texts = np.array([*index.texts, NO_ID]), list(index.texts.values())
-    say(f"{name_of(arguments.rerank)}: reranks the first {counted(depth, 'line')} of each query, "
-        "one pass of the model for each line")
+    say(f"{name_of(arguments.rerank)}: reranks what the search finds for each query, at most "
+        f"{counted(depth, 'line')}; one pass of the model for each line")
 
     def again(queries, k):
         lines, _ = search(queries, depth)

@@ -2,7 +2,10 @@
 import argparse
 from typing import Any, NamedTuple
 
+from scratch_embed.cli.messages import say_of
+from scratch_embed.cli.other_names import loss_here
 from scratch_embed.cli.training import say
+from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.wording import counted
 
 # for each kind of data: the losses that fit, the default first
@@ -29,7 +32,10 @@ def loss_among(losses):
 
     def loss(text):
         if text not in names:
-            raise argparse.ArgumentTypeError(f"expected {', '.join(names)}, got {text!r}")
+            here = loss_here(text)
+            raise argparse.ArgumentTypeError(
+                f"{text} is {here} here" if here and here.split()[0] in names else
+                f"expected {', '.join(names)}, got {text!r}")
         return text
     return loss
 
@@ -89,10 +95,37 @@ def read_held_out(arguments, examples):
 
 def read_file(arguments, path, width, classes=MOST_CLASSES):
     """The Examples of one file.  width: the least and most texts of a line; None: scored pairs."""
+    if not width:
+        return read_scored(arguments, path, classes)
+    try:
+        return Examples(read_texts(arguments, path, *width))
+    except FormatError as error:
+        path, place, problem = error.parts
+        if width == (2, 2) and problem.endswith("found 3"):
+            problem += ("; use --triplets if the third is a hard negative, --scored if it is a "
+                        "score")
+        raise FormatError(path, place, problem) from None
+
+
+def read_texts(arguments, path, least, most):
+    """The columns of a file of pairs or tuples.  ValueError for scores in the place of negatives.
+    """
     from scratch_embed.text.columns import read_columns
-    if width:
-        return Examples(read_columns(path, *width, arguments.errors))
-    return read_scored(arguments, path, classes)
+    columns = read_columns(path, least, most, arguments.errors, say_of(path))
+    third = [] if len(columns) != 3 else columns[2][1:] or columns[2]
+    if third and all(map(is_number, third)):
+        raise ValueError(f"{path}: expected a text as the third field, got numbers such as "
+                         f"{third[0][:40]!r}; for two texts and a score, use --scored")
+    return columns
+
+
+def is_number(field):
+    """Whether a field is a number."""
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def read_scored(arguments, path, classes):
@@ -109,8 +142,19 @@ def read_scored(arguments, path, classes):
     valid, expected, dtype, divisor = {
         "cosent": a_score, "cosine-mse": a_score, "contrastive": a_label,
         "online-contrastive": a_label, "softmax": a_class}[arguments.loss]
-    pairs = read_scored_pairs(path, arguments.errors, valid, expected)
+    pairs = read_scored_pairs(path, arguments.errors, valid, expected, say_of(path))
+    if arguments.loss == "softmax":
+        note_classes(path, pairs.scores)
     return Examples([pairs.first, pairs.second], (np.array(pairs.scores) / divisor).astype(dtype))
+
+
+def note_classes(path, classes):
+    """Say which classes below the largest do not occur: the model gets outputs for them too."""
+    missing = sorted(set(range(int(max(classes)))) - set(classes))
+    if missing:
+        say(f"{path}: no example has the class {', '.join(map(str, missing[:5]))}"
+            f"{', ...' * (len(missing) > 5)}; the model gets {int(max(classes)) + 1} classes, and "
+            "classes without examples are never right: number them from 0 without gaps")
 
 
 # ---- the loss ------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """index: save lines of text with their vectors in one file.  search: find lines in that file."""
 import itertools
 import os
-import sys
 from functools import partial
 
 from scratch_embed.cli.loading import (
@@ -20,7 +19,7 @@ from scratch_embed.cli.parsing import (
     require_writable,
     whole,
 )
-from scratch_embed.cli.printing import print_results
+from scratch_embed.cli.printing import print_lines, print_results
 from scratch_embed.cli.prompts import (
     Prompts,
     add_document_prompts,
@@ -29,6 +28,7 @@ from scratch_embed.cli.prompts import (
     chosen_prompts,
     say_prompts,
 )
+from scratch_embed.cli.queries import refuse_blank, texts_of
 from scratch_embed.cli.query_words import UnknownWords, why_nothing
 from scratch_embed.cli.rerank import (
     add_cross_encoder,
@@ -47,6 +47,7 @@ from scratch_embed.numerics.wording import counted
 
 ENDINGS = {".index": None, ".safetensors": None, "": None}       # of an index; one format
 BATCH_SIZE = 1000                  # queries searched together
+TOP = 10                           # results per query
 HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses; k if k is larger
 
 
@@ -217,13 +218,15 @@ def add_search(commands):
                                  "the weighted sum of both, each scaled to 0 to 1.  It is the "
                                  "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
                                  "rank) over both rankings with --hybrid.  With --rerank, a "
-                                 "cross-encoder reads the query with each of the first --depth "
-                                 "lines and orders them anew by its own score.  With several "
-                                 "queries, each is printed above its results.")
+                                 "cross-encoder reads the query, without the prompts of the "
+                                 "search, with each of the first --depth lines, and its scores "
+                                 "give their new order.  With several queries, each is "
+                                 "printed above its results.")
     search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
                         'one after the other; "-" alone: one query per line of stdin')
-    add_top(search, 10, "largest number of results per query")
+    add_top(search, TOP, "largest number of results per query",
+            f"{TOP}, or with --rerank --depth if that is smaller")
     how = search.add_mutually_exclusive_group()
     how.add_argument("--dense", action="store_true", help="search by the model alone, which finds "
                      "other words for the same, but not rare words and codes")
@@ -246,8 +249,10 @@ def check_search_usage(arguments):
     """Exit with code 2 if options contradict each other."""
     if arguments.depth and not arguments.rerank:
         arguments.usage_error("--depth is the number of lines for --rerank MODEL: give both")
+    refuse_blank(arguments, arguments.queries)
     if arguments.rerank:
-        check_depth(arguments)
+        check_depth(arguments, TOP)
+    arguments.top = arguments.top or TOP
 
 
 def run_search(arguments):
@@ -262,14 +267,14 @@ def run_search(arguments):
     if reranker:
         search = reranked_search(search, index, reranker, arguments)
     queries, interactive = texts_of(arguments.queries)
-    show = shower(arguments, interactive)
+    show = printer(arguments, interactive)
     k, unknown = min(arguments.top, len(index)), UnknownWords(encoder)
     asked = answered = 0
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
         asked += len(batch)
         for query, ids, scores in zip(batch, *search(batch, k)):
-            found = [(rank, float(score), line, index.texts[line])
-                     for rank, (line, score) in enumerate(zip(ids.tolist(), scores), 1)
+            found = [(float(score), line, index.texts[line])
+                     for line, score in zip(ids.tolist(), scores)
                      if line in index.texts]               # −1 where fewer than k lines are found
             unknown.add(query)
             if not found:
@@ -300,15 +305,6 @@ def query_prompt(index, encoder, arguments):
                           arguments.prompt_name).query
 
 
-def texts_of(given):
-    """(iterator over the texts, or over stdin's lines for ["-"]; whether stdin is a terminal)."""
-    from scratch_embed.text.corpus import read_lines
-    if given != ["-"]:
-        return iter(given), False
-    lines = (line for line in read_lines("-") if line.strip())
-    return lines, sys.stdin is not None and sys.stdin.isatty()
-
-
 def chosen_search(index, encode, arguments):
     """The function (queries, k) -> (line numbers (N, k), scores (N, k)) of N queries."""
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, sum_of_scores
@@ -326,25 +322,15 @@ def chosen_search(index, encode, arguments):
     return both
 
 
-def shower(arguments, interactive):
-    """The function that prints the results of a query."""
-    if arguments.json:
-        return print_objects
+def printer(arguments, interactive):
+    """The function that prints the results of a query: rows (score, line number, text)."""
     given = arguments.queries
     several = len(given) > 1 or given == ["-"] and not interactive
-    return partial(print_lines, width=arguments.snippet, heading=several)
 
-
-def print_lines(query, found, width, heading):
-    """Print a line per result, with at most `width` characters of the text."""
-    if heading:
-        print(f"query: {' '.join(query.split())}")
-    for rank, score, line, text in found:
-        print(f"{rank}\t{score:.4f}\t{line}\t{snippet(text, query, width)}")
-    if heading:
-        print()
-
-
-def print_objects(query, found):
-    """Print all results of a query as one JSON object."""
-    print_results(query, ("score", "line", "text"), [row[1:] for row in found])
+    def show(query, found):
+        if arguments.json:
+            print_results(query, ("score", "line", "text"), found)
+        else:
+            print_lines(query, found, several, lambda text: snippet(text, query,
+                                                                    arguments.snippet))
+    return show

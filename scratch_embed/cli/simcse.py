@@ -1,6 +1,7 @@
 """train simcse: train a sentence encoder from a BERT and a text, or pairs of texts."""
 import math
 
+from scratch_embed.cli.messages import say_of
 from scratch_embed.cli.models import (
     add_output_options,
     add_step_options,
@@ -135,7 +136,7 @@ def texts_of(arguments):
     from scratch_embed.text.columns import read_columns
     from scratch_embed.text.corpus import read_lines
     if arguments.pairs:
-        views = read_columns(arguments.pairs, 2, 3, arguments.errors)
+        views = read_columns(arguments.pairs, 2, 3, arguments.errors, say_of(arguments.pairs))
     else:
         views = [[line for line in read_lines(arguments.corpus, arguments.errors) if line.strip()]]
     if len(views[0]) < 2:
@@ -152,7 +153,8 @@ def pairs_held_out(arguments, start):
     from scratch_embed.text.columns import read_columns
     if not arguments.held_out:
         return None
-    pairs = read_columns(arguments.held_out, errors=arguments.errors)
+    pairs = read_columns(arguments.held_out, errors=arguments.errors,
+                         note=say_of(arguments.held_out))
     return HeldOut(*tokenize(pairs, start), arguments.eval_steps)
 
 

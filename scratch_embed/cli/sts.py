@@ -6,6 +6,7 @@ from scratch_embed.cli.loading import (
     column_names,
     load_encoder,
 )
+from scratch_embed.cli.messages import say_of
 from scratch_embed.cli.parsing import add_command, add_errors, add_json
 from scratch_embed.cli.printing import measured, print_json
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
@@ -41,7 +42,7 @@ def run_evaluation(arguments):
     from scratch_embed.evaluate.sts import similarities
     tokenizer = chosen_tokenizer(arguments)
     names = column_names(arguments.models, taken=BASELINES)
-    pairs = read_scored_pairs(arguments.file, arguments.errors)
+    pairs = read_scored_pairs(arguments.file, arguments.errors, note=say_of(arguments.file))
     if len(pairs.scores) < 2:
         raise ValueError(f"{arguments.file}: expected at least 2 pairs, found 1")
     systems = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)

@@ -1,8 +1,8 @@
 """tour: train word vectors and transformers on toy texts, and measure what they have learned.
 
-Every table shows the baselines (untrained, random, chance) of its scores.  Every comparison of two
+Every table shows the baselines (untrained, random, chance) of its scores.  Every difference of two
 methods is printed with its 95% interval; "not significant" means that the interval contains 0, so
-these seeds do not show a difference.
+these seeds do not show a difference.  Part 11 has two seeds only, and prints the scores of both.
 """
 import sys
 import textwrap
@@ -191,13 +191,15 @@ def show_unknown_words(text):
 
 def learn_worlds():
     """{seed: Learned}: toy worlds, and word vectors trained on their texts."""
-    from scratch_embed.why.retrieval_tour import learn, per_seed
+    from scratch_embed.why.retrieval_tour import learn
+    from scratch_embed.why.seeds import per_seed
     return per_seed(learn, SEEDS)
 
 
 def show_searches(learned):
     """Compare BM25, means of word vectors and a hybrid, beside chance and the upper bound."""
-    from scratch_embed.why.retrieval_tour import HYBRID, MEASURES, over_seeds, search_reports
+    from scratch_embed.why.retrieval_tour import HYBRID, MEASURES, search_reports
+    from scratch_embed.why.seeds import over_seeds
     from scratch_embed.worlds.facts import GAIN, IN_QUESTIONS, IN_REPORTS, NAMES, WORDS
     world = learned[SEEDS[0]].world
     heading(f"8  Search: which of {len(world.corpus):,} documents is relevant to a query in other "
@@ -232,7 +234,8 @@ def show_searches(learned):
 
 def show_codes(learned):
     """Compare on queries that need exact words, on queries in other words, and on both."""
-    from scratch_embed.why.retrieval_tour import HYBRID, PARTS, SCORES, over_seeds, search_coded
+    from scratch_embed.why.retrieval_tour import HYBRID, PARTS, SCORES, search_coded
+    from scratch_embed.why.seeds import over_seeds
     heading("9  Rare codes, which word vectors cannot represent")
     paragraph("Each document gets a unique code, such as kx-417, that is not in the training text. "
               " Half of the queries name a code; the others are the queries above.  nDCG@10 in %; "

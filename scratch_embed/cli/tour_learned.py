@@ -8,8 +8,8 @@ RERANKED = (1, 2)                  # fewer: a seed takes longer
 def run_learned(arguments):
     """Compare searches that learned from nothing, from text, and from pairs."""
     from scratch_embed.why.learned import BI_ENCODER, LABELLED
-    from scratch_embed.why.learned_tour import AS_LONG, HARD, LATER_LR, MORE, TRAINED, story
-    from scratch_embed.why.retrieval_tour import over_seeds
+    from scratch_embed.why.learned_tour import AS_LONG, HARD, LATER_LR, MORE, TRAINED, searches
+    from scratch_embed.why.seeds import over_seeds
     heading("10  Search that learned")
     paragraph("The queries and documents of part 8; nDCG@10 in %, mean of "
               f"{len(SEEDS)} seeds with its 95% interval.  BM25 has learned nothing.  word2vec and "
@@ -18,7 +18,7 @@ def run_learned(arguments):
               f"reports about {LABELLED:,} other facts, in {BI_ENCODER['steps']} steps.  A hard "
               f"negative is a report that is wrong in one thing; {MORE} more steps at a learning "
               f"rate of {LATER_LR} have one for each query.")
-    scores = over_seeds(story, list(SEEDS))
+    scores = over_seeds(searches, SEEDS)
     show_intervals(scores, ["nDCG@10"])
     column = {name: rows[:, 0] for name, rows in scores.items()}
     for one, other in ((TRAINED, "word2vec, SIF"), (TRAINED, "SimCSE"), (HARD, TRAINED),
@@ -32,7 +32,7 @@ def run_learned(arguments):
 def run_reranked(arguments):
     """Compare a bi-encoder with a cross-encoder that reranks its candidates, at each depth."""
     from scratch_embed.why.learned_tour import reranked
-    from scratch_embed.why.retrieval_tour import per_seed
+    from scratch_embed.why.seeds import per_seed
     heading("11  Who did what: a cross-encoder on top")
     paragraph("Documents come in groups of three with the same words: who did what to which thing "
               "differs.  A query names who, act and thing, in other words.  nDCG@10 in %, two "
@@ -54,14 +54,15 @@ def run_languages(arguments):
     """Match sentences with translations, and search across languages, without pairs and with."""
     from scratch_embed.why.generalisation import LANGUAGE_PARTS, search_across_languages
     from scratch_embed.why.learned import LABELLED
-    from scratch_embed.why.retrieval_tour import SENTENCES, match_translations, over_seeds
+    from scratch_embed.why.retrieval_tour import SENTENCES, match_translations
+    from scratch_embed.why.seeds import over_seeds
     heading(f"12  A second language: which of {SENTENCES} sentences is the translation?")
     paragraph("The second language is a cipher of the first, with its words in reverse order.  "
               "A translation is the nearest sentence by the mean of its word vectors, which are "
               "trained on a text in each language ('each language alone') or on both texts "
               "together; no sentence of one is translated in the other.  F1 and accuracy, in %.")
     show_intervals({name: 100 * rows[:, [0, 3]] for name, rows in
-                    over_seeds(match_translations, list(SEEDS)).items()}, ("F1", "accuracy"))
+                    over_seeds(match_translations, SEEDS).items()}, ("F1", "accuracy"))
     print(f"    {'chance (exact)':26}{'':18}{100 / SENTENCES:7.1f}")
     paragraph("The table shows that without a single pair the two languages have nothing in "
               "common: vectors of one say nothing about the other.  'The cipher undone' shows that "
@@ -71,7 +72,7 @@ def run_languages(arguments):
               "and sentences with their translations, none of them in the evaluation.  One "
               "bi-encoder reads both languages.  F1 of the translations, and nDCG@10 of English "
               "queries on foreign documents and on English ones, in %.")
-    scores = over_seeds(search_across_languages, list(SEEDS))
+    scores = over_seeds(search_across_languages, SEEDS)
     show_intervals(scores, LANGUAGE_PARTS)
     foreign = {name: rows[:, 1] for name, rows in scores.items()}
     for other in "pairs in English", "translations":

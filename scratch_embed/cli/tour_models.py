@@ -22,7 +22,7 @@ def run_senses(arguments):
         train_bert,
         upper_bound,
     )
-    from scratch_embed.why.retrieval_tour import over_seeds, per_seed
+    from scratch_embed.why.seeds import over_seeds, per_seed
     heading("13  One word, two senses: a vector for each occurrence")
     paragraph("'bank' occurs in sentences about money and in others about a river; the text has "
               "six such words, and each sentence has one topic.  BERT is trained on this text to "
@@ -42,7 +42,7 @@ def run_senses(arguments):
               "The upper bound knows the probabilities from which the sentences were drawn; with "
               "the left context, only of the words before; (exact) is its expectation over all "
               "texts.  An interval of three seeds that differ much can exceed 100.")
-    scores = over_seeds(lambda seed: sense_accuracies(models[seed], states[seed]), list(SEEDS))
+    scores = over_seeds(lambda seed: sense_accuracies(models[seed], states[seed]), SEEDS)
     show_intervals(scores, PARTS)
     print(f"    {'upper bound (exact)':26}{upper_bound():9.1f}")
     anywhere = {name: rows[:, 0] for name, rows in scores.items()}
@@ -58,7 +58,7 @@ def run_senses(arguments):
 
 def run_simcse(arguments):
     """Compare the sentence vectors of a masked LM before and after SimCSE."""
-    from scratch_embed.why.retrieval_tour import over_seeds
+    from scratch_embed.why.seeds import over_seeds
     from scratch_embed.why.sentences import BERT, SIMCSE, SIZES
     from scratch_embed.why.simcse_tour import AFTER, BEFORE, before_and_after
     heading("14  Sentences: SimCSE, before and after")
@@ -73,7 +73,7 @@ def run_simcse(arguments):
               "more is better; alignment of paraphrases and uniformity of all documents, less is "
               "better; mean cosine of all documents: near 1, all vectors lie in a narrow cone, so "
               "that cosines distinguish little.")
-    scores = over_seeds(before_and_after, list(SEEDS))
+    scores = over_seeds(before_and_after, SEEDS)
     show_scores(scores)
     for index, what in enumerate(("nDCG@10", "STS")):
         column = {name: rows[:, index] for name, rows in scores.items()}

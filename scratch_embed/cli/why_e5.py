@@ -36,9 +36,8 @@ def show_stage_2(seeds, documents, sentences):
         start,
         trained,
     )
-    from scratch_embed.why.retrieval_tour import per_seed
-    made = per_seed(lambda seed: start(seed, documents, sentences), seeds)
-    starts = [made[seed] for seed in seeds]
+    from scratch_embed.why.seeds import for_seeds
+    starts = for_seeds(lambda seed: start(seed, documents, sentences), seeds)
     heading("1  Hard negatives, margins and a teacher")
     mining = BASE["mining"]
     queries, documents = starts[0].encoder.search.gains.shape

@@ -52,7 +52,7 @@ def show_ways(world, make, seeds, steps):
         compare,
         train_models,
     )
-    from scratch_embed.why.retrieval_tour import over_seeds
+    from scratch_embed.why.seeds import over_seeds
 
     def measure(seed):
         task = make(seed)
@@ -99,7 +99,7 @@ def show_precisions(seeds, steps):
 def show_input_types(seeds):
     """Print the scores of each input type for each purpose, and the baselines."""
     from scratch_embed.why.input_types import CLASS, CLUSTER, MEASURES, NAMES, compare
-    from scratch_embed.why.retrieval_tour import over_seeds
+    from scratch_embed.why.seeds import over_seeds
     paragraph("The reports of worlds/facts.py.  A type is a prompt before the text, as Cohere's "
               "input_type.  Prediction: the search finds most with the types of the search; the "
               f"nearest report has the same {NAMES[CLASS]} with 'classification'; k-means "

@@ -32,20 +32,18 @@ def run_bert(arguments):
 def run_simcse(arguments):
     """Print the ablations of SimCSE, predictions first."""
     from scratch_embed.why.ablations import measure, measure_ablations
-    from scratch_embed.why.retrieval_tour import per_seed
+    from scratch_embed.why.seeds import for_seeds
     from scratch_embed.why.sentences import BERT, SIZES, pretrain
     from scratch_embed.why.simcse import ABLATIONS, BASE, OTHERS, measures, trained, without_simcse
     say_wait()
-    seeds = list(range(1, arguments.seeds + 1))
-    pretrained = per_seed(lambda seed: pretrain(seed, arguments.documents, arguments.sentences),
-                          seeds)
-    encoders = [pretrained[seed] for seed in seeds]
+    encoders = for_seeds(lambda seed: pretrain(seed, arguments.documents, arguments.sentences),
+                         range(1, arguments.seeds + 1))
     heading("1  Ablations of SimCSE")
     queries, documents = encoders[0].search.gains.shape
     paragraph(f"nDCG@10 in % of {queries} queries in other words on {documents:,} documents "
-              f"(worlds/facts.py), mean of {len(seeds)} seeds; the difference, with - without, is "
-              "paired by seed and has its 95% interval.  The line below each is the difference in "
-              "STS (Spearman's rho in %), in alignment of paraphrases and in uniformity of the "
+              f"(worlds/facts.py), mean of {len(encoders)} seeds; the difference, with - without, "
+              "is paired by seed and has its 95% interval.  The line below each is the difference "
+              "in STS (Spearman's rho in %), in alignment of paraphrases and in uniformity of the "
               f"documents (less is better).  The masked LM: {listed(SIZES | BERT)}.  SimCSE: "
               f"{listed(BASE)}.")
     before = measure([without_simcse], encoders, progress=True, score=measures)[0].mean(axis=0)

@@ -36,9 +36,8 @@ def run_rerank(arguments):
 
 def show_curve(given, settings):
     """Print passes, recall, nDCG@10 and milliseconds at each depth, beside the baselines."""
-    import numpy as np
-
     from scratch_embed.why.rerank import trained
+    from scratch_embed.why.seeds import stack
     from scratch_embed.why.who_did_what import MEASURES, compared, train_bi
     heading("1  Quality and cost against depth")
     paragraph(f"{len(given)} seeds, each with its world and initial weights.  Recall: of the first "
@@ -50,5 +49,4 @@ def show_curve(given, settings):
     found = [compared(one.task, one.bi, trained(settings, one),
                       {"trained with hard negatives": train_bi(one.task, one.bi, hard=True)})
              for one in given]
-    show_intervals({name: np.array([rows[name] for rows in found]) for name in found[0]},
-                   MEASURES, DIGITS)
+    show_intervals(stack(found), MEASURES, DIGITS)

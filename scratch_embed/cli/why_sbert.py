@@ -14,13 +14,11 @@ from scratch_embed.cli.why_models import say_wait
 
 def run_sbert(arguments):
     """Print the scores of searches, ablations with predictions first, and the plateau at log N."""
-    from scratch_embed.why.retrieval_tour import per_seed
+    from scratch_embed.why.seeds import for_seeds
     from scratch_embed.why.sentences import pretrain
     say_wait()
-    seeds = list(range(1, arguments.seeds + 1))
-    pretrained = per_seed(lambda seed: pretrain(seed, arguments.documents, arguments.sentences),
-                          seeds)
-    encoders = [pretrained[seed] for seed in seeds]
+    encoders = for_seeds(lambda seed: pretrain(seed, arguments.documents, arguments.sentences),
+                         range(1, arguments.seeds + 1))
     show_searches(encoders)
     show_new_words(encoders)
     held = show_trained(encoders)
@@ -34,6 +32,7 @@ def show_searches(encoders):
     from scratch_embed.why.generalisation import search_coded
     from scratch_embed.why.learned import BI_ENCODER, LABELLED, ndcgs, train_bi_encoder
     from scratch_embed.why.retrieval_tour import PARTS
+    from scratch_embed.why.seeds import for_seeds, stack
     from scratch_embed.why.sentences import SIZES, encode_by, train_simcse
     heading("1  A bi-encoder beside other searches")
     queries, documents = encoders[0].search.gains.shape
@@ -46,13 +45,13 @@ def show_searches(encoders):
         trained = train_bi_encoder(encoder)
         return ndcgs(encoder, {"SimCSE": encode_by(encoder, train_simcse(encoder).model),
                                "bi-encoder": trained.encode}), search_coded(encoder, trained.encode)
-    rows, coded = zip(*each(searches, encoders))
-    show_intervals({name: row[:, None] for name, row in by_name(rows).items()}, ["nDCG@10"])
-    say_difference("nDCG@10", "bi-encoder", "word2vec, SIF", by_name(rows))
+    rows, coded = zip(*for_seeds(searches, encoders))
+    show_intervals({name: row[:, None] for name, row in stack(rows).items()}, ["nDCG@10"])
+    say_difference("nDCG@10", "bi-encoder", "word2vec, SIF", stack(rows))
     print()
     paragraph("Each document with a rare code, such as kx-417, that half of the queries name.  "
               "'scores' is the sum of the scaled scores, 0.3 of the vectors' and 0.7 of BM25's.")
-    coded = by_name(coded)
+    coded = stack(coded)
     show_intervals(coded, PARTS)
     both = {name: row[:, -1] for name, row in coded.items()}
     for other in ("BM25", "bi-encoder"):
@@ -62,13 +61,14 @@ def show_searches(encoders):
 def show_new_words(encoders):
     """Print nDCG@10 of bi-encoders whose training pairs lack a quarter of the words."""
     from scratch_embed.why.generalisation import WORD_PARTS, search_new_words
+    from scratch_embed.why.seeds import for_seeds, stack
     heading("2  Words that occur in no training pair")
     paragraph("One word of each value, a quarter of all, is replaced by a synonym in the training "
               "pairs; it still occurs in the unlabelled text.  nDCG@10 in % of queries without "
               "such a word, with one or more, and of all.  Prediction, after trials on one or "
               "two seeds: from initial weights the new words are noise; word vectors of the "
               "unlabelled text know their synonyms.")
-    scores = by_name(each(search_new_words, encoders))
+    scores = stack(for_seeds(search_new_words, encoders))
     show_intervals(scores, WORD_PARTS)
     new = {name: row[:, 1] for name, row in scores.items()}
     say_difference("new words", "from word vectors", "from initial weights", new)
@@ -99,7 +99,8 @@ def show_trained(encoders):
 def show_plateau(encoders):
     """Print how the loss falls from different starts, and whether it stays at log N."""
     from scratch_embed.why.learned import BI_ENCODER
-    from scratch_embed.why.plateau import STEPS, Course, courses
+    from scratch_embed.why.plateau import STEPS, loss_curves
+    from scratch_embed.why.seeds import for_seeds, stack
     N = BI_ENCODER["batch_size"]
     heading("5  A loss that stays at log N")
     paragraph(f"The loss of the first step, at half of {STEPS} steps, and at the end, by the "
@@ -108,19 +109,6 @@ def show_plateau(encoders):
               "two seeds: a start whose loss is above log N falls to it, because equal vectors "
               "are the fastest way down, and stays for a while; a start near log N goes on "
               "falling.")
-    scores = by_name(each(courses, encoders))
-    show_intervals(scores, ["loss at first", "at half", "at the end", "nDCG@10"][:len(
-        Course._fields)], digits=(2, 2, 2, 1))
-
-
-def each(measure, encoders):
-    """[measure(encoder) for each encoder], two at a time."""
-    from scratch_embed.why.retrieval_tour import per_seed
-    found = per_seed(lambda n: measure(encoders[n]), range(len(encoders)))
-    return [found[n] for n in range(len(encoders))]
-
-
-def by_name(rows):
-    """[{name: numbers} of each seed] -> {name: (seeds, ...)}."""
-    import numpy as np
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    scores = stack(for_seeds(loss_curves, encoders))
+    show_intervals(scores, ["loss at first", "at half", "at the end", "nDCG@10"],
+                   digits=(2, 2, 2, 1))

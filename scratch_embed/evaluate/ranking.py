@@ -228,8 +228,18 @@ def rank_table(scores: np.ndarray, gains: np.ndarray, documents: Sequence[str]) 
         raise ValueError("expected scores and finite gains, got nan or an infinite gain")
     by_name = np.array(sorted(range(len(documents)), key=documents.__getitem__, reverse=True), int)
     scores, gains = scores[:, by_name], np.maximum(gains[:, by_name], 0)
-    by_score = np.argsort(-scores, axis=1, kind="stable")
-    return Ranking(np.take_along_axis(gains, by_score, axis=1), -np.sort(-gains, axis=1))
+    return rank_ids(np.argsort(-scores, axis=1, kind="stable"), gains)
+
+
+def rank_ids(ids: np.ndarray, gains: np.ndarray) -> Ranking:
+    """A Ranking from the results of a search.
+
+    ids: (Q, K), numbers of documents, best first; gains: (Q, N) of all documents, at least 0
+
+    >>> rank_ids(np.array([[2, 0]]), gains=np.array([[1.0, 0.0, 2.0]]))
+    Ranking(gains=array([[2., 1.]]), judged=array([[2., 1., 0.]]))
+    """
+    return Ranking(np.take_along_axis(gains, ids, axis=1), -np.sort(-gains, axis=1))
 
 
 def in_float32(run: Run) -> dict[str, dict[str, float]]:

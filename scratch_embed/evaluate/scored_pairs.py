@@ -5,7 +5,7 @@ Bytes     sentence <tab> sentence <tab> score       one pair per line, or
                                                     is in double quotes, and "" in it is a quote
           UTF-8, plain or gzip.  The first line that is not blank decides: it has a tab only in the
           first format.  Empty lines are skipped, in the first format also lines of white space.
-          Line 1 is a header if its score is not a number.
+          Line 1 is a header if its score is a word: it does not begin with a digit, as 4,5 does.
 Shapes    -> three lists of N: sentences, their partners, scores
 Read next evaluate/sts.py (the correlation with these scores)
 
@@ -14,12 +14,16 @@ A sentence may contain commas in the first format, and tabs in the second, excep
 import csv
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.wording import counted
+from scratch_embed.text.columns import Note, header_note
 from scratch_embed.text.corpus import read_lines
+
+LIKE_A_NUMBER = re.compile(r"[-+.]*(\d|nan$|inf)|$")        # a score gone wrong, or none
 
 
 class ScoredPairs(NamedTuple):
@@ -31,12 +35,13 @@ class ScoredPairs(NamedTuple):
 
 
 def read_scored_pairs(path: str | os.PathLike, errors: str = "strict",
-                      valid: Callable[[float], bool] = math.isfinite, expected: str = "a number"
-                      ) -> ScoredPairs:
+                      valid: Callable[[float], bool] = math.isfinite, expected: str = "a number",
+                      note: Note | None = None) -> ScoredPairs:
     """Read a file of sentence pairs with scores.
 
     errors   what to do with bytes that are not UTF-8: "strict", or "replace" / "ignore"
     valid    whether a finite number can be a score; expected: what it should be, in words
+    note     is called with a sentence about the header, if there is one
     Raises   FormatError that names the line, for another number of fields, a blank sentence or a
              score that is not a finite number or not valid; and for a file without pairs.
     """
@@ -50,9 +55,10 @@ def read_scored_pairs(path: str | os.PathLike, errors: str = "strict",
                               "double quotes, or tabs between the fields")
         first, second, score = (field.strip() for field in fields)
         value = _number(score)
-        if not math.isfinite(value):
-            if not pairs and number == 1:
-                continue                               # the header
+        if number == 1 and math.isnan(value) and not LIKE_A_NUMBER.match(score):
+            if note:
+                note(header_note(number, fields))
+            continue
         if not (math.isfinite(value) and valid(value)):
             raise FormatError(path, place, f"expected {expected} as the score, found "
                                            f"{score[:40]!r}")

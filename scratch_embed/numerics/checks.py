@@ -8,6 +8,7 @@ import math
 import numbers
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,22 @@ def require_function(name: str, value: Callable, example: str) -> Callable:
     if not callable(value):
         raise ValueError(f"{name}={value!r}: expected a function, such as {example}")
     return value
+
+
+def require_instance(name: str, value: Any, kind: type, example: str) -> None:
+    """Raise TypeError unless `value` is a `kind`; the message names `example`, which makes one."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {a_or_an(kind)}, got {a_or_an(type(value))}; use "
+                        f"{example}")
+
+
+def a_or_an(kind: type) -> str:
+    """The name of a type with its article.
+
+    >>> a_or_an(int), a_or_an(str)
+    ('an int', 'a str')
+    """
+    return f"a{'n' * (kind.__name__[0] in 'AEIOUaeio')} {kind.__name__}"
 
 
 def finite(*arrays: np.ndarray) -> bool:

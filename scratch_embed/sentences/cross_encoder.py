@@ -37,7 +37,7 @@ from scratch_embed.sentences.cross_encoder_settings import (
     default_settings,
 )
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.interface import choose_prompt, require_text
+from scratch_embed.sentences.interface import choose_prompt, require_parts, require_text
 from scratch_embed.sentences.length_batches import compute_in_batches
 from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.classification import infer_scores, labels_of, with_new_classifier
@@ -72,14 +72,17 @@ class CrossEncoder:
     [0, 1]
     """
 
-    def __init__(self, tokenizer: Any, model: Model, settings: Settings | None = None) -> None:
+    def __init__(self, tokenizer: Any, model: Model = None,  # type: ignore[assignment]
+                 settings: Settings | None = None) -> None:
         """tokenizer, model: not copied, so each call uses the model's current parameters.
 
         tokenizer a WordPiece, or an object with its encode_with_lengths(texts, pairs, max_length)
         model     with a classifier, see transformer/classification.py
         settings  default: sigmoid for one label, identity for several; the model's maximum length
-        Raises    ValueError for a model without a classifier, or settings that do not fit it
+        Raises    ValueError for a model without a classifier, or settings that do not fit it;
+                  TypeError for a folder
         """
+        require_parts("CrossEncoder", tokenizer, model)
         labels = labels_of(model)
         self.tokenizer, self.model = tokenizer, model
         self.settings = settings or default_settings([f"LABEL_{n}" for n in range(labels)],
@@ -146,6 +149,9 @@ class CrossEncoder:
         counts them.
         Raises             ValueError for an invalid argument, TypeError for what is not a pair
         """
+        if isinstance(pairs, str):
+            raise TypeError(f"pairs: expected a list of pairs, got the text {pairs!r:.60}; use "
+                            "predict([(a, b)])")
         prompt = choose_prompt(self.settings.prompts, prompt_name, prompt,
                                self.settings.default_prompt_name)
         require_whole("batch_size", 1 if batch_size is None else batch_size, 1)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.numerics.functions import sigmoid
+from scratch_embed.sentences.interface import check_length_and_prompts
 
 
 def identity(s: np.ndarray) -> np.ndarray:
@@ -36,9 +37,4 @@ def check_settings(settings: Settings, labels: int, max_length: int) -> None:
     if len(settings.labels) != labels:
         raise ValueError(f"labels: expected {labels} names, one for each score of the model, got "
                          f"{settings.labels}")
-    if not 1 <= settings.max_seq_length <= max_length:
-        raise ValueError(f"max_seq_length={settings.max_seq_length}: expected 1 to {max_length}, "
-                         "the model's max_length")
-    if settings.default_prompt_name not in (None, *settings.prompts):
-        raise ValueError(f"default_prompt_name={settings.default_prompt_name!r}: expected None or "
-                         f"one of {list(settings.prompts)}")
+    check_length_and_prompts(settings, max_length)

@@ -25,6 +25,7 @@ from scratch_embed.losses.mse import mse
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.softmax import cross_entropy
+from scratch_embed.numerics.checks import require_function, require_instance
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest, saved_as
 from scratch_embed.numerics.workers import serial_map
@@ -99,8 +100,12 @@ def train(pairs: Packed, targets: np.ndarray, encoder: CrossEncoder,
     batch_size  examples per step
     options     workers: each takes a share of the pairs.  The same seed and number of workers give
                 the same bits
-    Raises      ValueError for pairs that are not C for each example; TrainingDiverged
+    Raises      ValueError for pairs that are not C for each example; TypeError; TrainingDiverged
     """
+    require_instance("encoder", encoder, CrossEncoder, "CrossEncoder.warm_start(encoder)")
+    require_instance("pairs", pairs, Packed, "encoder.tokenize(pairs)")
+    require_instance("optim", optim, Optim, "Optim(lr=3e-4)")
+    require_function("loss", loss, "LABELS or CLASSES")
     N, n = len(targets), len(pairs.offsets) - 1
     if N < 1 or n % N or n < N:
         raise ValueError(f"expected as many pairs as targets, or C times as many, got {n} pairs "

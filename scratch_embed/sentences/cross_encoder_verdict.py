@@ -10,7 +10,9 @@ Read next sentences/verdict.py (the same of encoders: the baselines, and how the
 A cross-encoder needs a pass for every pair, so it does not search all texts.  A query's candidates
 are its positive, its hard negatives, if there are any, and positives of other queries, drawn at
 random, so that there are CANDIDATES in all.  The baseline ranks the same candidates by their words
-in common with the query.
+in common with the query.  Most candidates of a search resemble the query much more than random
+texts do, so a model that is good here may still make a search worse; retrieve/rerank.py measures a
+search.
 """
 from collections.abc import Sequence
 
@@ -61,10 +63,11 @@ def of_candidates(trained: CrossEncoder, start: CrossEncoder, queries: Sequence[
     words = BagOfWords([*asked, *(text for row in rows for text in row)])
     vectors = words.encode(asked)
     tokens = reciprocal_ranks(np.stack([cosine(vectors, words.encode(row)) for row in rows], 1))
-    gain = after - before
+    gain, N = after - before, len(after)
     return SearchVerdict(float(after.mean()), float(before.mean()), float(tokens.mean()),
                          float((1 / np.arange(1, C + 1)).mean()),
-                         float(gain.std(ddof=1) / np.sqrt(len(gain))), C)
+                         float(gain.std(ddof=1) / np.sqrt(N)), C,
+                         float(after.std(ddof=1) / np.sqrt(N)))
 
 
 def most_positives(queries: Sequence[str], positives: Sequence[str]) -> int:

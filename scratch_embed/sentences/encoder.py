@@ -33,6 +33,7 @@ from scratch_embed.sentences.interface import (
     choose_prompt,
     finish,
     require_encode_arguments,
+    require_parts,
     require_text,
     round_to,
 )
@@ -77,13 +78,15 @@ class SentenceEncoder:
     (2, 4)
     """
 
-    def __init__(self, tokenizer: Tokenizer, model: Model, recipe: Recipe | None = None) -> None:
+    def __init__(self, tokenizer: Tokenizer, model: Model = None,  # type: ignore[assignment]
+                 recipe: Recipe | None = None) -> None:
         """tokenizer, model: not copied, so each call uses the model's current parameters.
 
         recipe: pooling, maximum length, prompts and so on.  Default: the mean of the tokens,
         scaled to norm 1, and the model's maximum length.
-        Raises ValueError for a recipe that does not fit the model.
+        Raises ValueError for a recipe that does not fit the model, TypeError for a folder.
         """
+        require_parts("SentenceEncoder", tokenizer, model)
         self.tokenizer, self.model = tokenizer, model
         self.recipe = Recipe(max_seq_length=model.max_length) if recipe is None else recipe
         check_recipe(self.recipe, model.dim, model.max_length)

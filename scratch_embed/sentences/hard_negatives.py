@@ -45,7 +45,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.numerics.checks import require_number, require_whole
+from scratch_embed.numerics.checks import require_function, require_number, require_whole
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.lists import NO_ID
 from scratch_embed.space.neighbours import top_k
@@ -196,8 +196,15 @@ class Mined(NamedTuple):
         return [[self.queries[i] for i in pairs], [self.positives[i] for i in pairs],
                 [self.documents[i] for i in self.ids[pairs, columns]]]
 
-    def tuples(self) -> list[list[str]]:
-        """[queries, positives, first negatives, ..., K-th negatives] of the pairs that have K."""
+    def tuples(self, others: Sequence[Sequence[str]] | None = None) -> list[list[str]]:
+        """[queries, positives, first negatives, ..., K-th negatives] of the pairs that have K.
+
+        others: K lists of N texts, which take the places that are empty; then all pairs are kept
+        """
+        if others is not None:
+            return [self.queries, self.positives, *(
+                [other if id == NO_ID else self.documents[id] for id, other in zip(ids, texts)]
+                for ids, texts in zip(self.ids.T, others))]
         full = np.flatnonzero(self.found == self.ids.shape[1])
         return [[self.queries[i] for i in full], [self.positives[i] for i in full],
                 *([self.documents[i] for i in column] for column in self.ids[full].T)]
@@ -222,6 +229,7 @@ def mine_hard_negatives(queries: Sequence[str], positives: Sequence[str], score:
     if not 0 < len(queries) == len(positives):
         raise ValueError(f"expected as many positives as queries, at least one, got {len(queries)} "
                          f"queries and {len(positives)} positives")
+    require_function("score", score, "cosines(encoder.encode) or bm25()")
     check(mining)
     corpus = positives if corpus is None else corpus
     documents = list(dict.fromkeys([*corpus, *positives]))

@@ -10,8 +10,10 @@ Read next sentences/static.py, sentences/encoder.py; space/quantise.py, space/ha
 Why truncate first?  The first d numbers of a unit vector usually have a norm below 1, so the vector
 must be scaled after truncation.
 """
+import os
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,26 @@ FEW = 100                          # fewer vectors give a poor estimate of the r
 
 
 # ---- the arguments ------------------------------------------------------------------------------
+
+def check_length_and_prompts(settings: Any, max_length: int) -> None:
+    """Raise ValueError for a max_seq_length or a default_prompt_name that a model cannot use.
+
+    settings: a Recipe or a cross-encoder's Settings; max_length: the most tokens that it accepts
+    """
+    if not 1 <= settings.max_seq_length <= max_length:
+        raise ValueError(f"max_seq_length={settings.max_seq_length}: expected 1 to {max_length}, "
+                         "the model's max_length")
+    if settings.default_prompt_name not in (None, *settings.prompts):
+        raise ValueError(f"default_prompt_name={settings.default_prompt_name!r}: expected None or "
+                         f"one of {list(settings.prompts)}")
+
+
+def require_parts(name: str, tokenizer: Any, model: Any) -> None:
+    """Raise TypeError for a folder in place of a tokenizer and a model.  name: of the class."""
+    if model is None or isinstance(tokenizer, str | os.PathLike):
+        raise TypeError(f"{name}(): expected a tokenizer and a model, got {tokenizer!r:.60}; to "
+                        f"read a folder, use {name}.load(folder)")
+
 
 def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: str | None,
                   default: str | None = None) -> str:

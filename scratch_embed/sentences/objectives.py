@@ -27,6 +27,7 @@ only the vectors of a batch and a row of targets for each example.  An objective
 """
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import Parameter, signature
 from typing import NamedTuple
 
 import numpy as np
@@ -62,8 +63,15 @@ def objective(loss: Callable, **settings) -> Objective:
     >>> objective(triplet, margin=5).loss([a, p, n], None, Params({}))[0]
     3.0
     """
+    expected = [name for name, parameter in signature(loss).parameters.items()
+                if parameter.default is Parameter.empty]
+
     @saved_as(f"{loss.__name__} {settings}")
     def of_views(views, targets, p):
+        if len(views) + (targets is not None) != len(expected):
+            raise ValueError(f"{loss.__name__}({', '.join(expected)}): expected {len(expected)} "
+                             f"arrays, got {len(views)} views and {'no ' * (targets is None)}"
+                             "targets; give as many views and targets as it takes")
         value, backward = loss(*views, *([] if targets is None else [targets]), **settings)
         return value, lambda g: list(backward())[:len(views)]
     return Objective(of_views)

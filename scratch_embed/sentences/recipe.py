@@ -19,6 +19,7 @@ from scratch_embed.nn.contract import Backward
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.l2_normalize import l2_normalize
+from scratch_embed.sentences.interface import check_length_and_prompts
 from scratch_embed.transformer.pooling import (
     cls,
     concat_poolings,
@@ -102,12 +103,7 @@ def check_recipe(recipe: Recipe, dim: int, max_length: int) -> None:
             raise ValueError(f"dense: expected weights of {width} columns and the activation tanh "
                              f"or None, got {W.shape} and {activation}")
         width = len(W)
-    if not 1 <= recipe.max_seq_length <= max_length:
-        raise ValueError(f"max_seq_length={recipe.max_seq_length}: expected 1 to {max_length}, the "
-                         "model's max_length")
-    if recipe.default_prompt_name not in (None, *recipe.prompts):
-        raise ValueError(f"default_prompt_name={recipe.default_prompt_name!r}: expected None or "
-                         f"one of {list(recipe.prompts)}")
+    check_length_and_prompts(recipe, max_length)
     if recipe.similarity_fn_name not in SIMILARITIES:
         raise ValueError(f"similarity_fn_name={recipe.similarity_fn_name!r}: expected one of "
                          f"{', '.join(SIMILARITIES)}")

@@ -52,6 +52,7 @@ from scratch_embed.nn.contract import ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import Params, init_params, join
+from scratch_embed.numerics.checks import require_instance
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
 from scratch_embed.numerics.workers import serial_map
@@ -163,13 +164,10 @@ def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective 
     cache_batch  how many texts of a view a worker encodes at a time (GradCache); None: all
     options      each worker takes a share of every view.  The same seed and number of workers give
                  the same bits
-    Raises       ValueError if views or targets differ in length; TrainingDiverged
+    Raises       ValueError if views or targets differ in length; TypeError; TrainingDiverged
     """
+    check(views, encoder, objective, targets, optim)
     N = views[0].N
-    if N < 1 or {view.N for view in views} != {N} or targets is not None and len(targets) != N:
-        raise ValueError("expected views of equally many texts, at least 1, and targets with a row "
-                         f"for each, got {[view.N for view in views]} texts and "
-                         f"{'no' if targets is None else len(targets)} targets")
     workers, seed, checkpoint, _ = options
     model, recipe = trainable(encoder, objective, seed)
     p, masks = model.p, Dropout(dropout, int(stream(seed)))
@@ -249,3 +247,22 @@ def recipe_settings(recipe: Recipe) -> dict:
     return dict(poolings=recipe.poolings, normalize=recipe.normalize,
                 include_prompt=recipe.include_prompt,
                 dense=[layer.activation and layer.activation.__name__ for layer in recipe.dense])
+
+
+def check(views: Sequence[View], encoder: SentenceEncoder, objective: Objective,
+          targets: np.ndarray | None, optim: Optim) -> None:
+    """Raise TypeError or ValueError for arguments that train() cannot use."""
+    require_instance("encoder", encoder, SentenceEncoder, "SentenceEncoder.load(folder)")
+    require_instance("objective", objective, Objective, "one of sentences/objectives.py, such as "
+                     "ranking(tau=0.05)")
+    require_instance("optim", optim, Optim, "Optim(lr=3e-4)")
+    for v, view in enumerate(views):
+        require_instance(f"views[{v}]", view, View, "sbert.tokenize(encoder, texts)")
+    counts = [view.N for view in views]
+    if len(counts) < 2:
+        raise ValueError(f"views: expected at least 2, such as queries and positives, got "
+                         f"{len(counts)}; simcse.train takes texts alone")
+    if min(counts) < 1 or len({*counts}) > 1 or targets is not None and len(targets) != counts[0]:
+        raise ValueError("expected views of equally many texts, at least 1, and targets with a row "
+                         f"for each, got {counts} texts and "
+                         f"{'no' if targets is None else len(targets)} targets")

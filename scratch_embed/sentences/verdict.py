@@ -15,6 +15,10 @@ compared with three others: chance, (1 + 1/2 + … + 1/N)/N; the model before tr
 by common tokens, without training.  That search ranks by the cosine of token counts, each weighted
 by log(2N / number of texts with the token); retrieve/bm25.py has a better form of it.
 
+A model is called better than before training, or worse, if the difference is more than ERRORS
+standard errors, so it is not called either after a step or two.  A model that is not above chance
+by as much has learned nothing that a search can use, even if it is better than before.
+
 Scored pairs have no right order of texts, so there the verdict is a correlation, compared with that
 of the model before training and of a bag of words.  Its error is the standard deviation of
 ρ(trained) − ρ(start) over bootstrap draws of the pairs, the same draws for both.  Classes have no
@@ -35,7 +39,7 @@ from scratch_embed.sentences.sbert import Trained, trainable
 from scratch_embed.sentences.simcse import HEAD, vectors
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.packed import Packed, pack, take
-from scratch_embed.training.verdict import ERRORS, GROUPS, Verdict, compare
+from scratch_embed.training.verdict import ERRORS, GROUPS, NOTHING, Verdict, compare
 from scratch_embed.transformer.families import Model
 from scratch_embed.transformer.pooling import Pool
 
@@ -47,6 +51,7 @@ DRAWS = 200                        # of the bootstrap
 FIRST_BERT = "train the BERT on more text or for more steps first, or train on --pairs"
 MORE_TEXTS = "train on more texts, for more --steps, or on --pairs"
 MORE_PAIRS = "train on more pairs, for more --steps, or from a pretrained --model"
+SMALLER_STEPS = "train with a smaller --lr, or on more pairs"
 
 
 class SearchVerdict(NamedTuple):
@@ -54,6 +59,7 @@ class SearchVerdict(NamedTuple):
 
     error    the standard error of trained − start
     texts    N
+    spread   the standard error of trained
 
     >>> SearchVerdict(0.5, start=0.3, tokens=0.4, chance=0.01, error=0.02, texts=500).learned
     True
@@ -65,11 +71,12 @@ class SearchVerdict(NamedTuple):
     chance: float
     error: float
     texts: int
+    spread: float = 0.0
 
     @property
     def learned(self) -> bool:
-        """Whether the model finds texts better than before training, significantly."""
-        return bool(self.trained - self.start > ERRORS * self.error)
+        """Whether the model finds texts better than before training, and than chance."""
+        return change(self) > 0 and above_chance(self)
 
     def sentence(self, if_worse: str = FIRST_BERT, if_no_better: str = MORE_TEXTS) -> str:
         """The verdict in words.
@@ -87,6 +94,7 @@ class ScoreVerdict(NamedTuple):
 
     error    the standard error of trained − start
     pairs    N
+    spread   the standard error of trained
 
     >>> ScoreVerdict(0.7, start=0.5, words=0.6, error=0.02, pairs=500).learned
     True
@@ -97,21 +105,44 @@ class ScoreVerdict(NamedTuple):
     words: float                   # a bag of words
     error: float
     pairs: int
+    spread: float = 0.0
+
+    @property
+    def chance(self) -> float:
+        """The correlation of random scores."""
+        return 0.0
 
     @property
     def learned(self) -> bool:
-        """Whether the correlation is higher than before training, significantly."""
-        return bool(self.trained - self.start > ERRORS * self.error)
+        """Whether the correlation is higher than before training, and than 0."""
+        return change(self) > 0 and above_chance(self)
 
     def sentence(self) -> str:
         """The verdict in words."""
         return in_words("Spearman", self, self.words, "a bag of words", MORE_PAIRS, MORE_PAIRS)
 
 
+def change(verdict: SearchVerdict | ScoreVerdict) -> int:
+    """1 if the model is better than before training, −1 if worse, 0 if it is not significant."""
+    gain = verdict.trained - verdict.start
+    return int(np.sign(gain)) if abs(gain) > ERRORS * verdict.error else 0
+
+
+def above_chance(verdict: SearchVerdict | ScoreVerdict) -> bool:
+    """Whether the model is better than chance, significantly."""
+    gain = verdict.trained - verdict.chance
+    return bool(gain > max(ERRORS * verdict.spread, NOTHING * verdict.chance))
+
+
 def in_words(measure: str, verdict: SearchVerdict | ScoreVerdict, baseline: float, name: str,
              if_worse: str, if_no_better: str) -> str:
     """A verdict in words.  name: of the baseline; if_worse, if_no_better: what to try then."""
     figures = f"({measure} {verdict.trained:.3f} against {verdict.start:.3f})"
+    if change(verdict) < 0:
+        return f"verdict: worse than the model before training {figures}: {SMALLER_STEPS}"
+    if not above_chance(verdict):
+        return (f"verdict: no better than chance ({measure} {verdict.trained:.3f} against "
+                f"{verdict.chance:.3f}), so nothing was learned: {if_no_better}")
     how = "better" if verdict.learned else "no better"
     start = f"verdict: {how} than the model before training {figures}"
     if verdict.trained < baseline:
@@ -142,20 +173,21 @@ def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Pa
 
 
 def of_text_pairs(trained: SentenceEncoder, start: SentenceEncoder, queries: Sequence[str],
-                  keys: Sequence[str], prompts: tuple[str, str] = ("", ""), seed: int = 1
-                  ) -> SearchVerdict | None:
+                  keys: Sequence[str], prompts: tuple[str, str] = ("", ""), seed: int = 1,
+                  truncate_dim: int | None = None) -> SearchVerdict | None:
     """The SearchVerdict on a result of sbert.train; None for fewer than FEW pairs.
 
     start           the encoder before training
     queries, keys   N texts each, of which at most MOST are drawn; key n belongs to query n
     prompts         of queries and of keys; the search by common tokens does not use them
+    truncate_dim    search with the first so many numbers of the vectors
     """
     chosen = sample(len(queries), seed)
     if len(chosen) < FEW:
         return None
     sides = [[side[n] for n in chosen] for side in (queries, keys)]
     after, before = (
-        reciprocal_ranks(*(encoder.encode(side, prompt=prompt)
+        reciprocal_ranks(*(encoder.encode(side, prompt=prompt, truncate_dim=truncate_dim)
                            for side, prompt in zip(sides, prompts)))
         for encoder in (trained, start))
     return search_verdict(after, before, *map(start.tokenize, sides))
@@ -173,7 +205,8 @@ def search_verdict(trained: np.ndarray, before: np.ndarray, queries: Packed, key
     return SearchVerdict(float(trained.mean()), float(before.mean()),
                          float(reciprocal_ranks(*token_weights(queries, keys)).mean()),
                          float((1 / np.arange(1, N + 1)).mean()),
-                         float(gain.std(ddof=1) / np.sqrt(N)), N)
+                         float(gain.std(ddof=1) / np.sqrt(N)), N,
+                         float(trained.std(ddof=1) / np.sqrt(N)))
 
 
 def reciprocal_ranks(Q: np.ndarray, K: np.ndarray) -> np.ndarray:
@@ -233,20 +266,22 @@ def halves(texts: Packed) -> tuple[Packed, Packed]:
 # ---- scored pairs --------------------------------------------------------------------------------
 
 def of_scored_pairs(trained: SentenceEncoder, start: SentenceEncoder, first: Sequence[str],
-                    second: Sequence[str], scores: np.ndarray, prompt: str = "", seed: int = 1
-                    ) -> ScoreVerdict | None:
+                    second: Sequence[str], scores: np.ndarray, prompt: str = "", seed: int = 1,
+                    truncate_dim: int | None = None) -> ScoreVerdict | None:
     """The ScoreVerdict on a result of sbert.train; None for fewer than FEW pairs, or equal scores.
 
     start           the encoder before training
     first, second   N texts each, of which at most MOST pairs are drawn; scores: (N,)
+    truncate_dim    compare the first so many numbers of the vectors
     """
     chosen = sample(len(first), seed)
     scores = np.asarray(scores, np.float64)[chosen]
     if len(chosen) < FEW or np.ptp(scores) == 0:
         return None
     sides = [[side[n] for n in chosen] for side in (first, second)]
-    after, before = (cosine(*(encoder.encode(side, prompt=prompt).astype(np.float64)
-                              for side in sides)) for encoder in (trained, start))
+    after, before = (
+        cosine(*(encoder.encode(side, prompt=prompt, truncate_dim=truncate_dim).astype(np.float64)
+                 for side in sides)) for encoder in (trained, start))
     words = cosine(*map(BagOfWords([*sides[0], *sides[1]]).encode, sides))
     return score_verdict(after, before, words, scores, seed)
 
@@ -265,7 +300,7 @@ def score_verdict(after: np.ndarray, before: np.ndarray, words: np.ndarray, scor
                            for x in (after, before)])                              # constant: 0
     rho = np.nan_to_num([spearman(x, scores) for x in (after, before, words)])
     return ScoreVerdict(float(rho[0]), float(rho[1]), float(rho[2]),
-                        float(np.std(drawn[0] - drawn[1])), N)
+                        float(np.std(drawn[0] - drawn[1])), N, float(np.std(drawn[0])))
 
 
 def of_classes(trained: Trained, start: SentenceEncoder, objective: Objective, first: Sequence[str],

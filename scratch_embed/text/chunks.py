@@ -10,7 +10,8 @@ Read next evaluate/context.py (how much of a reader's budget chunks need), answe
 
 Why chunks?  A vector has a fixed size.  The vector of a long text is a mean over all that the text
 says, so it is near to no question in particular; and a model truncates what is longer than its
-positions.  And whoever reads the results, a person or a language model, reads whole units.
+positions.  And a reader of results, a person or a language model, wants the passage that answers,
+not the document around it.
 
 Why an overlap?  A cut can separate the beginning of a statement from its end.  A run of up to
 overlap + 1 items is never cut: if it begins in the step of chunk c, at c·step .. c·step + step − 1,
@@ -33,7 +34,8 @@ def chunk_spans(n: int, size: int, overlap: int = 0) -> list[tuple[int, int]]:
     >>> chunk_spans(10, size=4, overlap=1)
     [(0, 4), (3, 7), (6, 10)]
     """
-    require_whole("n", n), require_whole("size", size, 1)
+    require_whole("n", n)
+    require_whole("size", size, 1)
     require_whole("overlap", overlap, 0, size - 1)
     step = size - overlap
     starts = range(0, max(n - overlap, min(n, 1)), step)

@@ -14,7 +14,8 @@ tokens, or of a model that predicts "the" everywhere.  So it is compared with tw
 of the model before training, and the baseline's, which is that of the best prediction from the
 frequencies of the answers alone.  A model that is not better than the baseline has learned at most
 frequencies.  All three losses are computed on the same examples, with the same random draws: so the
-difference of two losses usually has a much smaller standard error than either loss.
+difference of two losses usually has a much smaller standard error than either loss.  A difference
+counts if it is larger than ERRORS standard errors, and than NOTHING of the loss.
 """
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ class Verdict(NamedTuple):
 
     error      the standard error of baseline − trained
     examples   their number
+    change     the standard error of untrained − trained
 
     >>> Verdict(trained=2.3, baseline=3.0, untrained=4.2, error=0.01, examples=5000).learned
     True
@@ -40,12 +42,19 @@ class Verdict(NamedTuple):
     untrained: float
     error: float
     examples: int
+    change: float = 0.0
 
     @property
     def learned(self) -> bool:
         """Whether the gain over frequencies is significant and above 1 % of their loss."""
         gain = self.baseline - self.trained
         return bool(gain > max(ERRORS * self.error, NOTHING * self.baseline))
+
+    @property
+    def worse(self) -> bool:
+        """Whether the loss is higher than before training, significantly and by more than 1 %."""
+        loss = self.trained - self.untrained
+        return bool(loss > max(ERRORS * self.change, NOTHING * self.untrained))
 
     @property
     def little(self) -> bool:
@@ -58,7 +67,7 @@ class Verdict(NamedTuple):
         frequencies: what the baseline knows; advice: what to try if little was learned
         """
         how = "only a little" if self.little else "" if self.learned else "no"
-        if self.trained > self.untrained:
+        if self.worse:
             return (f"verdict: worse than before training (loss {self.trained:.3f} against "
                     f"{self.untrained:.3f}): train with a smaller --lr")
         figures = f"loss {self.trained:.3f} against {self.baseline:.3f}"
@@ -74,15 +83,18 @@ def compare(trained: np.ndarray, baseline: np.ndarray, untrained: np.ndarray, co
     its examples.  With one group, or no example, nothing is significant: the error is infinite.
 
     >>> compare(np.array([1.0, 2.0]), np.array([2.0, 3.2]), np.array([4.0, 4.0]), np.array([2, 2]))
-    Verdict(trained=0.75, baseline=1.3, untrained=2.0, error=0.05..., examples=4)
+    Verdict(trained=0.75, baseline=1.3, untrained=2.0, error=0.05..., examples=4, change=0.25)
     """
-    n, G, gains = int(counts.sum()), len(counts), baseline - trained
+    n, G = int(counts.sum()), len(counts)
     of_trained, of_baseline, of_untrained = (
         float(sums.sum() / max(n, 1)) for sums in (trained, baseline, untrained))
-    error = np.inf
-    if n and G > 1:
-        error = np.sqrt(G / (G - 1) * ((gains - gains.sum() / n * counts)**2).sum()) / n
-    return Verdict(of_trained, of_baseline, of_untrained, float(error), n)
+
+    def error(gains):
+        if n == 0 or G < 2:
+            return np.inf
+        return float(np.sqrt(G / (G - 1) * ((gains - gains.sum() / n * counts)**2).sum()) / n)
+    return Verdict(of_trained, of_baseline, of_untrained, error(baseline - trained), n,
+                   error(untrained - trained))
 
 
 def sample_groups(offsets: np.ndarray, words: float, seed: int) -> list[np.ndarray]:

@@ -70,12 +70,6 @@ def labels_of(model: Model) -> int:
     return len(model.p[f"{CLASSIFIER}.bias"])
 
 
-def without_classifier(model: Model) -> Model:
-    """A copy of the transformer alone, without pooler and classifier."""
-    return model.with_params(model.p.only(
-        name for name in model.p if not name.startswith((f"{CLASSIFIER}.", "pooler."))))
-
-
 # ---- the forward pass ----------------------------------------------------------------------------
 
 def classify(x: np.ndarray, p: Params, dropout: Dropout = NO_DROPOUT

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.evaluate.ranking import Ranking
+from scratch_embed.evaluate.ranking import Ranking, rank_ids
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.space.compress import prefix, principal
 from scratch_embed.space.geometry import PCA, pca
@@ -167,8 +167,7 @@ def stored_bytes(form: Callable[[np.ndarray], Stored], D: int) -> int:
 def by_codes(search: Search, form: Callable[[np.ndarray], Stored] = floats) -> Ranking:
     """The Ranking of the K best documents that a form finds."""
     Q, X = (l2_normalize(x)[0] for x in embed(search))
-    ids = form(X).search(Q, K)
-    return Ranking(np.take_along_axis(search.gains, ids, axis=1), -np.sort(-search.gains, axis=1))
+    return rank_ids(form(X).search(Q, K), search.gains)
 
 
 ABLATIONS = [

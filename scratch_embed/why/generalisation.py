@@ -12,8 +12,8 @@ such a word has a random vector; from word vectors it starts near its synonyms.
 Codes.  kx-417 is an unknown token for the bi-encoder; BM25 finds it.
 
 A second language.  Pairs of sentences with their translations, none of them in the evaluation,
-train one encoder for both languages.  Then queries in the first language, with pairs of queries and
-reports in the first language alone, should find documents in the second.
+train one encoder for both languages.  Pairs of queries and reports are in the first language only;
+the queries should find documents in the second language, too.
 """
 from functools import partial
 

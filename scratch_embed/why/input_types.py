@@ -1,4 +1,4 @@
-"""Input types: one encoder for several purposes, told apart by a prompt, as in Cohere's embed-v3.
+"""Input types: one encoder for several purposes, each with its own prompt, as in Cohere's embed-v3.
 
 Paper     Su et al. 2023, "One Embedder, Any Task: Instruction-Finetuned Text Embeddings"; the four
           names are those of Cohere's `input_type` (its weights and training are not published).
@@ -7,11 +7,10 @@ Cost      a training takes about eight seconds on one core
 Read next sentences/recipe.py (prompts), sentences/e5.py (query and passage), worlds/facts.py
 
 What should be near depends on the purpose.  For a search, a report is near a query that names three
-of its slots.  Whoever classifies reports by their mood wants reports of one mood to be equal,
-whatever else they say, and whoever clusters them by the thing that they mention wants something
-else again.  One vector cannot serve all three, so a prompt before the text, "classification: ",
-tells the encoder which.  The training pairs of each purpose have its prompt; the loss, InfoNCE, is
-the same for all.
+of its slots.  To classify reports by their mood, all reports of one mood should be near each other;
+to cluster them by the thing that they mention, all reports of one thing.  One vector cannot serve
+all three, so a prompt before the text, such as "classification: ", tells the encoder the purpose.
+The training pairs of each purpose have its prompt; the loss, InfoNCE, is the same for all.
 
 The baseline is the same training without prompts: then a text has one vector for all purposes.
 """

@@ -3,16 +3,16 @@
 Equation  nDCG@10 of 300 queries in other words on the toy reports (worlds/facts.py); of 100
           queries that ask who did what (worlds/bindings.py)
 Shapes    scores are in %, one per seed
-Cost      a seed of story takes about 20 s on one core, most of it for SimCSE's masked LM; one of
-          reranked about 40 s, most of it for the cross-encoder
+Cost      a seed of searches takes about 20 s on one core, most of it for SimCSE's masked LM; one
+          of reranked about 40 s, most of it for the cross-encoder
 Read next why/learned.py (the bi-encoder), why/sbert.py (ablations), why/who_did_what.py (a task
           where words are not enough)
 
 Each row knows more than the one before: BM25 the words in common; word2vec which words occur in the
 same contexts, from unlabelled text; the bi-encoder which texts belong together, from pairs; with
 hard negatives also which texts only seem to.  SimCSE has the network of the bi-encoder, but no
-pairs.  The last row trains as long as "+ hard negatives" and without them, because more steps help,
-too.
+pairs.  The last row trains as long as "+ hard negatives", but without them, because more steps
+alone also help.
 """
 import numpy as np
 
@@ -26,13 +26,13 @@ MORE, LATER_LR = 100, 1e-3         # steps after those of BI_ENCODER, and their 
 TRAINED, HARD, AS_LONG = "bi-encoder", "+ hard negatives", "as many steps without them"
 
 
-def story(seed: int, **sizes) -> dict[str, np.ndarray]:
+def searches(seed: int, **sizes) -> dict[str, np.ndarray]:
     """{search: nDCG@10 in % (1,)} for the world of a seed.  sizes: of pretrain"""
-    return tell(pretrain(seed, **sizes))
+    return searches_in(pretrain(seed, **sizes))
 
 
-def tell(encoder: Encoder, steps: int = BI_ENCODER["steps"], more: int = MORE
-         ) -> dict[str, np.ndarray]:
+def searches_in(encoder: Encoder, steps: int = BI_ENCODER["steps"], more: int = MORE
+                ) -> dict[str, np.ndarray]:
     """{search: nDCG@10 in % (1,)} for one world and its masked LM."""
     triplets = fact_triplets(encoder.world, LABELLED, encoder.seed)
     first = train_bi_encoder(encoder, texts=triplets[:2], steps=steps)

@@ -40,7 +40,7 @@ def regressed(task: Task) -> Task:
 
 
 def positives(task: Task, levels: tuple[int, ...]) -> Task:
-    """Pairs that share so many levels, and InfoNCE: both texts of a pair count as equal."""
+    """Pairs that share one of these numbers of levels; InfoNCE calls the texts of a pair alike."""
     first, second, _ = taxonomy_pairs(PAIRS, task.seed, levels, [*task.queries, *task.documents])
     return task._replace(pairs=(first, second), targets=None, objective=ranking(tau=0.05))
 

@@ -1,7 +1,7 @@
 """A loss that stays at log N: all vectors of a batch have become one.
 
 Equation  u_i = v_j = c for all i, j:   L = log N,   ∂L/∂u_i = Σ_j (p_ij − [i = j]) v_j / τ = 0
-Shapes    a Course is four numbers for each seed
+Shapes    a LossCurve is four numbers for each seed
 Cost      a training takes two to four seconds on one core, the masked LM about ten
 Read next losses/infonce.py (the gradient), why/learned.py (the starts), why/sbert.py (ablations)
 
@@ -42,7 +42,7 @@ from scratch_embed.worlds.training_pairs import fact_triplets
 STEPS, SMOOTH = 100, 10            # steps of a training; a loss is the mean of SMOOTH steps
 
 
-class Course(NamedTuple):
+class LossCurve(NamedTuple):
     """The loss of InfoNCE at three times, and the nDCG@10 in % at the end."""
 
     first: float                   # of the first step
@@ -70,7 +70,7 @@ STARTS: dict[str, tuple[Callable[[Encoder], SentenceEncoder], int]] = {
 }
 
 
-def course(encoder: Encoder, before: SentenceEncoder, steps: int = STEPS) -> Course:
+def loss_curve(encoder: Encoder, before: SentenceEncoder, steps: int = STEPS) -> LossCurve:
     """Train a bi-encoder from this start on the labelled pairs of the encoder's world."""
     views = fact_triplets(encoder.world, LABELLED, encoder.seed)[:2]
     after = sbert.train([sbert.tokenize(before, view) for view in views], before,
@@ -79,11 +79,11 @@ def course(encoder: Encoder, before: SentenceEncoder, steps: int = STEPS) -> Cou
                         optim=Optim(BI_ENCODER["lr"], weight_decay=0.0),
                         options=RunOptions(seed=encoder.seed))
     losses, half = np.array(after.losses), max(steps // 2, 1)
-    return Course(losses[0], losses[max(half - SMOOTH, 0):half].mean(), losses[-SMOOTH:].mean(),
+    return LossCurve(losses[0], losses[max(half - SMOOTH, 0):half].mean(), losses[-SMOOTH:].mean(),
                   score(encoder, after.encoder.encode).ndcg)
 
 
-def courses(encoder: Encoder) -> dict[str, np.ndarray]:
-    """{start: its Course (4,)} for each of STARTS."""
-    return {name: np.array(course(encoder, make(encoder), steps))
+def loss_curves(encoder: Encoder) -> dict[str, np.ndarray]:
+    """{start: its LossCurve (4,)} for each of STARTS."""
+    return {name: np.array(loss_curve(encoder, make(encoder), steps))
             for name, (make, steps) in STARTS.items()}

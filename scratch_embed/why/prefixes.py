@@ -28,7 +28,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from scratch_embed.evaluate.baselines import BagOfWords
-from scratch_embed.evaluate.ranking import Ranking, ndcg
+from scratch_embed.evaluate.ranking import ndcg, rank_ids
 from scratch_embed.losses.cosent import cosent
 from scratch_embed.nn.optim import Optim
 from scratch_embed.numerics.l2_normalize import l2_normalize
@@ -147,7 +147,7 @@ def score(task: Task, stored: Stored, Q: np.ndarray) -> np.ndarray:
     stored: the documents, Q: the queries' vectors -> (1,) or (4,), in %
     """
     ids = stored.search(Q, K)
-    found = Ranking(np.take_along_axis(task.gains, ids, axis=1), -np.sort(-task.gains, axis=1))
+    found = rank_ids(ids, task.gains)
     right = [(found.gains[:, 0] >= level).mean() for level in (1, 2, 3)] if task.paths else []
     return 100 * np.array([ndcg(found, K).mean(), *right])
 
@@ -195,7 +195,7 @@ def compare(task: Task, models: Models) -> dict[str, np.ndarray]:
 PRECISIONS = {"float32": floats, "int8": int8, "bits, float x bits, int8": three_stages,
               "bits, float x bits": rescored_bits, "bits (Hamming)": bits}
 LONGER = "float32, then all numbers"          # the first m find candidates, all numbers rank them
-LARGE = dict(per_kind=128, pairs=2 * PAIRS)   # about half of the pairs have a text of the task
+LARGE = dict(per_kind=128, pairs=2 * PAIRS)   # half are left out: a text is in the task
 
 
 class Stage(NamedTuple):

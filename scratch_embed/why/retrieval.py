@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.evaluate.ranking import Ranking, ndcg, reciprocal_rank
+from scratch_embed.evaluate.ranking import Ranking, ndcg, rank_ids, reciprocal_rank
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, weighted_sum
 from scratch_embed.space.similarity import cosine_matrix, dot_matrix, euclidean_matrix
@@ -216,8 +216,7 @@ def listed_by(scores: np.ndarray, gains: np.ndarray, tie_key: np.ndarray) -> Ran
     """
     order = np.argsort(-tie_key, axis=1, kind="stable")
     scores, gains = (np.take_along_axis(x, order, axis=1) for x in (scores, gains))
-    ranked = np.argsort(-scores, axis=1, kind="stable")
-    return Ranking(np.take_along_axis(gains, ranked, axis=1), -np.sort(-gains, axis=1))
+    return rank_ids(np.argsort(-scores, axis=1, kind="stable"), gains)
 
 
 def ties(search: Search, scorer: Callable[[Search], np.ndarray]) -> Tied:

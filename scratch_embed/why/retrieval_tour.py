@@ -11,7 +11,6 @@ of this kind.  A text vector is a mean of word vectors.  Word vectors are traine
 same world, without evaluation queries, qrels or translations.  The baselines are in the same table:
 BM25, untrained word vectors, random text vectors, and exact chance and upper bound.
 """
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -20,7 +19,6 @@ import numpy as np
 from scratch_embed.evaluate.baselines import RandomVectors
 from scratch_embed.evaluate.bitext import BitextScores, bitext_scores, mine
 from scratch_embed.evaluate.ranking import Ranking, ndcg, recall, reciprocal_rank
-from scratch_embed.numerics.workers import imap_unordered
 from scratch_embed.retrieve.hybrid import weighted_sum
 from scratch_embed.sentences.static import StaticEncoder
 from scratch_embed.space.similarity import cosine_matrix
@@ -193,17 +191,3 @@ def mean_of(sentences: list[list[str]], seed: int) -> StaticEncoder:
     """An encoder of texts: SIF's weighted mean of word2vec vectors trained on these sentences."""
     vocab, text = index_sentences(sentences, min_count=1)
     return StaticEncoder(word2vec_words(vocab, text, seed), sif(vocab))
-
-
-# ---- all seeds ----------------------------------------------------------------------------------
-
-def per_seed(make: Callable[[int], object], seeds: list[int], workers: int = 2) -> dict:
-    """{seed: make(seed)}; `workers` run at the same time."""
-    return dict(imap_unordered(lambda seed: (seed, make(seed)), seeds, workers))
-
-
-def over_seeds(measure: Callable[[int], dict], seeds: list[int], workers: int = 2
-               ) -> dict[str, np.ndarray]:
-    """{name: (seeds, ...)} from a function of a seed that returns {name: numbers}."""
-    done = per_seed(measure, seeds, workers)
-    return {name: np.array([done[seed][name] for seed in seeds]) for name in done[seeds[0]]}

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.evaluate.ranking import Ranking, ndcg, rank_table, recall
+from scratch_embed.evaluate.ranking import Ranking, ndcg, rank_ids, rank_table, recall
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
 from scratch_embed.retrieve.bm25 import BM25
@@ -86,7 +86,7 @@ class Task(NamedTuple):
 
 
 def draw_task(seed: int, groups: int = 100, queries: int = 100, training: int = GROUPS) -> Task:
-    """Draw a world, and so many other groups to train on, without its queries."""
+    """Draw a world, and `training` other groups to train on, none with a query of the world."""
     world = bindings(seed, groups, queries)
     texts, documents = list(world.queries.values()), list(world.corpus.values())
     columns = binding_groups(training, seed, taken=texts)
@@ -157,8 +157,8 @@ def train_cross(task: Task, before: SentenceEncoder, candidates: Sequence[Sequen
     lr = settings.pop("lr")
     pairs = [(query, text) for query, texts in zip(task.training[0], candidates)
              for text in texts]
-    place = np.zeros(len(candidates), int)                 # of the positive
-    targets = place if loss is CLASSES else np.eye(1, len(candidates[0])).repeat(len(place), axis=0)
+    N, C = len(candidates), len(candidates[0])             # the positive is candidate 0
+    targets = np.zeros(N, int) if loss is CLASSES else np.eye(1, C).repeat(N, axis=0)
     return cross_encoder_training.train(
         start.tokenize(pairs), targets, start, loss,
         optim=Optim(lr, weight_decay=0.0), dropout=0.0, **settings,
@@ -167,7 +167,7 @@ def train_cross(task: Task, before: SentenceEncoder, candidates: Sequence[Sequen
 
 def candidates(task: Task, bi: SentenceEncoder, group: int = 2, mined: int = 1, random: int = 1
                ) -> list[list[str]]:
-    """The positive of each training query, and negatives of three kinds, so many of each.
+    """The positive of each training query, and negatives of three kinds; each argument is a number.
 
     group   the other documents of the positive's group, up to 2
     mined   of the eighth of all positives that are nearest to the query by the bi-encoder; about
@@ -201,7 +201,7 @@ class Point(NamedTuple):
 
 def curve(task: Task, bi: SentenceEncoder, cross: CrossEncoder, depths: Sequence[int] = DEPTHS,
           timed: int = 10) -> dict[int, Point]:
-    """{depth: Point} of the bi-encoder alone, depth 0, and of reranking so many of its candidates.
+    """{depth: Point}: 0 is the bi-encoder alone; else its first `depth` documents are reranked.
 
     timed: how many queries are timed, one by one
     """
@@ -222,7 +222,7 @@ MEASURES = ("recall, %", "nDCG@10, %", "ms")
 
 
 def compared(task: Task, bi: SentenceEncoder, cross: CrossEncoder,
-             others: Mapping[str, SentenceEncoder] = {}) -> dict[str, np.ndarray]:
+             others: Mapping[str, SentenceEncoder] | None = None) -> dict[str, np.ndarray]:
     """{search: MEASURES (3,)}: of the curve, and of what could explain it.  nan: does not apply.
 
     others: {name: bi-encoder} that are not reranked; their recall is that of the first K
@@ -234,7 +234,7 @@ def compared(task: Task, bi: SentenceEncoder, cross: CrossEncoder,
             "bag of words, upper bound": (np.nan, 100 * bag_of_words_upper_bound(task.world)),
             "synonyms, no word order": (np.nan, 100 * synonyms_alone(task.world)),
             **{name: at_10(ranking_of(task, order_by(task, encoder)[0]))
-               for name, encoder in others.items()}}
+               for name, encoder in (others or {}).items()}}
     rows = {name: (*row, np.nan) for name, row in rows.items()}
     for depth, (found, quality, passes, time) in curve(task, bi, cross).items():
         name = f"depth {depth}: {passes} passes" if depth else "bi-encoder: 1 pass"
@@ -255,7 +255,7 @@ def order_by(task: Task, bi: SentenceEncoder) -> tuple[np.ndarray, np.ndarray]:
 
 def ranking_of(task: Task, ids: np.ndarray) -> Ranking:
     """The Ranking of all documents in the order of ids (Q, N)."""
-    return Ranking(np.take_along_axis(task.gains, ids, axis=1), -np.sort(-task.gains, axis=1))
+    return rank_ids(ids, task.gains)
 
 
 def percent(scores: np.ndarray) -> float:

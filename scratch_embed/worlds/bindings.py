@@ -109,7 +109,7 @@ def bag_of_words_upper_bound(world: Bindings, k: int = 10) -> float:
 
 
 def synonyms_alone(world: Bindings, k: int = 10) -> float:
-    """The expected nDCG@k of a model that knows every synonym, no word order, and has no luck.
+    """The expected nDCG@k of a model that knows every synonym and no word order, without luck.
 
     Several groups have all words of a query, about one in twenty; only some of them state its fact,
     and their words do not tell which.  So the documents of all these groups come first, in random

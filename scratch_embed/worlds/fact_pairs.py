@@ -67,7 +67,7 @@ def held_out_synonyms(seed: int = 0) -> dict[str, str]:
     """{word: another word for the same value}: one word of each value, drawn at random."""
     rng = np.random.default_rng([seed, 10])
     drawn = {}
-    for words in (words for values in WORDS for words in values):
+    for words in (words for slot in WORDS for words in slot):       # the synonyms of a value
         at = int(rng.integers(len(words)))
         drawn[words[at]] = words[(at + 1) % len(words)]
     return drawn

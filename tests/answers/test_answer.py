@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.answers.answer import Answer, Claim, Paragraph, for_seeds, stack
+from scratch_embed.answers.answer import Answer, Claim, Paragraph
 
 HELD = Claim("a is above b", np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 3.0]))
 FAILED = HELD._replace(greater=np.array([1.0, 2.0, 9.0]))
@@ -42,8 +42,3 @@ def test_advice_is_given_only_if_all_claims_hold():
 def test_the_claims_of_an_answer_are_those_of_its_paragraphs():
     paragraphs = [Paragraph("", (HELD,)), Paragraph(""), Paragraph("", (FAILED, HELD))]
     assert Answer("?", [1, 2, 3], [], paragraphs, None).claims == [HELD, FAILED, HELD]
-
-
-def test_rows_of_several_seeds():
-    rows = stack(for_seeds(lambda seed: {"a": [seed, 2 * seed], "b": [0, np.nan]}, [1, 2, 3]))
-    assert rows["a"].tolist() == [[1, 2], [2, 4], [3, 6]] and rows["b"].shape == (3, 2)

@@ -6,6 +6,7 @@ import pytest
 
 from scratch_embed.cli.cross_encoder_data import LOSSES
 from scratch_embed.cli.main import parser
+from scratch_embed.cli.models import in_words_of_chance
 from scratch_embed.losses.binary_cross_entropy import binary_cross_entropy
 from scratch_embed.nn.optim import Optim
 from scratch_embed.numerics.functions import sigmoid
@@ -80,7 +81,7 @@ def test_a_positive_among_its_hard_negatives(models, files, run):
     assert found.settings.activation is identity and found.settings.labels == ("LABEL_0",)
     assert found.tokenizer.pieces == start.tokenizer.pieces
     assert f"12 examples of {files / 'triplets'}: a query, its positive and 1 negative" in err
-    assert "gets a new head with 1 score per pair" in err and f"(chance: {np.log(2):.4f})" in err
+    assert "gets a new head with 1 score per pair" in err and f"(chance: {np.log(2):.4f}" in err
 
 
 @pytest.mark.parametrize("options, count", [([], 4), (["--negatives", "2"], 2)])
@@ -165,9 +166,15 @@ def test_the_verdict_is_on_held_out_queries_or_says_that_it_knows_the_data(files
     _, _, err = run(*command)
     assert "finding the positives of the training data among 10, MRR: " in err
     assert "verdict: better than the model before" in err and "may know by heart" in err
-    assert "by common tokens" in err
+    assert "by common tokens" in err and "candidates are drawn at random; those of a search" in err
     _, _, err = run(*command, "--held-out", files / "held")
     assert f"finding the positives of {files / 'held'} among 10" in err and "heart" not in err
+
+
+@pytest.mark.parametrize("losses, nothing", [([0.693] * 5, True), ([0.9, 0.8, 0.69, 0.4], False),
+                                             ([4.0] + [0.1] * 200, False), ([0.5], False)])
+def test_a_loss_at_chance_is_said_to_teach_nothing(losses, nothing):
+    assert ("nothing was learned" in in_words_of_chance(losses, np.log(2))) == nothing
 
 
 def test_scores_and_classes_have_verdicts_of_their_own(files, run):
@@ -267,3 +274,25 @@ def test_sentence_transformers_loads_the_folder_and_has_the_same_scores(files, r
     theirs, pairs = library.CrossEncoder(str(files / "m"), device="cpu"), rows(*TRIPLETS)
     np.testing.assert_allclose(theirs.predict(pairs), CrossEncoder.load(files / "m").predict(pairs),
                                atol=1e-5)
+
+
+# ---- data that are probably meant otherwise -----------------------------------------------------
+
+def test_scores_in_the_place_of_hard_negatives_and_triplets_are_refused(files, run):
+    code, _, err = run("--pairs", files / "scored")
+    assert code == 1 and "got numbers such as" in err and "a score, use --scored" in err
+    code, _, err = run("--triplets", files / "triplets")
+    assert code == 2 and "--triplets is --pairs here" in err
+
+
+def test_the_training_pairs_themselves_can_be_held_out(files, run):
+    assert run("--pairs", files / "pairs", "--held-out", files / "pairs")[0] == 0
+    code, _, err = run("--pairs", files / "pairs", "--negatives", "0")
+    assert code == 1 and "--negatives: expected at least 1, because" in err and "got 0" in err
+
+
+def test_too_few_positives_for_the_default_number_of_negatives(files, run):
+    (files / "few").write_text("a\tb\nc\td\n")
+    code, _, err = run("--pairs", files / "few")
+    assert code == 1 and "few: --negatives: expected at most 1, the positives of other" in err
+    assert "got 4, the default; give a smaller number" in err

@@ -49,6 +49,14 @@ def test_candidates_from_stdin_several_queries_and_more_results_than_candidates(
     assert "4 pairs of query and candidate, 2 queries" in err
 
 
+def test_queries_from_stdin(text, stdin, run):
+    stdin("a lamp\n\na book\n")
+    code, out, err = run("rerank", text, "-", "--model", CROSS, "-k", 1)
+    assert code == 0 and "2 queries" in err
+    assert [line for line in out.splitlines() if "query" in line] == ["query: a lamp",
+                                                                      "query: a book"]
+
+
 def test_json_has_whole_numbers_of_lines_and_the_score_unrounded(text, run):
     _, out, _ = run("rerank", text, "a lamp", "--model", CROSS, "--json", "-k", 1)
     line, score = by_score("a lamp", TEXTS)[0]
@@ -85,6 +93,27 @@ def test_the_first_documents_of_a_run_are_ordered_anew(files, run):
     _, out, _ = run("rerank", "first.run", "--corpus", "docs.tsv", "--queries", "asked.tsv",
                     "--model", CROSS, "--json")
     assert {row["document"] for row in json.loads(out)["results"]} == {"d1", "d2", "d3"}
+
+
+def test_all_documents_of_a_run_to_its_depth_are_printed(files, run):
+    names = [f"d{n}" for n in range(14)]
+    Path("docs.tsv").write_text("".join(f"{name}\ta lamp\n" for name in names))
+    Path("first.run").write_text("".join(f"q1 Q0 {name} 1 9 x\n" for name in names))
+    command = ("rerank", "first.run", "--corpus", "docs.tsv", "--queries", "asked.tsv", "--model",
+               CROSS)
+    for options, count in ([], 14), (["--depth", 5], 5), (["-k", 3], 3):
+        code, out, _ = run(*command, *options)
+        assert code == 0 and len(out.splitlines()) == count
+
+
+def test_a_text_in_the_place_of_a_run_and_swapped_arguments_are_said(files, run):
+    code, _, err = run("rerank", "docs.tsv", "--corpus", "docs.tsv", "--queries", "asked.tsv",
+                       "--model", CROSS)
+    assert code == 1 and "line 1: with --corpus and --queries, expected a run" in err
+    code, _, err = run("rerank", "a lamp", "docs.tsv", "--model", CROSS)
+    assert code == 2 and "TEXT comes before QUERY: give docs.tsv first" in err
+    code, _, err = run("rerank", "-", "-", "--model", CROSS)
+    assert code == 2 and "TEXT and QUERY are both -" in err
 
 
 def test_a_document_or_all_queries_missing_are_errors_and_some_queries_a_message(files, run):
@@ -126,13 +155,14 @@ def test_a_search_is_reranked_to_its_depth(index, how, run):
     expected = by_score(query, {row["line"]: row["text"] for row in first})
     assert code == 0 and [row["line"] for row in found] == [line for line, _ in expected]
     assert [row["score"] for row in found] == pytest.approx([score for _, score in expected])
-    assert "cross_encoder_new: reranks the first 2 lines of each query, one pass" in err
+    assert "cross_encoder_new: reranks what the search finds for each query, at most 2 lines" in err
 
 
 def test_lines_that_the_search_does_not_find_are_not_reranked(index, run):
     _, out, err = run("search", index, "child", "--bm25", "--rerank", CROSS)
     assert [line.split("\t")[2] for line in out.splitlines()] == ["4"]
-    assert "the first 4 lines" in err                    # as many as there are
+    assert "at most 4 lines" in err                    # as many as there are
+    assert run("search", index, "lamp", "--rerank", CROSS, "--depth", 2)[1].count("\n") == 2
     code, _, err = run("search", index, "xyzzy", "--bm25", "--rerank", CROSS)
     assert code == 1 and "nothing found for 'xyzzy'" in err
 

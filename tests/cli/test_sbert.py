@@ -82,7 +82,7 @@ def test_pairs_and_triplets_are_trained_with_infonce_without_repeated_texts(data
                            text_numbers(*columns), optim=Optim(0.01, 0.5, weight_decay=0.0),
                            dropout=0.2, cache_batch=2, options=RunOptions(seed=5))
     assert found.recipe == start.recipe and found.tokenizer.pieces == start.tokenizer.pieces
-    assert f"(chance: {np.log(4 * (len(columns) - 1)):.4f}); wrote" in err
+    assert f"(chance: {np.log(4 * (len(columns) - 1)):.4f}" in err
     assert f"12 examples of {files / data}: texts" in err
 
 
@@ -100,7 +100,8 @@ def test_the_loss_and_its_settings_are_those_of_the_options(options, loss, data,
     columns = [QUERIES, KEYS, NEGATIVES][:3 if data == "triplets" else 2]
     assert_trained(files / "m", SentenceEncoder.load(models.encoder), loss, columns,
                    targets and np.float32(targets))
-    assert ("16, the full dimension, is trained too" in err) == ("--matryoshka" in options)
+    for said in "16, the full dimension, is trained too", "the first 4 numbers of each vector":
+        assert (said in err) == ("--matryoshka" in options)
 
 
 def test_a_margin_that_unit_vectors_cannot_reach_is_said(models, files, run):
@@ -238,8 +239,16 @@ def test_the_prompts_of_the_folder_are_kept_and_used(models, files, run):
 def test_hard_negatives_are_found_by_the_model_or_by_bm25(model, models, files, run):
     options = ["--model", models.encoder] if model else NEW
     code, _, err = run("--pairs", files / "pairs", "--hard-negatives", "1", *options)
-    assert code == 0 and "1 hard negative for each of " in err
-    assert f"found by {models.encoder if model else 'BM25'}" in err
+    assert code == 0 and "1 hard negative for " in err
+    assert f" of 12 pairs, found by {models.encoder if model else 'BM25'}" in err
+
+
+def test_pairs_without_a_hard_negative_are_kept_with_a_random_one(models, files, run):
+    """A pet is a cat, and an opera singer a tenor: BM25 finds neither."""
+    code, _, err = run("--pairs", files / "pairs", "--hard-negatives", "2", *NEW)
+    assert code == 0 and "of the training data among 12" in err
+    assert "with fewer: positives of other pairs, drawn at random, take their place; of " in err
+    assert "BM25 does not find the positive" in err and "--model, or `scratch-embed mine`" in err
 
 
 # ---- the verdict ---------------------------------------------------------------------------------
@@ -295,6 +304,11 @@ def test_the_defaults_are_those_of_sbert_train():
 @pytest.mark.parametrize("option, content, message", [
     ("--pairs", "a b c\n", "line 1: expected 2 texts with tabs between them, found 1"),
     ("--pairs", "a\tb\na\tb\tc\n", "line 2: expected 2 texts"),
+    ("--pairs", "a\tb\tc\n", "line 1: expected 2 texts with tabs between them, found 3; use "
+                             "--triplets if the third is a hard negative"),
+    ("--triplets", "a\tb\tscore\na\tb\t1\n", "got numbers such as '1'; for two texts and a score, "
+                                            "use --scored"),
+    ("--scored", "a\tb\t4,5\na\tb\t1\n", "line 1: expected a number from 0 to 1"),
     ("--pairs", "a\tb\n\t b\n", "line 2: expected a text between the tabs, found nothing"),
     ("--pairs", "a\tb\n", "expected at least 2 examples, found 1"),
     ("--triplets", "a\tb\tc\na\tb\n", "line 2: expected 3 texts"),
@@ -328,7 +342,7 @@ def test_bad_data_is_one_line_before_any_training(option, content, message, file
     (["--prompts", "who is it that has a", "", *NEW, "--max-length", "6"],
      "--prompts: expected fewer than --max-length 6 tokens"),
     (["--max-length", "1", *NEW[:-2]], "--max-length 1: expected at least 2"),
-    (["--hard-negatives", "30", *NEW], "--hard-negatives: expected at least 2 pairs"),
+    (["--hard-negatives", "30", *NEW], "--hard-negatives: expected at most 11, the pos"),
     (["--lr", "1e30", *NEW], "not finite")])
 def test_a_users_error_is_one_line_and_leaves_no_folder(options, message, models, files, run):
     names = dict(files=files, bert=models.bert, encoder=models.encoder)
@@ -348,3 +362,29 @@ def test_sentence_transformers_loads_the_folder_and_has_the_same_vectors(files, 
     for name in "query", "passage":
         np.testing.assert_allclose(theirs.encode(KEYS, prompt_name=name),
                                    ours.encode(KEYS, prompt_name=name), atol=2e-6)
+
+
+# ---- first lines, names and numbers that are probably meant otherwise ----------------------------
+
+@pytest.mark.parametrize("data, header", [("pairs", "query\tpositive"),
+                                          ("triplets", "anchor\tpositive\tnegative"),
+                                          ("scored", "one\ttwo\tscore")])
+def test_a_header_is_left_out_and_said(data, header, models, files, run):
+    (files / "headed").write_text(f"{header}\n{(files / data).read_text()}")
+    code, _, err = run(f"--{data}", files / "headed", "--model", models.encoder)
+    assert code == 0 and f"12 examples of {files / 'headed'}" in err
+    assert f"{files / 'headed'}: line 1 is taken for a header: {header.split()[0]!r}, " in err
+
+
+def test_a_class_without_examples_is_said(models, files, run):
+    (files / "from_1").write_text(lines(QUERIES, KEYS, [1, 2, 3] * 4))
+    code, _, err = run("--scored", files / "from_1", "--loss", "softmax", "--model", models.encoder)
+    assert code == 0 and "no example has the class 0; the model gets 4 classes" in err
+
+
+@pytest.mark.parametrize("name, here", [("mnrl", "infonce"), ("CoSENTLoss", "cosent"),
+                                        ("MultipleNegativesRankingLoss", "infonce"),
+                                        ("cosine_similarity_loss", "cosine-mse")])
+def test_a_loss_by_the_name_of_sentence_transformers_is_named_as_here(name, here, files, run):
+    code, _, err = run("--pairs", files / "pairs", "--loss", name)
+    assert code == 2 and f"--loss: {name} is {here} here" in err

@@ -245,11 +245,12 @@ def test_the_unknown_words_of_the_queries_are_named(index, run):
 
 
 def test_a_query_without_results_has_one_line_which_says_why(index, run):
-    for query, reason in (("", "'': it is blank"), (" ", "' ': it is blank"),
-                          ("xyzzy", "'xyzzy': it has no known word"),
+    for query, reason in (("xyzzy", "'xyzzy': it has no known word"),
                           ("cät", "'cät': it has no known word; the index has cat")):
         code, out, err = run("search", index, query, "--bm25")
         assert (code, out, err) == (1, "", f"scratch-embed: nothing found for {reason}\n")
+    code, out, err = run("search", index, "cat", " ")
+    assert (code, out) == (2, "") and "QUERY: expected a text, got a blank one" in err
 
 
 def test_the_pooling_of_a_bert_is_said_when_it_is_indexed_and_not_at_each_search(

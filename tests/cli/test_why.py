@@ -126,6 +126,7 @@ def test_matryoshka_prints_its_four_parts(monkeypatch, capsys):
     monkeypatch.setattr(prefixes, "tree", partial(prefixes.tree, pairs=80))
     monkeypatch.setattr(prefixes, "flat", partial(prefixes.flat, documents=40, pairs=80))
     monkeypatch.setattr(prefixes, "LARGE", dict(per_kind=1))
+    monkeypatch.setattr(prefixes, "QUERIES_PER_KIND", 1)
     monkeypatch.setattr(input_types, "compare", partial(input_types.compare, documents=40,
                                                         pairs=60, steps=1))
     assert main(["why", "matryoshka", "--seeds", "2", "--steps", "1"]) == 0

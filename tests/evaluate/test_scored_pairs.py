@@ -33,6 +33,17 @@ def test_a_quoted_field_may_contain_a_line_end(tmp_path):
     assert read_scored_pairs(tmp_path / "pairs").first == ["two\nlines"]
 
 
+def test_a_header_is_noted_and_a_score_gone_wrong_is_not_a_header(tmp_path):
+    (tmp_path / "pairs").write_text("a cat\tthe cat\thigh\na\tb\t1\n")
+    notes = []
+    assert read_scored_pairs(tmp_path / "pairs", note=notes.append).scores == [1]
+    assert notes == ["line 1 is taken for a header: 'a cat', 'the cat', 'high'"]
+    for score in "4,5", "-1,2", "3 of 5", "nan", "inf", "":
+        (tmp_path / "pairs").write_text(f"a cat\tthe cat\t{score}\na\tb\t1\n")
+        with pytest.raises(FormatError, match=f"line 1: expected a number .* found '{score}'"):
+            read_scored_pairs(tmp_path / "pairs")
+
+
 @pytest.mark.parametrize("text, message", [
     ("a\tb\t1\nc\td\n", "line 2: .*found 2 fields"), ("a,b,c,1\n", "line 1: .*found 4 fields"),
     ("a\tb\t1\nc\td\tnan\n", "line 2: expected a number as the score, found 'nan'"),

@@ -229,7 +229,7 @@ def test_softmax_is_applied_after_the_activation():
 
 
 @pytest.mark.parametrize("pairs, error, message", [
-    ("a cat", TypeError, "pair 0: expected two texts.*got \\['a', ' '"),
+    ("a cat", TypeError, r"pairs: expected a list .* 'a cat'; use predict\(\[\(a, b\)\]\)"),
     (["a cat", "a dog", "a mat"], TypeError, "expected two texts"),
     ([("a", "b"), ("a",)], TypeError, "pair 1: expected two texts"),
     ([("a", "b"), ("a", None)], TypeError, "input 1: expected a text, a str, got None"),
@@ -246,6 +246,14 @@ def test_what_is_not_a_pair_is_an_error(pairs, error, message):
 def test_invalid_arguments_of_predict(options, message):
     with pytest.raises(ValueError, match=message):
         some_encoder().predict([("a", "b")], **options)
+
+
+def test_two_texts_or_a_folder_are_not_what_is_expected():
+    with pytest.raises(TypeError, match=r"use predict\(\[\(a, b\)\]\)"):
+        some_encoder().predict("a", "b")
+    for kind in CrossEncoder, SentenceEncoder:
+        with pytest.raises(TypeError, match=rf"got 'folder'; .*use {kind.__name__}.load\(folder"):
+            kind("folder")
 
 
 def test_invalid_arguments_of_rank_and_of_the_constructor():

@@ -285,6 +285,16 @@ def test_a_number_of_pairs_that_is_not_a_multiple_of_the_targets_is_rejected(pai
         train(pairs_of(START, pairs) if pairs else START.tokenize([]), np.zeros(targets), START)
 
 
+@pytest.mark.parametrize("changes, message", [
+    ({"pairs": [("a", "b")]}, r"pairs: expected a Packed, got a list; use encoder.tokenize"),
+    ({"encoder": "folder"}, "encoder: expected a CrossEncoder, got a str; use .*warm_start"),
+    ({"optim": 1e-3}, "optim: expected an Optim, got a float")])
+def test_arguments_of_another_kind_are_an_error_that_says_what_to_use(changes, message):
+    arguments = dict(pairs=pairs_of(START, 1), targets=np.zeros(1), encoder=START) | changes
+    with pytest.raises(TypeError, match=message):
+        train(**arguments)
+
+
 def test_a_class_beyond_the_labels_is_rejected():
     with pytest.raises(ValueError, match=r"targets: expected 6 in 0\.\.1, got 6 in 0\.\.5"):
         train(pairs_of(START, 12), np.arange(6), START, CLASSES, dropout=0.0)

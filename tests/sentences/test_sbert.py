@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from scratch_embed.losses.cosent import cosent
 from scratch_embed.losses.triplet import triplet
 from scratch_embed.nn.activations import gelu_tanh, tanh
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
@@ -341,3 +342,22 @@ def test_views_and_targets_of_different_numbers_of_texts_are_rejected(sizes, tar
     views = [View(pack([[2, 5, 3]] * N)) for N in sizes]
     with pytest.raises(ValueError, match="expected views of equally many texts"):
         train(views, START, targets=targets and np.zeros(targets))
+
+
+TWO = [View(pack([[2, 5, 3]] * 3))] * 2
+
+
+@pytest.mark.parametrize("views, encoder, options, error, message", [
+    ([["a", "b"]] * 2, START, {}, TypeError,
+     r"views\[0\]: expected a View, got a list; use sbert.tokenize"),
+    (TWO, "folder", {}, TypeError, "encoder: expected a SentenceEncoder, got a str; use .*load"),
+    (TWO, START, {"objective": "infonce"}, TypeError, "an Objective, got a str; .*ranking"),
+    (TWO, START, {"optim": 1e-3}, TypeError, "optim: expected an Optim, got a float; use Optim"),
+    (TWO[:1], START, {}, ValueError, "views: expected at least 2, .* got 1; simcse.train"),
+    (TWO, START, {"objective": objective(cosent)}, ValueError,
+     r"cosent\(u, v, y\): expected 3 arrays, got 2 views and no targets"),
+    (TWO, START, {"objective": objective(triplet)}, ValueError, r"triplet\(a, p, n\): expected 3")])
+def test_arguments_of_another_kind_are_an_error_that_says_what_to_use(views, encoder, options,
+                                                                      error, message):
+    with pytest.raises(error, match=message):
+        train(views, encoder, **options)

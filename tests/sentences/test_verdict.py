@@ -70,6 +70,27 @@ def test_the_sentence_compares_with_the_model_before_training_and_with_tokens(tr
     assert SearchVerdict(trained, 0.3, tokens, 0.01, 0.02, 500).sentence().startswith(sentence)
 
 
+@pytest.mark.parametrize("trained, start, error, spread, sentence", [
+    (0.105, 0.086, 0.001, 0.002, "no better than chance (MRR 0.105 against 0.107), so nothing was "
+                                 "learned: train on more texts"),
+    (0.115, 0.086, 0.001, 0.004, "no better than chance"), (0.125, 0.086, 0.001, 0.004, "better"),
+    (0.2, 0.4, 0.01, 0.01, "worse than the model before training (MRR 0.200 against 0.400): train "
+                           "with a smaller --lr"),
+    (0.38, 0.4, 0.01, 0.01, "no better than the model before training")])
+def test_the_sentence_says_if_nothing_was_learned_or_something_forgotten(trained, start, error,
+                                                                         spread, sentence):
+    found = SearchVerdict(trained, start, 0.1, 0.107, error, 500, spread)
+    assert found.sentence().startswith(f"verdict: {sentence}")
+    assert found.learned == (sentence == "better")
+
+
+def test_the_mean_of_equal_ranks_is_no_better_than_chance():
+    start = Bert(CONFIG, init_params(tensors(CONFIG), 1))
+    for side in pairs(1):
+        found = of_encoder(start, start, mean, *(pack([[2, 3]] * 200), side))
+        assert not found.learned and "no better than chance" in found.sentence()
+
+
 def pairs(seed, n=200):
     """n pairs of texts of one of 10 topics each; partners share the topic, but no token."""
     rng = np.random.default_rng(seed)
@@ -179,3 +200,24 @@ def test_the_verdict_on_classes_compares_losses_with_class_frequencies(steps, lr
 def test_the_sentence_on_scored_pairs_compares_with_a_bag_of_words(trained, words, sentence):
     found = ScoreVerdict(trained, 0.3, words, 0.02, 500).sentence()
     assert found.startswith(f"verdict: {sentence}")
+
+
+@pytest.mark.parametrize("trained, start, sentence", [
+    (-0.496, -0.015, "worse than the model before training (Spearman -0.496 against -0.015)"),
+    (0.05, -0.5, "no better than chance (Spearman 0.050 against 0.000), so nothing was learned")])
+def test_a_correlation_below_that_of_the_start_is_worse_and_one_of_0_is_chance(trained, start,
+                                                                               sentence):
+    found = ScoreVerdict(trained, start, -1, 0.02, 500, spread=0.02)
+    assert found.sentence().startswith(f"verdict: {sentence}") and not found.learned
+
+
+def test_truncated_vectors_have_a_verdict_of_their_own():
+    start, result = trained(objective(cosent), 30)
+    first, second, same = labelled(200, 2)
+    for of, data in (of_text_pairs, ()), (of_scored_pairs, (same,)):
+        whole, short = (of(result.encoder, start, first, second, *data, truncate_dim=dim)
+                        for dim in (None, 4))
+        assert whole.trained != short.trained and whole.start != short.start
+    cut = [result.encoder.encode(side, truncate_dim=4) for side in (first, second)]
+    assert of_text_pairs(result.encoder, start, first, second, truncate_dim=4).trained == (
+        reciprocal_ranks(*cut).mean())

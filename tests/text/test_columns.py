@@ -42,3 +42,22 @@ def test_a_file_of_blank_lines_is_refused(path):
     path.write_text("\n \t \n")
     with pytest.raises(FormatError, match="expected texts with tabs between them, found none"):
         read_columns(path)
+
+
+@pytest.mark.parametrize("header", ["query\tpositive", "Question\tanswer", "sentence1\tsentence2",
+                                    "anchor\tpositive\tnegative", "query\tpassage\tNegative_1"])
+def test_the_usual_names_of_columns_are_a_header_which_is_noted(header, path):
+    width, notes = header.count("\t") + 1, []
+    path.write_text(f"\n{header}\n" + "\t".join("abc"[:width]) + "\n")
+    assert read_columns(path, 2, 3, note=notes.append) == [[text] for text in "abc"[:width]]
+    (note,) = notes
+    assert note.startswith("line 2 is taken for a header: '")
+    path.write_text(header)
+    with pytest.raises(FormatError, match="found none"):
+        read_columns(path, 2, 3)
+
+
+@pytest.mark.parametrize("first", ["positive\tquery", "query\tthe positive", "a question\tanswer"])
+def test_other_first_lines_are_examples(first, path):
+    path.write_text(f"{first}\nquery\tpositive\n")
+    assert read_columns(path)[0] == [first.split("\t")[0], "query"]

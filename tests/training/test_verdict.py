@@ -14,6 +14,7 @@ def test_means_and_the_error_of_the_gain_by_hand():
                     np.array([1, 3]))
     assert found[:3] == (5 / 4, 11 / 4, 4.0) and found.examples == 4
     assert found.error == pytest.approx(np.sqrt(2 / 1 * (0.5**2 + 0.5**2)) / 4)
+    assert found.change == pytest.approx(np.sqrt(2 / 1 * (0.25**2 + 0.25**2)) / 4)   # 3 and 8, 11/4
 
 
 def test_the_error_is_that_of_repeated_samples():
@@ -44,6 +45,15 @@ def test_too_few_groups_or_no_examples_never_count_as_learned(counts):
                 "smaller --lr")])
 def test_the_sentence_says_how_much_was_learned(trained, error, words):
     assert Verdict(trained, 2.0, 3.0, error, 100).sentence("noise", "rest") == words
+
+
+@pytest.mark.parametrize("trained, change, worse", [(0.694, 1e-9, False), (0.8, 0.05, False),
+                                                    (0.8, 0.01, True)])
+def test_worse_than_before_training_is_a_significant_difference_of_more_than_1_percent(
+        trained, change, worse):
+    found = Verdict(trained, 0.693, 0.693, 0.01, 100, change)
+    how = "worse than before training" if worse else "no better than noise"
+    assert found.worse == worse and found.sentence("noise", "rest").startswith(f"verdict: {how} (")
 
 
 def test_a_sample_has_about_the_requested_number_of_words_and_no_sentence_twice():

@@ -29,6 +29,7 @@ def test_an_ablation_changes_a_setting_and_predicts_a_verdict(ablation):
         assert any(base[name] != value for name, value in change.items())
 
 
+@pytest.mark.campaign                      # tests/cli/test_why.py measures them, too
 @pytest.mark.parametrize("method", [glove, fasttext])
 def test_every_ablation_of_word_vectors_is_measured(method, texts):
     short = [ablation._replace(settings=dict(ablation.settings, epochs=1, dim=4))

@@ -10,13 +10,12 @@ from scratch_embed.why.retrieval_tour import (
     learn,
     match_translations,
     monolingual,
-    over_seeds,
-    per_seed,
     search_coded,
     search_reports,
     upper_bound,
 )
 from scratch_embed.why.searches import rank_all
+from scratch_embed.why.seeds import per_seed
 from scratch_embed.worlds.facts import facts
 from scratch_embed.worlds.second_language import bitext, inverse, translate
 
@@ -89,9 +88,3 @@ def test_no_sentence_of_one_monolingual_text_is_translated_in_the_other():
     english, foreign = monolingual(world.pairs)
     deciphered = {translate(" ".join(text), inverse(world.cipher)) for text in foreign}
     assert len(foreign) > 1000 and deciphered.isdisjoint(" ".join(text) for text in english)
-
-
-def test_results_are_in_the_order_of_the_seeds():
-    found = over_seeds(lambda seed: {"seed": seed, "square": (seed, seed**2)}, [3, 1, 2])
-    assert found["seed"].tolist() == [3, 1, 2]
-    assert found["square"].tolist() == [[3, 9], [1, 1], [2, 4]]

@@ -16,7 +16,7 @@ from scratch_embed.why.generalisation import (
     search_new_words,
 )
 from scratch_embed.why.learned import from_masked_lm, from_word_vectors, start, train_bi_encoder
-from scratch_embed.why.plateau import STARTS, course
+from scratch_embed.why.plateau import STARTS, loss_curve
 from scratch_embed.why.sbert import (
     ABLATIONS,
     BASE,
@@ -167,9 +167,9 @@ def test_equal_vectors_have_loss_log_N_and_no_gradient():
     assert loss == pytest.approx(np.log(8)) and abs(backward()[0]).max() < 1e-12
 
 
-def test_a_course_has_the_losses_of_the_training(world, few_pairs, monkeypatch):
+def test_a_loss_curve_has_the_losses_of_the_training(world, few_pairs, monkeypatch):
     monkeypatch.setattr("scratch_embed.why.plateau.LABELLED", 40)
-    found = course(world, start(world), steps=4)
+    found = loss_curve(world, start(world), steps=4)
     assert found.first > 0 and np.isfinite(found).all()
     for make in (from_masked_lm, from_word_vectors, *(make for make, _ in STARTS.values())):
         assert make(world).dim == start(world).dim

@@ -35,6 +35,7 @@ def test_variants_with_as_many_pairs_or_targets_have_about_the_same_cost():
     assert ratios == pytest.approx([1] * 5, abs=0.07)
 
 
+@pytest.mark.campaign                      # tests/cli/test_why.py measures them, too
 def test_every_ablation_is_measured_and_the_difference_is_with_minus_without(texts):
     short = [ablation._replace(settings=dict(ablation.settings, epochs=1, dim=4))
              for ablation in ABLATIONS]
