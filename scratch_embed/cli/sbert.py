@@ -1,7 +1,6 @@
 """train sbert: train a bi-encoder on pairs, triplets or scored pairs of texts."""
 import argparse
 import math
-from functools import partial
 
 from scratch_embed.cli.models import (
     add_output_options,
@@ -23,6 +22,7 @@ from scratch_embed.cli.sbert_data import (
     read_examples,
     read_held_out,
 )
+from scratch_embed.cli.sbert_negatives import with_hard_negatives
 from scratch_embed.cli.sbert_start import check_start, prompts_of, read_start
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options, say
 from scratch_embed.cli.verdicts import (
@@ -36,7 +36,6 @@ from scratch_embed.numerics.wording import counted
 
 POOLINGS = "cls", "mean", "max"
 REQUIRED = "one of --pairs, --triplets and --scored is required (default: none)"
-NEGATIVES_MARGIN = 0.05            # a mined negative scores so much lower than its positive
 
 
 def add_training(methods):
@@ -65,8 +64,9 @@ def add_training(methods):
                 "--model, else none)")
     option("--hard-negatives", type=whole(1), metavar="N",
            help="with --pairs: find N positives of other pairs that are similar to each text, and "
-                "use them as hard negatives; --model finds them, or without it BM25 (default: "
-                "only the other texts of the batch are negatives)")
+                "use them as hard negatives; --model finds them, or without it BM25, which needs "
+                "common words; where there are fewer than N, positives drawn at random take their "
+                "place (default: only the other texts of the batch are negatives)")
     option("--cache-batch", type=whole(1), metavar="N",
            help="encode N texts at a time, so that a large --batch-size needs little memory "
                 "(GradCache); each text is encoded twice (default: all at once)")
@@ -194,30 +194,6 @@ def note_margin(arguments, start):
     if arguments.loss == "triplet" and start.recipe.normalize and (arguments.margin or 5) >= 2:
         say(f"the vectors of {arguments.model} have norm 1, so two distances differ by at most 2, "
             f"and --margin {arguments.margin or 5:g} is never reached; 0.5 may be better")
-
-
-def with_hard_negatives(arguments, examples, start, prompts):
-    """The Examples of pairs, with columns of hard negatives; pairs that have too few are left out.
-
-    Raises ValueError if fewer than 2 pairs are left.
-    """
-    from scratch_embed.sentences.hard_negatives import Mining, bm25, cosines, mine_hard_negatives
-    by = bm25(start.tokenizer.tokenize)
-    if arguments.model:
-        by = cosines(*(partial(start.encode, prompt=prompt) for prompt in prompts))
-    mined = mine_hard_negatives(*examples.columns, by, mining=Mining(
-        arguments.hard_negatives, relative_margin=NEGATIVES_MARGIN))
-    found = mined.tuples()
-    before, left = len(examples.columns[0]), len(found[0])
-    if left < 2:
-        raise ValueError("--hard-negatives: expected at least 2 pairs for which "
-                         f"{arguments.hard_negatives} other texts score below the positive, by "
-                         f"{NEGATIVES_MARGIN:.0%} of its score, got {left}; give a smaller N, or "
-                         "use `scratch-embed mine` with another margin")
-    say(f"{counted(arguments.hard_negatives, 'hard negative')} for each of {left:,} pairs, found "
-        f"by {arguments.model or 'BM25'}" + (
-            f"; {counted(before - left, 'pair')} with fewer left out" if left < before else ""))
-    return examples._replace(columns=found)
 
 
 # ---- the verdict ---------------------------------------------------------------------------------

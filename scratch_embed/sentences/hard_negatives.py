@@ -196,8 +196,15 @@ class Mined(NamedTuple):
         return [[self.queries[i] for i in pairs], [self.positives[i] for i in pairs],
                 [self.documents[i] for i in self.ids[pairs, columns]]]
 
-    def tuples(self) -> list[list[str]]:
-        """[queries, positives, first negatives, ..., K-th negatives] of the pairs that have K."""
+    def tuples(self, others: Sequence[Sequence[str]] | None = None) -> list[list[str]]:
+        """[queries, positives, first negatives, ..., K-th negatives] of the pairs that have K.
+
+        others: K lists of N texts, which take the places that are empty; then all pairs are kept
+        """
+        if others is not None:
+            return [self.queries, self.positives, *(
+                [other if id == NO_ID else self.documents[id] for id, other in zip(ids, texts)]
+                for ids, texts in zip(self.ids.T, others))]
         full = np.flatnonzero(self.found == self.ids.shape[1])
         return [[self.queries[i] for i in full], [self.positives[i] for i in full],
                 *([self.documents[i] for i in column] for column in self.ids[full].T)]

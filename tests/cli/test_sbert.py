@@ -239,8 +239,16 @@ def test_the_prompts_of_the_folder_are_kept_and_used(models, files, run):
 def test_hard_negatives_are_found_by_the_model_or_by_bm25(model, models, files, run):
     options = ["--model", models.encoder] if model else NEW
     code, _, err = run("--pairs", files / "pairs", "--hard-negatives", "1", *options)
-    assert code == 0 and "1 hard negative for each of " in err
-    assert f"found by {models.encoder if model else 'BM25'}" in err
+    assert code == 0 and "1 hard negative for " in err
+    assert f" of 12 pairs, found by {models.encoder if model else 'BM25'}" in err
+
+
+def test_pairs_without_a_hard_negative_are_kept_with_a_random_one(models, files, run):
+    """A pet is a cat, and an opera singer a tenor: BM25 finds neither."""
+    code, _, err = run("--pairs", files / "pairs", "--hard-negatives", "2", *NEW)
+    assert code == 0 and "of the training data among 12" in err
+    assert "with fewer: positives of other pairs, drawn at random, take their place; of " in err
+    assert "BM25 does not find the positive" in err and "--model, or `scratch-embed mine`" in err
 
 
 # ---- the verdict ---------------------------------------------------------------------------------
@@ -334,7 +342,7 @@ def test_bad_data_is_one_line_before_any_training(option, content, message, file
     (["--prompts", "who is it that has a", "", *NEW, "--max-length", "6"],
      "--prompts: expected fewer than --max-length 6 tokens"),
     (["--max-length", "1", *NEW[:-2]], "--max-length 1: expected at least 2"),
-    (["--hard-negatives", "30", *NEW], "--hard-negatives: expected at least 2 pairs"),
+    (["--hard-negatives", "30", *NEW], "--hard-negatives: expected at most 11, the pos"),
     (["--lr", "1e30", *NEW], "not finite")])
 def test_a_users_error_is_one_line_and_leaves_no_folder(options, message, models, files, run):
     names = dict(files=files, bert=models.bert, encoder=models.encoder)

@@ -91,6 +91,14 @@ def test_pairs_with_bm25():
     assert mined.tuples() == [["red fox"] * 2, POSITIVES[:2], ["a fox"] * 2, ["a red car"] * 2]
 
 
+def test_other_texts_take_the_places_of_missing_negatives():
+    mined = mine_hard_negatives(["fox", "cat"], ["red fox", "a puss"], bm25(), ["a fox"],
+                                Mining(2))
+    assert mined.tuples() == [[], [], [], []]
+    assert mined.tuples([["v", "w"], ["x", "y"]]) == [
+        ["fox", "cat"], ["red fox", "a puss"], ["a fox", "w"], ["x", "y"]]
+
+
 def test_if_bm25_does_not_find_the_positive_a_margin_leaves_no_negatives():
     pair = ["red fox"], ["a vulpine in scarlet"]
     assert mine_hard_negatives(*pair, bm25(), CORPUS).found.tolist() == [2]
