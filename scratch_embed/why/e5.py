@@ -195,6 +195,14 @@ ABLATIONS = [
         BASE, {"none": (dict(negatives=in_batch), HELPS),
                "a random one": (dict(negatives=at_random), HELPS)}),
     Ablation(
+        "one per pair",
+        "The second and third are a little easier than the first, and every negative is one of all "
+        "queries of the batch: a batch of 16 has 16 hard ones already.",
+        BASE, {"3 per pair": (dict(mining=BASE["mining"]._replace(num_negatives=3)),
+                              NOT_SIGNIFICANT),
+               "7 per pair": (dict(mining=BASE["mining"]._replace(num_negatives=7)),
+                              NOT_SIGNIFICANT)}),
+    Ablation(
         "found by the model",
         "BM25 finds reports that have the query's words: many are right, and the model confuses "
         "others.  Those that the world draws are all wrong, in one slot, and as hard as any.",
