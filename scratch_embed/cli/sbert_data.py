@@ -192,11 +192,16 @@ def objective_of(arguments, examples, dim):
         examples.scores)
 
 
-def matryoshka_dims(arguments, dim):
-    """The dims of --matryoshka, the largest first, with the full dimension, which is added."""
-    if max(arguments.matryoshka) > dim:
+def check_matryoshka(arguments, dim):
+    """Raise ValueError if --matryoshka exceeds the dimensions of the vectors."""
+    if arguments.matryoshka and max(arguments.matryoshka) > dim:
         raise ValueError(f"--matryoshka: expected at most {dim}, the dimensions of the vectors, "
                          f"got {max(arguments.matryoshka)}")
+
+
+def matryoshka_dims(arguments, dim):
+    """The dims of --matryoshka, the largest first, with the full dimension, which is added."""
+    check_matryoshka(arguments, dim)
     if dim not in arguments.matryoshka:
         say(f"--matryoshka: {dim}, the full dimension, is trained too")
     return sorted({dim, *arguments.matryoshka}, reverse=True)
