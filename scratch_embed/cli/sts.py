@@ -7,7 +7,7 @@ from scratch_embed.cli.loading import (
     load_encoder,
 )
 from scratch_embed.cli.messages import say_of
-from scratch_embed.cli.parsing import add_command, add_errors, add_json
+from scratch_embed.cli.parsing import add_command, add_errors, add_json, whole
 from scratch_embed.cli.printing import measured, print_json
 from scratch_embed.cli.prompts import say_default
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
@@ -31,6 +31,8 @@ def add_evaluation(kinds):
     pairs.read_as = "text"
     command.add_argument("models", nargs="+", metavar="MODEL", help=MODELS)
     add_encoder_options(command)
+    command.add_argument("--truncate-dim", type=whole(1), metavar="D", help="compare only the "
+                         "first D dimensions of each MODEL (default: all)")
     add_json(command, '{system: {measure: {"value", "low", "high"}}}')
     add_errors(command)
 
@@ -55,8 +57,9 @@ def run_evaluation(arguments):
     say(counted(len(pairs.scores), "pair"))
     found = {}
     for name, encoder in systems.items():
-        bar = {} if name in BASELINES else {"show_progress_bar": True}
-        A, B = (encoder.encode(side, **bar) for side in pairs[:2])
+        how = {} if name in BASELINES else {"show_progress_bar": True,
+                                            "truncate_dim": arguments.truncate_dim}
+        A, B = (encoder.encode(side, **how) for side in pairs[:2])
         say_known(encoder, name, "sentences")
         found[name] = correlation_intervals(similarities(A, B).cosine, pairs.scores)
     print_table(found, arguments.json)

@@ -28,6 +28,15 @@ def test_a_model_stands_beside_its_baselines(files, run):
     assert random.startswith("random ") and float(model.split()[1]) > 0.9
 
 
+def test_truncated_vectors_are_compared(files, run):
+    """One number is left: all cosines are 1, or 0 with cat, whose first number is 0."""
+    whole, short = (run("evaluate", "sts", *files, *options)[1].splitlines()
+                    for options in ([], ["--truncate-dim", "1"]))
+    assert short[1] != whole[1] and short[2:] == whole[2:]
+    code, _, err = run("evaluate", "sts", *files, "--truncate-dim", "3")
+    assert code == 1 and "truncate-dim 3: expected a whole number, 1 to 2" in err
+
+
 def test_json_has_value_low_and_high(files, run):
     code, out, _ = run("evaluate", "sts", *files, "--json")
     found = json.loads(out)
