@@ -277,7 +277,7 @@ def is_columns(found: Found) -> bool:
     return b"\t" in found.line.strip() and is_text(found)
 
 
-def is_number(field: bytes) -> bool:
+def is_number(field: bytes | str) -> bool:
     """Whether float() accepts the field."""
     try:
         float(field)

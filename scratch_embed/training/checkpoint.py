@@ -186,7 +186,7 @@ def _require_same(path, saved: Mapping[str, Any], settings: Mapping[str, Any]) -
         if was == now or grown:
             continue
         advice = (f"a run can be given more {name}, not fewer" if name in LENGTHS else
-                  "the text, or the vocabulary of it, is another: use the old one, or another "
+                  "the text or its vocabulary is not that of the run: use the old one, or another "
                   "checkpoint file" if name in OF_THE_TEXT else
                   "use the old value, or another checkpoint file")
         raise ValueError(f"{path}: cannot resume, {name} was {was!r:.40} and is {now!r:.40} now; "

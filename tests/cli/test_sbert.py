@@ -393,3 +393,10 @@ def test_a_class_without_examples_is_said(models, files, run):
 def test_a_loss_by_the_name_of_sentence_transformers_is_named_as_here(name, here, files, run):
     code, _, err = run("--pairs", files / "pairs", "--loss", name)
     assert code == 2 and f"--loss: {name} is {here} here" in err
+
+
+def test_bm25_needs_common_words(files, run):
+    (files / "apart").write_text(lines(QUERIES, [f"x{n} y{n}" for n in range(12)]))
+    code, _, err = run("--pairs", files / "apart", "--hard-negatives", "1", *NEW)
+    assert code == 1 and "BM25 finds no text that scores 5% below the positive of a pair" in err
+    assert "give --model" in err.splitlines()[-1]
