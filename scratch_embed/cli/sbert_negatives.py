@@ -11,7 +11,7 @@ def with_hard_negatives(arguments, examples, start, prompts):
     """The Examples of pairs, with N columns of negatives.
 
     A pair that has fewer than N hard ones keeps its place: positives of other pairs, drawn at
-    random, fill it up.  They are no harder than the other texts of a batch, and do no harm.
+    random, fill it up.  They are no harder than the other texts of a batch.
     Raises ValueError if no pair has a hard negative, or there are too few different positives.
     """
     from scratch_embed.sentences.cross_encoder_training import random_negatives

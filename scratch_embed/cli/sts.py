@@ -51,8 +51,7 @@ def run_evaluation(arguments):
     systems = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)
                for path, name in names.items()}
     for name, encoder in systems.items():
-        say_default(encoder, name, ", for texts of other kinds: the two sentences of a pair are "
-                                   "of the same kind")
+        say_default(encoder, name, "; only a default prompt is put before both sentences")
     systems |= dict(zip(BASELINES, (BagOfWords([*pairs.first, *pairs.second]), RandomVectors())))
     say(counted(len(pairs.scores), "pair"))
     found = {}
