@@ -22,8 +22,10 @@ def with_hard_negatives(arguments, examples, start, prompts):
     mined = mine_hard_negatives(*examples.columns, by, mining=Mining(count,
                                                                      relative_margin=MARGIN))
     if not mined.found.any():
-        raise ValueError(f"--hard-negatives: no other text scores below a pair's positive, by "
-                         f"{MARGIN:.0%} of its score; use `scratch-embed mine` with another margin")
+        advice = ("; use `scratch-embed mine` with another margin" if arguments.model else
+                  ", because it looks for common words; give --model, or leave it out")
+        raise ValueError(f"--hard-negatives: {arguments.model or 'BM25'} finds no text that scores "
+                         f"{MARGIN:.0%} below the positive of a pair{advice}")
     try:
         at_random = random_negatives(*examples.columns, count, arguments.seed)
     except ValueError as error:
