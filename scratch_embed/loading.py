@@ -272,7 +272,12 @@ def is_text(found: Found) -> bool:
     return bool(found.start) and not re.search(rb"[\0-\x08\x0e-\x1a]", found.start)
 
 
-def is_number(field: bytes) -> bool:
+def is_columns(found: Found) -> bool:
+    """Whether the file is a text whose first line has tabs, such as pairs of texts."""
+    return b"\t" in found.line.strip() and is_text(found)
+
+
+def is_number(field: bytes | str) -> bool:
     """Whether float() accepts the field."""
     try:
         float(field)
@@ -313,6 +318,13 @@ def is_cross_encoder(found: Found) -> bool:
     return found.model_type is not None and has_classifier(found.path)
 
 
+def lacks_config(found: Found) -> bool:
+    """Whether it is a folder of sentence-transformers without the config.json of its transformer.
+    """
+    return {"modules.json", "sentence_bert_config.json"} <= {*found.names} and (
+        "config.json" not in found.names)
+
+
 # ---- the tables -------------------------------------------------------------------------------
 
 class Kind(NamedTuple):
@@ -328,6 +340,8 @@ MODELS = tuple(                                # folders with a config.json, by 
     for model_type, family in FAMILIES.items())
 FOLDERS = (
     Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
+    Kind("a model's folder without config.json", lacks_config, "this file says what the model is: "
+         "copy it from where the folder came"),
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
     *MODELS,
     Kind("a corpus folder", has(CARD), open_corpus),
@@ -371,6 +385,9 @@ FILES = (                # safetensors before pickles: a safetensors file may be
          "read by `scratch-embed evaluate retrieval`, in Python by read_texts of "
          "evaluate/collection.py"),
     Kind("a labelled text", starts_with(b"__label__"), "`scratch-embed train classifier` reads it"),
+    Kind("a text with tabs, such as pairs of texts", is_columns, "`scratch-embed train sbert`, "
+         "`train cross-encoder` and `mine` read pairs of texts, with a score or a hard negative in "
+         "`train`; `evaluate sts` reads two texts and a score"),
     Kind("a text", is_text, "`scratch-embed train`, `phrases` and `index` read it; in Python, "
          "train_word2vec, train_glove and train_fasttext"),
 )

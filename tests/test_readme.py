@@ -95,7 +95,7 @@ def test_the_script_or_tests_of_every_quoted_command_exist(page):
 def test_every_scratch_embed_command_in_a_block_can_be_parsed(page):
     """Also in `no-run` blocks.  The parser exits if an option does not exist."""
     text = "".join(block.body for block in blocks(page) if block.kind == "sh")
-    for command in re.findall(r"scratch-embed ([^|&\n]*)", text):
+    for command in re.findall(r"scratch-embed ([^|&>\n]*)", text):
         assert callable(parser().parse_args(shlex.split(command)).run)
 
 

@@ -140,9 +140,13 @@ def read_start(arguments, examples):
                              f"as this training needs, got {len(start.settings.labels)}; start "
                              "from another model")
     else:
-        start = CrossEncoder.warm_start(SentenceEncoder.load(folder), tuple(
-            f"LABEL_{n}" for n in range(labels)), arguments.seed)
+        encoder = SentenceEncoder.load(folder)
+        start = CrossEncoder.warm_start(encoder, tuple(f"LABEL_{n}" for n in range(labels)),
+                                        arguments.seed)
         say(f"{folder} gets a new head with {labels} score{'s' * (labels > 1)} per pair")
+        if any(encoder.recipe.prompts.values()):
+            say(f"the prompts of {folder} are not used: a cross-encoder reads two texts as one "
+                "input, and so knows which is the query")
     require_training_memory(start.model.p.flat.size, arguments.workers)
     require_savable(start.tokenizer)
     length = arguments.max_length or start.settings.max_seq_length

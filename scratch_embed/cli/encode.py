@@ -77,7 +77,7 @@ def run_encode(arguments):
     # an unknown prompt or a wrong dimension is an error before the text is read
     chosen_encode(encoder, arguments)([], precision="float32", show_progress_bar=False)
     if arguments.prompt_name is None and arguments.prompt is None:
-        say_default(encoder, arguments.model)
+        say_default(encoder, arguments.model, "; --prompt-name NAME puts one before every line")
     with blas_threads_at_most(arguments.workers):
         (write_array if arguments.output else print_rows)(arguments, encoder)
 

@@ -4,7 +4,14 @@ from functools import partial
 
 from scratch_embed.cli.loading import MODELS, add_encoder_options, chosen_sif, load_encoder
 from scratch_embed.cli.messages import say_of
-from scratch_embed.cli.parsing import add_command, add_errors, non_negative, require_writable, whole
+from scratch_embed.cli.parsing import (
+    add_command,
+    add_errors,
+    below_one,
+    non_negative,
+    require_writable,
+    whole,
+)
 from scratch_embed.cli.phrases import open_output
 from scratch_embed.cli.prompts import add_document_prompt, add_query_prompts, chosen_prompts
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
@@ -54,7 +61,7 @@ def add_choice_options(command):
     option("--absolute-margin", type=non_negative, metavar="X",
            help="leave out documents that score more than the positive's score - X; for cosines "
                 "(default: leave out none)")
-    option("--relative-margin", type=non_negative, metavar="SHARE",
+    option("--relative-margin", type=below_one, metavar="SHARE",
            help="leave out documents that score more than s - SHARE * |s|, s the positive's score; "
                 "0.05 is usual (default: leave out none)")
     option("--range-min", type=whole(0), default=0, metavar="N",
@@ -146,7 +153,8 @@ def scorer_of(arguments):
 def report(mined, num_negatives):
     """Print what was found and what was left out.  ValueError if there is no negative at all."""
     import numpy as np
-    reasons = [f"{n:,} {reason}" for reason, n in mined.excluded.items() if n]
+    reasons = [f"{n:,} {reason.replace('range_min', '--range-min')}"
+               for reason, n in mined.excluded.items() if n]
     say(f"{counted(len(mined.queries), 'pair')} of {len(set(mined.queries)):,} queries, "
         f"{counted(len(mined.documents), 'document')}; left out: {', '.join(reasons) or 'none'}")
     unfound = np.isinf(mined.positive_scores).sum()
@@ -156,7 +164,7 @@ def report(mined, num_negatives):
     n = mined.found
     if not n.any():
         raise ValueError("no hard negatives: no document is left for any query; give a larger "
-                         "range_max, a smaller margin or a larger corpus")
+                         "--range-max, a smaller margin or a larger corpus")
     full, none = np.count_nonzero(n == num_negatives), np.count_nonzero(n == 0)
     say(f"{counted(full, 'pair')} with {counted(num_negatives, 'negative')}, "
         f"{counted(len(n) - full - none, 'pair')} with fewer, {counted(none, 'pair')} with none "

@@ -133,10 +133,11 @@ def mean_loss(losses):
 
 def in_words_of_chance(losses, chance):
     """The loss of equal scores, in words, and whether the last losses are still as high."""
-    last = losses[-min(100, 1 + len(losses) // 2):]
-    nothing = ", so nothing was learned from these examples" * bool(
-        sum(last) / len(last) > AT_CHANCE * chance)
-    return f" (chance: {chance:.4f}{nothing})"
+    last = losses[-100:]
+    nothing = all(sum(part) / len(part) > AT_CHANCE * chance for part in (
+        last, last[len(last) // 2:]))                    # a high loss may fall within few steps
+    said = ", so nothing was learned from these examples" if nothing else ""
+    return f" (chance: {chance:.4f}{said})"
 
 
 def saved_size(saved, trained):

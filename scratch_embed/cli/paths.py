@@ -122,7 +122,10 @@ def check_paths(arguments):
 def missing(path, expected):
     """The message about a path that does not exist; for the name of a model, how to get it."""
     from scratch_embed.transformer.local_folder import missing_model, missing_path
-    return (missing_model if expected in ("encoder", "transformer") else missing_path)(path)
+    if expected == "cross-encoder":
+        return missing_model(path, "CrossEncoder")
+    models = "encoder", "transformer", "any transformer"
+    return (missing_model if expected in models else missing_path)(path)
 
 
 # ---- after an error ------------------------------------------------------------------------------

@@ -106,12 +106,23 @@ def say_prompts(name, prompts, known):
         say(f"{name}: prompt {', prompt '.join(said)}")
 
 
-def say_default(encoder, name):
-    """Print the default prompt of an encoder, if it has one: encode() puts it before each text."""
+def say_default(encoder, name, advice=""):
+    """Print the default prompt of an encoder, which encode() puts before each text, if it has one.
+
+    If it has only others, these are printed, with the advice how to use them.
+    """
     recipe = getattr(encoder, "recipe", None)
-    text = recipe and recipe.prompts.get(recipe.default_prompt_name)
-    if text:
-        say(f"{name}: default prompt {text!r}")
+    known = {} if recipe is None else {kind: text for kind, text in recipe.prompts.items() if text}
+    if not known:
+        return
+    text = known.get(recipe.default_prompt_name)
+    say(f"{name}: default prompt {text!r}" if text else
+        f"{name}: no prompt is used, and the model has {named(known)}{advice}")
+
+
+def named(prompts):
+    """The prompts of a model, by name, as text."""
+    return ", ".join(f"{kind} {text!r}" for kind, text in prompts.items())
 
 
 def say_truncated(encoder, name, what):

@@ -110,6 +110,7 @@ def read_file(arguments, path, width, classes=MOST_CLASSES):
 def read_texts(arguments, path, least, most):
     """The columns of a file of pairs or tuples.  ValueError for scores in the place of negatives.
     """
+    from scratch_embed.loading import is_number
     from scratch_embed.text.columns import read_columns
     columns = read_columns(path, least, most, arguments.errors, say_of(path))
     third = [] if len(columns) != 3 else columns[2][1:] or columns[2]
@@ -117,15 +118,6 @@ def read_texts(arguments, path, least, most):
         raise ValueError(f"{path}: expected a text as the third field, got numbers such as "
                          f"{third[0][:40]!r}; for two texts and a score, use --scored")
     return columns
-
-
-def is_number(field):
-    """Whether a field is a number."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
 
 
 def read_scored(arguments, path, classes):
@@ -192,11 +184,16 @@ def objective_of(arguments, examples, dim):
         examples.scores)
 
 
-def matryoshka_dims(arguments, dim):
-    """The dims of --matryoshka, the largest first, with the full dimension, which is added."""
-    if max(arguments.matryoshka) > dim:
+def check_matryoshka(arguments, dim):
+    """Raise ValueError if --matryoshka exceeds the dimensions of the vectors."""
+    if arguments.matryoshka and max(arguments.matryoshka) > dim:
         raise ValueError(f"--matryoshka: expected at most {dim}, the dimensions of the vectors, "
                          f"got {max(arguments.matryoshka)}")
+
+
+def matryoshka_dims(arguments, dim):
+    """The dims of --matryoshka, the largest first, with the full dimension, which is added."""
+    check_matryoshka(arguments, dim)
     if dim not in arguments.matryoshka:
         say(f"--matryoshka: {dim}, the full dimension, is trained too")
     return sorted({dim, *arguments.matryoshka}, reverse=True)

@@ -11,7 +11,7 @@ def with_hard_negatives(arguments, examples, start, prompts):
     """The Examples of pairs, with N columns of negatives.
 
     A pair that has fewer than N hard ones keeps its place: positives of other pairs, drawn at
-    random, fill it up.  They are no harder than the other texts of a batch, and do no harm.
+    random, fill it up.  They are no harder than the other texts of a batch.
     Raises ValueError if no pair has a hard negative, or there are too few different positives.
     """
     from scratch_embed.sentences.cross_encoder_training import random_negatives
@@ -22,8 +22,10 @@ def with_hard_negatives(arguments, examples, start, prompts):
     mined = mine_hard_negatives(*examples.columns, by, mining=Mining(count,
                                                                      relative_margin=MARGIN))
     if not mined.found.any():
-        raise ValueError(f"--hard-negatives: no other text scores below a pair's positive, by "
-                         f"{MARGIN:.0%} of its score; use `scratch-embed mine` with another margin")
+        advice = ("; use `scratch-embed mine` with another margin" if arguments.model else
+                  ", because it looks for common words; give --model, or leave it out")
+        raise ValueError(f"--hard-negatives: {arguments.model or 'BM25'} finds no text that scores "
+                         f"{MARGIN:.0%} below the positive of a pair{advice}")
     try:
         at_random = random_negatives(*examples.columns, count, arguments.seed)
     except ValueError as error:

@@ -12,7 +12,7 @@ from scratch_embed.cli.new_model import (
     new_tokenizer,
 )
 from scratch_embed.cli.prompts import DOCUMENT, QUERY, chosen_prompts
-from scratch_embed.cli.sbert_data import kind_of_data
+from scratch_embed.cli.sbert_data import check_matryoshka, kind_of_data
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.wording import counted
 
@@ -63,6 +63,7 @@ def new_start(arguments, columns):
     from scratch_embed.sentences.warm_start import with_word_vectors
     from scratch_embed.transformer.bert import Bert, tensors
     vectors = read_vectors(arguments)
+    check_matryoshka(arguments, arguments.dim)         # before the vocabulary is learnt
     texts = [*(arguments.prompts or ()), *(text for column in columns for text in column)]
     _, path = kind_of_data(arguments)
     tokenizer = new_tokenizer(arguments, lambda: iter(texts), path)

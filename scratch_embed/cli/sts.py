@@ -9,6 +9,7 @@ from scratch_embed.cli.loading import (
 from scratch_embed.cli.messages import say_of
 from scratch_embed.cli.parsing import add_command, add_errors, add_json, whole
 from scratch_embed.cli.printing import measured, print_json
+from scratch_embed.cli.prompts import say_default
 from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.wording import counted
@@ -49,6 +50,8 @@ def run_evaluation(arguments):
         raise ValueError(f"{arguments.file}: expected at least 2 pairs, found 1")
     systems = {name: load_encoder(path, chosen_sif(arguments, path), tokenizer)
                for path, name in names.items()}
+    for name, encoder in systems.items():
+        say_default(encoder, name, "; only a default prompt is put before both sentences")
     systems |= dict(zip(BASELINES, (BagOfWords([*pairs.first, *pairs.second]), RandomVectors())))
     say(counted(len(pairs.scores), "pair"))
     found = {}

@@ -41,9 +41,10 @@ def show_curve(given, settings):
     from scratch_embed.why.who_did_what import MEASURES, compared, train_bi
     heading("1  Quality and cost against depth")
     paragraph(f"{len(given)} seeds, each with its world and initial weights.  Recall: of the first "
-              "documents of the bi-encoder, as many as the depth, which bounds what reranking can "
-              "reach; without reranking, of the first 10.  Passes of a transformer and "
-              "milliseconds: per query; the documents' vectors are there.  A bag of words cannot "
+              "documents of the bi-encoder, as many as the depth, which reranking can move; the "
+              "others follow in their order, and count in nDCG@10 too.  Without reranking: recall "
+              "of the first 10.  Passes of a transformer and milliseconds: per query; the "
+              "documents' vectors are there.  A bag of words cannot "
               "distinguish the documents of a group; its bound is reached if the right group comes "
               "first by luck.")
     found = [compared(one.task, one.bi, trained(settings, one),

@@ -21,6 +21,7 @@ from scratch_embed.numerics.settings import json_value
 FORMAT, VERSION = "scratch_embed training", "2"
 LOSSES, ROWS = "session/losses", "session/rows"
 LENGTHS = "epochs", "steps"        # the settings that a resumed run may increase
+OF_THE_TEXT = "data", "vocab", "vocabulary"      # settings that no option names
 MOST = 2**62                       # the largest count that a checkpoint may have
 
 
@@ -185,6 +186,8 @@ def _require_same(path, saved: Mapping[str, Any], settings: Mapping[str, Any]) -
         if was == now or grown:
             continue
         advice = (f"a run can be given more {name}, not fewer" if name in LENGTHS else
+                  "the text or its vocabulary is not that of the run: use the old one, or another "
+                  "checkpoint file" if name in OF_THE_TEXT else
                   "use the old value, or another checkpoint file")
         raise ValueError(f"{path}: cannot resume, {name} was {was!r:.40} and is {now!r:.40} now; "
                          f"{advice}")

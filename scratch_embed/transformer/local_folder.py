@@ -20,11 +20,13 @@ def require_local_folder(path: str | os.PathLike) -> None:
                                  "files of word vectors")
 
 
-def missing_model(path: str | os.PathLike) -> str:
+def missing_model(path: str | os.PathLike, read_by: str = "SentenceTransformer") -> str:
     """The message about a model that does not exist; for the name of a model, how to get it.
 
     A file of a similar name in the same folder is suggested instead.  A name without a slash does
     not say whose model it is on the Hub, and no organisation is guessed.
+
+    read_by: the class of sentence-transformers that gets it, or "CrossEncoder"
 
     >>> print(missing_model("words.vec"))
     words.vec: there is no such file or folder
@@ -37,7 +39,7 @@ def missing_model(path: str | os.PathLike) -> str:
     repository = name if "/" in name else f"ORGANISATION/{name}"
     return (f"{missing}, and nothing is downloaded; get it by "
             f"hf download {repository} --local-dir {folder}, or by Python's "
-            f'SentenceTransformer("{name}").save("{folder}")')
+            f'{read_by}("{name}").save("{folder}")')
 
 
 def missing_path(path: str | os.PathLike) -> str:

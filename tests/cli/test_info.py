@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,18 @@ def test_the_facts_of_each_kind(files, run):
         assert (code, err) == (0, ""), path
         assert {name: found.get(name) for name in expected} == expected
         assert found["path"] == str(path) and int(found["bytes"].replace(",", "")) > 0
+
+
+def test_pairs_and_a_folder_without_config_json_are_said_to_be_so(tmp_path, run):
+    (tmp_path / "pairs").write_text("query\tpositive\na cat\tthe cat\n")
+    found = facts(run("info", tmp_path / "pairs")[1])
+    assert found["kind"].startswith("a text with tabs") and "`mine` read" in found["loads"]
+    shutil.copytree(GOLDEN / "cross_encoder_new", tmp_path / "cross")
+    (tmp_path / "cross" / "config.json").unlink()
+    found = facts(run("info", tmp_path / "cross")[1])
+    assert found["kind"] == "a model's folder without config.json"
+    _, _, err = run("rerank", tmp_path / "pairs", "a", "--model", tmp_path / "cross")
+    assert "found a model's folder without config.json; this file says" in err
 
 
 def test_settings_are_shown(files, tmp_path, run):

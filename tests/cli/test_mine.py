@@ -51,6 +51,11 @@ def test_pairs_with_fewer_negatives_are_counted(files, run):
     assert "2 pairs with 3 negatives, 1 pair with fewer, 0 pairs with none" in err
 
 
+def test_a_reason_is_named_by_its_option(files, run):
+    _, _, err = run(*command(files, "--range-min", 1))
+    assert "2 skipped by --range-min" in err
+
+
 def test_a_model_finds_what_the_function_finds(files, models, run):
     options = dict(num_negatives=2, range_min=1, relative_margin=0.01)
     code, _, err = run(*command(files, "--model", models.encoder, "--num-negatives", 2,
@@ -90,7 +95,8 @@ def test_a_random_sample_depends_on_the_seed(files, run):
     (["--num-negatives", 0], "at least 1"),
     (["--range-max", 2], "--range-max 2: expected at least 3, --range-min + "
                                    "--num-negatives; give a larger --range-max"),
-    (["--relative-margin", "-1"], "at least 0"),
+    (["--relative-margin", "-1"], "from 0 to below 1"),
+    (["--relative-margin", "20"], "from 0 to below 1"),
     (["--absolute-margin", 1], "--absolute-margin is for cosines"),
     (["--sif", 0.1], "--sif and the prompts are for --model"),
     (["--range-min", 20], "no hard negatives")])

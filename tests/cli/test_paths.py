@@ -269,5 +269,17 @@ def test_the_name_of_a_model_is_answered_with_two_ways_to_get_its_folder(name, r
         assert f"hf download {repository} --local-dir" in err and ".save(" in err
 
 
+def test_the_name_of_a_cross_encoder_is_answered_with_its_class(tmp_path, run):
+    (tmp_path / "pairs").write_text("a\tb\n")
+    name = "cross-encoder/ms-marco-MiniLM-L6-v2"
+    for command in (["rerank", tmp_path / "pairs", "a", "--model", name],
+                    ["search", OLD / "text.index", "a", "--rerank", name]):
+        _, _, err = run(*command)
+        assert f'CrossEncoder("{name}").save("ms-marco-MiniLM-L6-v2")' in err
+    _, _, err = run("train", "cross-encoder", "--pairs", tmp_path / "pairs", "-o", tmp_path / "m",
+                    "--model", "all-MiniLM-L6-v2")
+    assert 'SentenceTransformer("all-MiniLM-L6-v2").save(' in err
+
+
 def test_only_the_place_of_a_model_is_answered_so():
     assert missing("encoder", "vectors") == "encoder: there is no such file or folder"

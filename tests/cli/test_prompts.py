@@ -171,6 +171,20 @@ def test_encode_prints_the_default_prompt(folder, tmp_path, run):
         assert np.array_equal(np.load(tmp_path / "v.npy"), vectors) is (options != ["--prompt", ""])
 
 
+def test_prompts_that_are_not_used_are_said(folder, tmp_path, run):
+    encoder = SentenceEncoder.load(folder)
+    encoder.recipe = encoder.recipe._replace(prompts={"query": "ask: "}, default_prompt_name=None)
+    encoder.save(tmp_path / "asks")
+    _, _, err = run("encode", tmp_path / "asks", tmp_path / "texts", "-o", tmp_path / "v.npy")
+    assert "no prompt is used, and the model has query 'ask: '; --prompt-name NAME" in err
+    (tmp_path / "scored").write_text("a\tb\t1\nb\tc\t0\nc\td\t1\n")
+    _, _, err = run("evaluate", "sts", tmp_path / "scored", tmp_path / "asks")
+    assert "asks: no prompt is used, and the model has query 'ask: '" in err
+    _, _, err = run("train", "cross-encoder", "--scored", tmp_path / "scored", "--model",
+                    tmp_path / "asks", "-o", tmp_path / "cross", "--steps", 1, "--batch-size", 2)
+    assert "the prompts of" in err and "are not used: a cross-encoder reads" in err
+
+
 def test_truncated_texts_are_counted(models, tmp_path, run):
     """The model takes 16 tokens: 14 words; of the lines one has more, and one of the queries."""
     (tmp_path / "texts").write_text("a cat\n" + "a " * 14 + "\n" + "a " * 15 + "\n")

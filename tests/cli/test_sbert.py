@@ -376,6 +376,11 @@ def test_a_header_is_left_out_and_said(data, header, models, files, run):
     assert f"{files / 'headed'}: line 1 is taken for a header: {header.split()[0]!r}, " in err
 
 
+def test_a_prefix_that_is_too_long_is_refused_before_the_vocabulary_is_learnt(files, run):
+    code, _, err = run("--pairs", files / "pairs", *NEW, "--matryoshka", "64,4")
+    assert code == 1 and "--matryoshka: expected at most 8" in err and "learnt" not in err
+
+
 def test_a_class_without_examples_is_said(models, files, run):
     (files / "from_1").write_text(lines(QUERIES, KEYS, [1, 2, 3] * 4))
     code, _, err = run("--scored", files / "from_1", "--loss", "softmax", "--model", models.encoder)
@@ -388,3 +393,10 @@ def test_a_class_without_examples_is_said(models, files, run):
 def test_a_loss_by_the_name_of_sentence_transformers_is_named_as_here(name, here, files, run):
     code, _, err = run("--pairs", files / "pairs", "--loss", name)
     assert code == 2 and f"--loss: {name} is {here} here" in err
+
+
+def test_bm25_needs_common_words(files, run):
+    (files / "apart").write_text(lines(QUERIES, [f"x{n} y{n}" for n in range(12)]))
+    code, _, err = run("--pairs", files / "apart", "--hard-negatives", "1", *NEW)
+    assert code == 1 and "BM25 finds no text that scores 5% below the positive of a pair" in err
+    assert "give --model" in err.splitlines()[-1]

@@ -221,8 +221,9 @@ def test_the_error_names_the_setting_that_differs(train, name, changed, tmp_path
     path = tmp_path / "state"
     train(RunOptions(checkpoint=Checkpoint(path)))
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=f"cannot resume, {name} was"):
+    with pytest.raises(ValueError, match=f"cannot resume, {name} was") as error:
         train(RunOptions(checkpoint=Checkpoint(path, resume=True)), **changed)
+    assert (name == "data") is ("the text or its vocabulary is not" in str(error.value))
     assert path.read_bytes() == before
 
 
