@@ -72,15 +72,16 @@ def run_matryoshka(arguments):
 # ---- print and draw ------------------------------------------------------------------------------
 
 def check_figure(arguments):
-    """Raise an error for a wrong ending of the figure, or without matplotlib, before the work."""
-    from scratch_embed.plotting import import_matplotlib
+    """Raise an error for a wrong ending of the figure, before the work."""
     if arguments.output is not None:
         by_ending(arguments.output, ENDINGS, "a picture")
-        import_matplotlib("a figure")
 
 
 def show(arguments, answer, draw):
     """Compute an answer; print it, and draw its figure if asked for."""
+    from scratch_embed.plotting import import_matplotlib
+    if arguments.output is not None:
+        import_matplotlib("a figure")                        # if it is missing, before the work
     print("(training; the first run also compiles, for some seconds)", file=sys.stderr)
     found = answer(range(1, arguments.seeds + 1), arguments.documents, arguments.steps,
                    progress=True)
