@@ -197,13 +197,13 @@ def test_there_is_no_verdict_on_a_few_examples(files, run):
 
 def test_a_stopped_run_is_resumed_to_the_same_bytes(files, run):
     """Ctrl-C is sent when the progress bar shows the first loss."""
-    command = ["--pairs", files / "triplets", "--steps", "100"]
+    command = ["--pairs", files / "triplets", "--steps", "500"]
     run(*command, "-o", files / "whole")
     state = ["--checkpoint", files / "state"]
     with terminal(ctrl_c_at("loss")) as screen:
         assert run(*command, *state)[0] == 130
     assert screen.text.endswith("--resume to continue\r\n") and not (files / "m").exists()
-    assert 0 < len(read_safetensors(files / "state")[0]["session/losses"]) < 100
+    assert 0 < len(read_safetensors(files / "state")[0]["session/losses"]) < 500
     code, _, err = run(*command, *state, "--resume")
     assert code == 0 and contents(files / "m") == contents(files / "whole")
     for change, message in (["--loss", "bce"], "loss was"), (["--negatives", "1"], "data was"), (
