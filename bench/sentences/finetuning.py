@@ -13,8 +13,7 @@ package and with sentence-transformers: the same pairs, loss, batch size, learni
 of steps, but other dropout masks and another order of the pairs.
 
 The pairs are CSV rows of sentence, sentence, score 0 to 5.  The tables have Spearman's rho x 100 of
-the cosines with the scores of the second file, which is not trained on.  With the defaults `own`
-takes about a quarter of an hour on two cores.
+the cosines with the scores of the second file, which is not trained on.
 """
 import argparse
 import csv

@@ -8,8 +8,8 @@ Cost      two trainings of a small transformer for each seed, and encoding 12,00
 Read next why/chunked_search.py (what is measured), worlds/long_documents.py (the world)
 
 A ranking measure says how good the order of documents is.  A reader, a language model with room for
-some hundred tokens, needs more: the passage with the answer within this room, and a sign that there
-is no answer if there is none.
+some hundred tokens, needs more: the passage with the answer must fit into this room, and if no
+passage has the answer, the search must say so.
 """
 from collections.abc import Sequence
 from time import perf_counter

@@ -25,7 +25,7 @@ def add_commands(commands):
                               f"scratch-embed answer {number} -o answer.png", run=run,
                               check=check_figure,
                               details=f"The question: {question.text}  It is answered by trainings "
-                                      "on toy worlds, which take about a minute.")
+                                      "on toy worlds, which take one to two minutes.")
         command.add_argument("-o", "--output", metavar="FILE",
                              help="draw the answer's figure to this file, whose name ends in .png, "
                                   ".svg or .pdf; needs matplotlib (default: no figure)")

@@ -7,7 +7,7 @@ from scratch_embed.cli.parsing import add_errors, below_one, positive, refuse_ol
 from scratch_embed.cli.training import add_checkpoint_options, say
 from scratch_embed.numerics.wording import counted
 
-AT_CHANCE = 0.99                   # a loss / the loss of equal scores that is no better
+AT_CHANCE = 0.99                   # from this share of chance's loss on, nothing was learned
 
 # ---- options ------------------------------------------------------------------------------------
 
