@@ -28,6 +28,7 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
+from scratch_embed.text.bpe import BPE
 from scratch_embed.text.reader import DecodedWords, empty_words
 from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.text.vocab import Vocab
@@ -70,7 +71,7 @@ def text_index():
 
 EXAMPLES = {
     AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
-    BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
+    BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]), BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
     Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
