@@ -23,6 +23,7 @@ from scratch_embed.numerics.json_files import Fields
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.bge_m3 import BgeM3
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
@@ -68,7 +69,8 @@ def text_index():
 
 
 EXAMPLES = {
-    AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
+    AdamW: lambda: AdamW(params()), BgeM3: lambda: BgeM3.new(tiny_encoder()),
+    BM25: lambda: BM25([["a", "cat"], ["red"]]),
     BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
     Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
@@ -109,7 +111,9 @@ def described(value):
     parts = [type(value).__name__, sorted(vars(value)) if hasattr(value, "__dict__") else []]
     if type(value).__repr__ is not object.__repr__:
         parts.append(str(value))
-    if hasattr(value, "encode") and not isinstance(value, WordPiece):
+    if isinstance(value, BgeM3):
+        parts.append(value.encode(TEXTS).dense.tolist())
+    elif hasattr(value, "encode") and not isinstance(value, WordPiece):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
     elif isinstance(value, CrossEncoder):
         parts.append(value.predict([("a red cat", "a cat")]).tolist())

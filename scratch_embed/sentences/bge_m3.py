@@ -164,11 +164,21 @@ def hybrid_scores(queries: M3Vectors, documents: M3Vectors, weights: Sequence[fl
     queries, documents: vectors of all three kinds; weights: of dense, sparse and multi-vector
     """
     a, b, c = check_weights(weights)
-    dense = cosine_matrix(queries.dense, documents.dense)
-    sparse, _ = sparse_scores(queries.sparse, documents.sparse)
-    lengths = np.maximum(1, np.diff(queries.multi.offsets))[:, None]
-    multi = max_sim_matrix(*queries.multi, *documents.multi) / lengths
+    q, x = all_kinds(queries, "queries"), all_kinds(documents, "documents")
+    dense = cosine_matrix(q[0], x[0])
+    sparse, _ = sparse_scores(q[1], x[1])
+    multi = max_sim_matrix(*q[2], *x[2]) / np.maximum(1, np.diff(q[2].offsets))[:, None]
     return M3Scores(dense, sparse, multi, (a * dense + b * sparse + c * multi) / (a + b + c))
+
+
+def all_kinds(vectors: M3Vectors, name: str) -> tuple[np.ndarray, SparseVectors, TokenVectors]:
+    """The dense, sparse and multi-vector parts.  Raises ValueError if one is None."""
+    dense, sparse, multi = vectors
+    if dense is None or sparse is None or multi is None:
+        missing = [kind for kind, part in vectors._asdict().items() if part is None]
+        raise ValueError(f"{name}: expected all three kinds of vectors, got no "
+                         f"{' and no '.join(missing)}; ask encode() for them")
+    return dense, sparse, multi
 
 
 def check_weights(weights: Sequence[float]) -> tuple[float, ...]:

@@ -53,6 +53,9 @@ class Settings(NamedTuple):
     self_distillation: bool = True
 
 
+DEFAULT = Settings()
+
+
 # ---- the loss of a batch -------------------------------------------------------------------------
 
 def scores(q, q_batch: Packed, k, k_batch: Packed, unweighted: np.ndarray, tau: float
@@ -79,7 +82,7 @@ def scores(q, q_batch: Packed, k, k_batch: Packed, unweighted: np.ndarray, tau: 
 
 
 def batch_loss(queries: Packed, keys: Packed, targets: np.ndarray, model: Model,
-               unweighted: np.ndarray, settings: Settings = Settings(),
+               unweighted: np.ndarray, settings: Settings = DEFAULT,
                mask: np.ndarray | None = None, dropout: Dropout = NO_DROPOUT,
                map: Callable = serial_map) -> tuple[float, Callable]:
     """The loss of a batch.  -> L, backward(grads), grads: a Params for the queries and the keys.
