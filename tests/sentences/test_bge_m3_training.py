@@ -135,7 +135,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(m3, tmp_path):
         @saved_as("gelu")
         def activation(x):
             calls.append(0)
-            if len(calls) == after:                          # 4 calls a step: in the third: in the third
+            if len(calls) == after:                          # 4 calls a step: in the third
                 signal.raise_signal(signal.SIGINT)
             return gelu(x)
         bert = m3.encoder.model
