@@ -22,8 +22,11 @@ from scratch_embed.numerics.interrupt import HeldInterrupt
 from scratch_embed.numerics.json_files import Fields
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.multi_vector import MultiVectorIndex
+from scratch_embed.retrieve.sparse import SparseIndex
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.bge_m3 import BgeM3
+from scratch_embed.sentences.bge_m3_index import M3Index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
@@ -49,6 +52,10 @@ def tiny_encoder():
     config = Config(vocab=8, dim=4, layers=2, heads=2, ff=8)
     return SentenceEncoder(WordPiece([*SPECIAL, "a", "red", "cat"]),
                            Bert(config, init_params(tensors(config), seed=1)))
+
+
+def m3_vectors():
+    return BgeM3.new(tiny_encoder()).encode(TEXTS, return_sparse=True, return_multi_vector=True)
 
 
 def tiny_classifier():
@@ -79,8 +86,11 @@ EXAMPLES = {
     Features: lambda: tiny_classifier().features, Fields: lambda: Fields("file", {"a": 1}),
     FormatError: lambda: FormatError("file", "line 1", "expected a word"),
     HeldInterrupt: HeldInterrupt, Index: lambda: Index.from_vectors(np.eye(2), ["x", "y"]),
+    M3Index: lambda: M3Index(m3_vectors()),
     MissingWord: lambda: MissingWord("cats", ["a", "cat"]), Normal: lambda: Normal(0.02),
+    MultiVectorIndex: lambda: MultiVectorIndex(*m3_vectors().multi),
     Params: params, RandomVectors: lambda: RandomVectors(4), SentenceEncoder: tiny_encoder,
+    SparseIndex: lambda: SparseIndex(m3_vectors().sparse),
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
     Table: lambda: Table(str.upper), TextIndex: text_index,
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1), Vocab: lambda: Vocab(["a"], [3]),
