@@ -33,6 +33,7 @@ from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weight
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
 from scratch_embed.text.reader import DecodedWords, empty_words
+from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Session
@@ -99,7 +100,8 @@ EXAMPLES = {
     WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
     supervised.Classifier: tiny_classifier}
-NOT_DATA = {Session}               # a running training: its checkpoint is the way to keep it
+# a running training, whose checkpoint is the way to keep it; a class whose kinds are examples
+NOT_DATA = {Session, Tokenizer}
 
 
 def public_classes():
@@ -130,11 +132,11 @@ def described(value):
         parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
     elif isinstance(value, BgeM3):
         parts.append(value.encode(TEXTS).dense.tolist())
-    elif hasattr(value, "encode") and not isinstance(value, WordPiece):
+    elif hasattr(value, "encode") and not isinstance(value, Tokenizer):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
     elif isinstance(value, CrossEncoder):
         parts.append(value.predict([("a red cat", "a cat")]).tolist())
-    elif isinstance(value, WordPiece):
+    elif isinstance(value, Tokenizer):
         parts.append(value.encode(TEXTS[0]).ids.tolist())
     elif isinstance(value, Params):
         parts += [value.flat.tolist(), [np.shares_memory(value[name], value.flat)
