@@ -32,6 +32,7 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
+from scratch_embed.text.bpe import BPE
 from scratch_embed.text.reader import DecodedWords, empty_words
 from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.text.vocab import Vocab
@@ -79,6 +80,7 @@ def text_index():
 
 EXAMPLES = {
     AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
+    BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
     BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
     BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
     Constant: lambda: Constant(1.0),
