@@ -17,10 +17,12 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text import tokenizer_files
 from scratch_embed.text.packed import Packed
-from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.transformer.bert import Bert
+from scratch_embed.transformer.distilbert import Distilbert
 from scratch_embed.transformer.gpt2 import Gpt2
 from scratch_embed.transformer.mistral import Mistral
+from scratch_embed.transformer.mpnet import Mpnet
+from scratch_embed.transformer.roberta import Roberta
 
 
 class Model(Protocol):
@@ -73,8 +75,11 @@ class Family(NamedTuple):
     model: Any
 
 
-FAMILIES = {"bert": Family("BERT", Bert), "gpt2": Family("GPT-2", Gpt2),
-            "mistral": Family("Mistral", Mistral)}
+FAMILIES = {
+    "bert": Family("BERT", Bert), "roberta": Family("RoBERTa", Roberta),
+    "xlm-roberta": Family("XLM-R", Roberta), "camembert": Family("CamemBERT", Roberta),
+    "distilbert": Family("DistilBERT", Distilbert), "mpnet": Family("MPNet", Mpnet),
+    "gpt2": Family("GPT-2", Gpt2), "mistral": Family("Mistral", Mistral)}
 # {model_type: why it is not read}, for messages; those that users have most
 NOT_READ = {
     **dict.fromkeys(("t5", "mt5", "umt5", "bart", "mbart"), "it is an encoder and a decoder"),
@@ -109,7 +114,7 @@ def family_of(folder: str | os.PathLike) -> Family:
     return family
 
 
-def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Model, Tokenizer]:
+def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Model, Any]:
     """Load the model of a folder, and its tokenizer.
 
     Raises FormatError with the file and the field that is missing, damaged or unknown.
@@ -118,7 +123,7 @@ def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Mod
     return model, read_tokenizer(folder, model)
 
 
-def read_tokenizer(folder: str | os.PathLike, model: Model) -> Tokenizer:
+def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:
     """Load the tokenizer of a model's folder.
 
     Raises FormatError if the tokenizer has more tokens, or types of tokens, than the model has
