@@ -28,7 +28,9 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
+from scratch_embed.text.bpe import BPE
 from scratch_embed.text.reader import DecodedWords, empty_words
+from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Session
@@ -69,7 +71,7 @@ def text_index():
 
 EXAMPLES = {
     AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
-    BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
+    BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]), BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
     Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
@@ -86,7 +88,8 @@ EXAMPLES = {
     WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
     supervised.Classifier: tiny_classifier}
-NOT_DATA = {Session}               # a running training: its checkpoint is the way to keep it
+# a running training, whose checkpoint is the way to keep it; a class whose kinds are examples
+NOT_DATA = {Session, Tokenizer}
 
 
 def public_classes():
@@ -109,11 +112,11 @@ def described(value):
     parts = [type(value).__name__, sorted(vars(value)) if hasattr(value, "__dict__") else []]
     if type(value).__repr__ is not object.__repr__:
         parts.append(str(value))
-    if hasattr(value, "encode") and not isinstance(value, WordPiece):
+    if hasattr(value, "encode") and not isinstance(value, Tokenizer):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
     elif isinstance(value, CrossEncoder):
         parts.append(value.predict([("a red cat", "a cat")]).tolist())
-    elif isinstance(value, WordPiece):
+    elif isinstance(value, Tokenizer):
         parts.append(value.encode(TEXTS[0]).ids.tolist())
     elif isinstance(value, Params):
         parts += [value.flat.tolist(), [np.shares_memory(value[name], value.flat)

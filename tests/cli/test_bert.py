@@ -13,8 +13,8 @@ from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
-from scratch_embed.text.wordpiece import bert_template
-from scratch_embed.text.wordpiece_files import load
+from scratch_embed.text.tokenizer import bert_template
+from scratch_embed.text.tokenizer_files import load
 from scratch_embed.text.wordpiece_training import learn_pieces
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import (

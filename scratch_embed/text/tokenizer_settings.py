@@ -1,4 +1,4 @@
-"""The settings of a WordPiece in tokenizer_config.json and the small files beside it.
+"""The settings of a tokenizer in tokenizer_config.json and the small files beside it.
 
     tokenizer_config.json      normalisation, the names of the special tokens, added tokens
     special_tokens_map.json    the names again; read if tokenizer_config.json has no
@@ -18,7 +18,7 @@ Differs   from transformers (5.24), in which
           tokenizer.json says is used;
           an added token gets the next free id, whatever its file says: here another id is an error;
           a tokenizer_class that it does not know is ignored: here that is an error.
-Read next text/wordpiece_files.py
+Read next text/tokenizer_files.py
 """
 import os
 from collections.abc import Mapping
@@ -27,8 +27,11 @@ from typing import Any, NamedTuple
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import LARGEST, NULL, REQUIRED, Fields, show
 from scratch_embed.text.added_tokens import AddedToken
-from scratch_embed.text.wordpiece import NO_TEMPLATE, SIDES, Template, WordPiece, bert_template
-from scratch_embed.text.wordpiece_json import added_token, parse_tokenizer
+from scratch_embed.text.basic_tokenizer import UNCASED
+from scratch_embed.text.tokenizer import NO_TEMPLATE, SIDES, Tokenizer, bert_template
+from scratch_embed.text.tokenizer_json import added_token
+from scratch_embed.text.wordpiece import WordPiece
+from scratch_embed.text.wordpiece_json import SETTINGS
 
 CONFIG, NAMES, ADDED, MODEL = ("tokenizer_config.json", "special_tokens_map.json",
                                "added_tokens.json", "config.json")
@@ -40,8 +43,6 @@ EXTRA = ("extra_special_tokens", "additional_special_tokens")
 BERT = tuple(name + fast for name in ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
              for fast in ("", "Fast"))
 GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")         # a tokenizer.json, as it is
-FLAGS = {"do_lower_case": "lower_case", "strip_accents": "strip_accents",
-         "tokenize_chinese_chars": "handle_chinese_chars"}
 ONLY: dict[str, list[Any]] = {     # the accepted values of options that would change ids
     "do_basic_tokenize": [True, None], "never_split": [None, []],
     "split_special_tokens": [False, None], "add_bos_token": [False, None],
@@ -72,7 +73,7 @@ class Settings(NamedTuple):
 
     path: Path                                     # of tokenizer_config.json, for messages
     generic: bool                                  # whether tokenizer.json is used as it is
-    flags: Mapping[str, bool | None]               # fields of Normalizer
+    flags: Mapping[str, bool | None]               # fields that replace those of tokenizer.json
     names: Mapping[str, AddedToken | None]         # {role: token}; only those in a file
     extra: tuple[AddedToken, ...]                  # further special tokens
     added: Mapping[int, AddedToken]                # with ids
@@ -95,9 +96,9 @@ def read_settings(folder: Path, has_whole: bool) -> Settings:
     generic = _is_generic(folder, config, has_whole)
     for name, values in ONLY.items():
         config.one_of(name, values, values[0])
-    flags = {ours: config.of(theirs, bool, NULL) if theirs == "strip_accents"
-             else config.flag(theirs) for theirs, ours in FLAGS.items() if theirs in config}
-    config.no_others((*FLAGS, *ONLY, *IGNORED, *EXTRA, "truncation_side", "tokenizer_class",
+    flags = {name: config.of(name, bool, NULL) if name == "strip_accents" else config.flag(name)
+             for name in SETTINGS if name in config}
+    config.no_others((*SETTINGS, *ONLY, *IGNORED, *EXTRA, "truncation_side", "tokenizer_class",
                       "added_tokens_decoder", *_tokens_of(config)))
     side = config.one_of("truncation_side", SIDES, None)
     names, extra = _names(config)
@@ -107,7 +108,8 @@ def read_settings(folder: Path, has_whole: bool) -> Settings:
         names, extra = _merged(names, extra, _optional(folder, NAMES))
         special = {token.content for token in (*names.values(), *extra) if token}
         added = _tokens_without_flags(_optional(folder, ADDED), special)
-    return Settings(config.path, generic, flags, names, tuple(extra), added, side)
+    return Settings(config.path, generic, {} if generic else flags, names, tuple(extra), added,
+                    side)
 
 
 def _optional(folder, name):
@@ -206,13 +208,13 @@ def from_vocabulary(settings: Settings, pieces: list[str], vocab: Path) -> WordP
                           f"among them; add it, or name another in {CONFIG}")
     added = [AddedToken(name, index[name]) for role, name in NAMED.items()
              if name in index and role not in settings.names]
-    return _with_tokens(settings, WordPiece(pieces, added=added, template=NO_TEMPLATE, unk=unk),
-                        cls, sep)
+    flags: dict = {SETTINGS[name]: value for name, value in settings.flags.items()}
+    tokenizer = WordPiece(pieces, UNCASED._replace(**flags), added, NO_TEMPLATE, unk=unk)
+    return _with_tokens(settings, tokenizer, (cls, sep))
 
 
-def from_whole(settings: Settings, whole: Fields) -> WordPiece:
-    """The tokenizer of a tokenizer.json with these settings."""
-    tokenizer = parse_tokenizer(whole, {} if settings.generic else settings.flags)
+def with_settings(settings: Settings, tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, read with settings.flags, with the other settings."""
     if not settings.generic:
         _require_same_names(settings, tokenizer)
     known = {token.id: token for token in tokenizer.added}
@@ -220,7 +222,7 @@ def from_whole(settings: Settings, whole: Fields) -> WordPiece:
         if number in known and known[number] != token:
             raise FormatError(settings.path, f"the added token {number}", f"expected "
                               f"{known[number]}, as tokenizer.json says, found {token}")
-    return _with_tokens(settings._replace(flags={}), tokenizer, None, None)
+    return _with_tokens(settings, tokenizer)
 
 
 def _require_same_names(settings, tokenizer):
@@ -236,8 +238,8 @@ def _require_same_names(settings, tokenizer):
                               f"tokenizer.json says, found {show(token.content)}")
 
 
-def _with_tokens(settings, tokenizer, cls, sep):
-    """Add the tokens and set the flags; cls, sep: names for BERT's template, or None to keep it."""
+def _with_tokens(settings, tokenizer, bert=None):
+    """Add the tokens, and BERT's template if its names are given: bert = (cls, sep)."""
     added = {token.id: token for token in tokenizer.added} | dict(settings.added)
     contents = {token.content for token in added.values()}
     following = max([len(tokenizer.pieces) - 1, *added]) + 1
@@ -250,20 +252,13 @@ def _with_tokens(settings, tokenizer, cls, sep):
             following += number == following
             added[number] = token._replace(id=number)
             contents.add(token.content)
-    side = settings.side or tokenizer.truncation_side
-    if (cls is None and not settings.flags and side == tokenizer.truncation_side
-            and len(added) == len(tokenizer.added)):
-        return tokenizer                                   # as it is
+    template = tokenizer.template
+    if bert:
+        ids = {token.content: token.id for token in added.values()} | tokenizer.index
+        cls, sep = map(ids.get, bert)
+        template = NO_TEMPLATE if cls is None or sep is None else bert_template(cls, sep)
     try:
-        found = {token.content: token.id for token in added.values()} | tokenizer.index
-        return WordPiece(
-            tokenizer.pieces, tokenizer.normalizer._replace(**settings.flags), list(added.values()),
-            tokenizer.template if cls is None else _template(found.get(cls), found.get(sep)),
-            unk=tokenizer.unk, prefix=tokenizer.prefix, max_word=tokenizer.max_word,
-            cleanup=tokenizer.cleanup, truncation_side=side)
+        return tokenizer.with_tokens(list(added.values()), template,
+                                     settings.side or tokenizer.truncation_side)
     except ValueError as error:
         raise FormatError(settings.path, "its added tokens", str(error)) from None
-
-
-def _template(cls: int | None, sep: int | None) -> Template:
-    return NO_TEMPLATE if cls is None or sep is None else bert_template(cls, sep)
