@@ -4,7 +4,7 @@ The table is an array of keys whose length is a power of two; other arrays of th
 values.  A pair whose slot is taken goes to the next free one (open addressing, linear probing).
 
 Cost      O(1) on average while the table is at most half full
-Read next text/bpe.py (merges), text/unigram.py (a trie: the pair is a node and a character)
+Read next text/bpe_merging.py (merges), text/unigram.py (a trie: the pair is a node and a character)
 
 Why not a dict?  Numba's typed dict costs about ten times as much for each look-up.
 """

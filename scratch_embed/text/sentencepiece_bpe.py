@@ -7,9 +7,9 @@ Paper     Sennrich, Haddow & Birch 2016 (BPE); Kudo & Richardson 2018 (SentenceP
 Equation  spell the text in characters; a character without a piece becomes the pieces of its bytes,
           or else <unk>.  Then merge pairs in the learned order, as in text/bpe_merging.py.
 Cost      n log n for a word of n characters.  A text is one word to this model, spaces are "▁" in
-          it.  But if no piece has a "▁" behind another character, no merge crosses the place before
-          such a "▁", nor does a run of unknown characters, if "▁" is a piece: the text is cut there,
-          with the same ids, and recent words are cached.
+          it.  But if no piece has a "▁" behind another character, no merge crosses the place
+          before such a "▁", nor does a run of unknown characters if "▁" is a piece: the text is
+          cut there, with the same ids, and recent words are cached.
 Differs   from SentencePiece's own code: see text/sentencepiece.py.  Merges are read, in their
           order; there the score of a piece gives the order.
 Read next text/bpe_merging.py (the merges), text/sentencepiece.py (what happens before and after)

@@ -26,8 +26,9 @@ TEXTS = ["unaffable", "The unaffable CAT, unhappily!", "", "  \t\n ", " low  low
          "a <mask> b", "a<mask>b</s> c", "<s>a", "<unk>x <unk>", "naïve Café, cafe\u0301 ﬁn ½",
          "¨\u0301 e\u0301\u0323 \x01a\x01", "日本語abc漢字", "한국어 \u1112\u1161\u11ab",
          "カ\u3099 ｶ\u3099 \u0958\u0301", "a\u00a0b\u3000c\u200bd\u1680e\x1cf", "▁a ▁▁ b▁",
-         "aaaaaaaaaaa abababab", "🙂 a🙂b 👩\u200d👩\u200d👧", "xyz qqq ÿþ ÿa", "<0x41> <0xC3><0xA9>",
-         "New  York new york", "o" * 100, "the the low##er", "\x00 \U0010ffff \u2028x"]
+         "aaaaaaaaaaa abababab", "🙂 a🙂b 👩\u200d👩\u200d👧", "xyz qqq ÿþ ÿa",
+         "<0x41> <0xC3><0xA9>", "New  York new york", "o" * 100, "the the low##er",
+         "\x00 \U0010ffff \u2028x"]
 PAIRS = [("the cat sat", "on the mat"), ("", "a"), (" a", "")]
 
 

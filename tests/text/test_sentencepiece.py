@@ -68,7 +68,8 @@ def test_decoding_restores_words_with_one_space_between(text):
 
 @pytest.mark.parametrize("step, text, normalised", [
     (Replace(" ", "▁"), "a  b", "a▁▁b"), (Replace(" {2,}", "▁", True), "a b   c", "a b▁c"),
-    (Replace(r"\A +| +\z", "", True), "  a  b ", "a  b"), (Replace(r"\A▁", "▁▁", True), "▁▁", "▁▁▁"),
+    (Replace(r"\A +| +\z", "", True), "  a  b ", "a  b"),
+    (Replace(r"\A▁", "▁▁", True), "▁▁", "▁▁▁"),
     (Prepend("▁"), "a", "▁a"), (Prepend("▁"), "", ""), (Strip(True, True), "\u3000a b\t", "a b"),
     (Strip(False, True), " a\x1c \n", " a\x1c"), (Strip(True, False), " a ", "a ")])
 def test_normalisers_worked_by_hand(step, text, normalised):
