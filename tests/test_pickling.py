@@ -75,7 +75,8 @@ def text_index():
 
 EXAMPLES = {
     AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
-    BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]), BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
+    BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
+    BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
     Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
