@@ -146,11 +146,14 @@ class Rules(NamedTuple):
     def words(self, text: str, is_first: bool) -> Iterable[str]:
         """The words of a normalised text; is_first: it is at the beginning."""
         parts = WORD.findall(text) if self.white_space else [text] if text else []
-        if self.metaspace is None:
+        if self.metaspace is None or not parts:
             return parts
-        words = []
+        mark = self.metaspace.replacement
+        if self.white_space and self.metaspace.prepend == "always" and mark not in text:
+            return [mark + part for part in parts]             # the same as below, but faster
+        words, is_first = [], is_first and text.startswith(parts[0])
         for part in parts:
-            words += self.metaspace.words(part, is_first and text.startswith(part))
+            words += self.metaspace.words(part, is_first)
             is_first = False
         return words
 
