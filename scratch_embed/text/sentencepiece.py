@@ -19,13 +19,14 @@ Which models have what?
     Mistral, Llama 2                               BPE with byte fallback, Prepend and Replace
 """
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from scratch_embed.numerics.checks import require_unicode
 from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.basic_tokenizer import WHITE_SPACE
 from scratch_embed.text.metaspace import Metaspace
+from scratch_embed.text.precompiled import Precompiled
 from scratch_embed.text.tokenizer import NO_TEMPLATE, Template, Tokenizer
 
 NONE = -1                          # in place of the id of a piece
@@ -109,14 +110,14 @@ class Fuse(NamedTuple):
 
 
 class StripStart(NamedTuple):
-    """Remove at most `count` characters `content` from the beginning of each piece."""
+    """Remove at most `most` characters `content` from the beginning of each piece."""
 
     content: str
-    count: int
+    most: int
 
     def decode(self, pieces: list[str]) -> list[str]:
         """Each piece without them."""
-        return [piece[min(self.count, len(piece) - len(piece.lstrip(self.content))):]
+        return [piece[min(self.most, len(piece) - len(piece.lstrip(self.content))):]
                 for piece in pieces]
 
 
@@ -132,7 +133,7 @@ class Rules(NamedTuple):
                    joined with a space between
     """
 
-    normalizers: tuple[Callable[[str], str], ...] = ()
+    normalizers: tuple[Precompiled | Replace | Prepend | Strip, ...] = ()
     white_space: bool = False
     metaspace: Metaspace | None = Metaspace()
     decoders: tuple[Metaspace | Replace | ByteFallback | Fuse | StripStart, ...] = (Metaspace(),)
@@ -195,7 +196,7 @@ class SentencePiece(Tokenizer):
         if unk is not None and unk not in self.index:
             raise ValueError(f"pieces: expected {unk!r}, the piece of unknown characters, among "
                              "them")
-        self._unk = NONE if unk is None else self.index[unk]
+        self.unk_id = NONE if unk is None else self.index[unk]
 
     def _clean(self, text):
         return self.rules.normalise(require_unicode("a text", text))

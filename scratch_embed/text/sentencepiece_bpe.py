@@ -85,8 +85,8 @@ class SentencePieceBPE(SentencePiece):
                 ids += of_bytes
                 continue
             if waiting and (known is not None or not self.fuse_unk):
-                ids.append(self._unk)
+                ids.append(self.unk_id)
             waiting = known is None
             if known is not None:
                 ids.append(known)
-        return ids + [self._unk] * waiting
+        return ids + [self.unk_id] * waiting

@@ -225,21 +225,21 @@ class Unigram(SentencePiece):
             raise ValueError(f"scores: expected a finite number for each of {len(self.pieces)} "
                              f"pieces, got {len(self.scores)}, of which "
                              f"{np.isfinite(self.scores).sum()} are finite")
-        self._trie = UnigramTrie.build(self.pieces, self.scores, self._unk)
+        self._trie = UnigramTrie.build(self.pieces, self.scores, self.unk_id)
 
     def _word_ids(self, word):
         ids, begins = self._trie.split(word)
         found = ids.tolist()
-        if self._unk not in found:
+        if self.unk_id not in found:
             return found
         result, ends = [], [*begins[1:].tolist(), len(word)]
         for piece, begin, end in zip(found, begins.tolist(), ends):
-            if piece != self._unk:
+            if piece != self.unk_id:
                 result.append(piece)
                 continue
             unknown = word[begin:end]              # as the library: it may be spelled like a piece
             if unknown in self.index:
                 result.append(self.index[unknown])
             else:
-                result += self._byte_ids(unknown) or [self._unk]
+                result += self._byte_ids(unknown) or [self.unk_id]
         return result

@@ -234,7 +234,7 @@ def to_json(tokenizer: SentencePiece) -> dict[str, Any]:
     steps = [{"type": "WhitespaceSplit"}] * rules.white_space
     steps += [_step_json(rules.metaspace)] if rules.metaspace is not None else []
     if isinstance(tokenizer, Unigram):
-        model = {"type": "Unigram", "unk_id": tokenizer.index[tokenizer.unk],
+        model = {"type": "Unigram", "unk_id": tokenizer.unk_id,
                  "vocab": [[piece, score] for piece, score
                            in zip(tokenizer.pieces, tokenizer.scores.tolist())],
                  "byte_fallback": tokenizer.byte_fallback}
@@ -269,7 +269,7 @@ def _step_json(step):
         case Strip():
             return {"type": "Strip", "strip_left": step.left, "strip_right": step.right}
         case StripStart():
-            return {"type": "Strip", "content": step.content, "start": step.count, "stop": 0}
+            return {"type": "Strip", "content": step.content, "start": step.most, "stop": 0}
         case Prepend():
             return {"type": "Prepend", "prepend": step.prepend}
     return {"type": type(step).__name__}           # ByteFallback, Fuse
