@@ -39,6 +39,7 @@ from scratch_embed.text.vocab import Vocab
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Session
 from scratch_embed.transformer.bert import Bert, Config, tensors
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.words import supervised
 from scratch_embed.words.bags import Features
 from scratch_embed.words.fasttext_vectors import FastTextVectors
@@ -76,7 +77,8 @@ def text_index():
 EXAMPLES = {
     AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
     BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
-    BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
+    BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
+    Broken: lambda: Broken("found x"),
     Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
@@ -101,12 +103,16 @@ NOT_DATA = {SentencePiece, Session, Tokenizer}
 
 
 def public_classes():
-    """The classes that modules of the package define, but for NamedTuples and Protocols."""
+    """The classes that modules of the package define, but for NamedTuples and Protocols.
+
+    Of the families of models only Bert: they differ in functions, which are not pickled.
+    """
     for module in pkgutil.walk_packages(scratch_embed.__path__, "scratch_embed."):
         if ".cli" not in module.name and not module.name.endswith("__main__"):
             for name, found in vars(importlib.import_module(module.name)).items():
                 if (inspect.isclass(found) and found.__module__ == module.name
                         and not (name.startswith("_") or issubclass(found, tuple)
+                                 or (issubclass(found, Transformer) and found is not Bert)
                                  or getattr(found, "_is_protocol", False))):
                     yield found
 
@@ -120,7 +126,9 @@ def described(value):
     parts = [type(value).__name__, sorted(vars(value)) if hasattr(value, "__dict__") else []]
     if type(value).__repr__ is not object.__repr__:
         parts.append(str(value))
-    if hasattr(value, "encode") and not isinstance(value, Tokenizer):
+    if isinstance(value, Transformer):
+        parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
+    elif hasattr(value, "encode") and not isinstance(value, Tokenizer):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
     elif isinstance(value, CrossEncoder):
         parts.append(value.predict([("a red cat", "a cat")]).tolist())

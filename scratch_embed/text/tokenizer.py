@@ -23,7 +23,7 @@ is the only question that WordPiece, BPE and Unigram answer differently.
 """
 import copy
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +76,11 @@ def roberta_template(cls: int, sep: int) -> Template:
     return Template(first, (*first, Part(None, (sep,), 0), Part(1, (), 0), Part(None, (sep,), 0)))
 
 
+def without_types(template: Template) -> Template:
+    """The same template in which all types are 0."""
+    return Template(*(tuple(part._replace(type=0) for part in parts) for parts in template))
+
+
 def share_room(a: int, b: int, room: int) -> tuple[int, int]:
     """How many of a and of b tokens to keep so that both texts fit into `room` tokens.
 
@@ -99,6 +104,9 @@ class Tokenizer:
                 vocabulary, or continue from V
     template    where special tokens are added
     truncation_side    "right": the end of a text that is too long is cut off; "left": its beginning
+    roles       {"pad_token": "[PAD]" ...}, as files of transformers name special tokens; only files
+                need them
+    has_types   whether a model gets the types; if not, all types are 0
 
     A subclass defines these, and sets what _clean needs before it calls __init__:
     _clean      normalises a part of a text between added tokens
@@ -106,6 +114,11 @@ class Tokenizer:
     _word_ids   the ids of one word
     _joined     the text of the pieces of decoded ids
     """
+
+    unk: str | None = None         # the token of unknown words, in kinds that have one
+    prefix_space: bool | None = None       # whether a space is put before a text, in kinds that may
+    roles: Mapping[str, str] = {}
+    has_types = False
 
     def __init__(self, pieces: Iterable[str], added: Sequence[AddedToken] = (),
                  template: Template = NO_TEMPLATE, *, truncation_side: str = "right") -> None:
@@ -145,12 +158,14 @@ class Tokenizer:
             raise ValueError(f"template: expected ids below {following}, got {max(used)}")
 
     def with_tokens(self, added: Sequence[AddedToken], template: Template,
-                    truncation_side: str) -> "Tokenizer":
-        """The same tokenizer with other added tokens, template and truncation_side."""
+                    truncation_side: str, roles: Mapping[str, str], has_types: bool) -> "Tokenizer":
+        """The same tokenizer with other tokens and settings."""
         if truncation_side not in SIDES:
             raise ValueError(f"truncation_side={truncation_side!r}: expected 'right' or 'left'")
         new = copy.copy(self)
-        new.truncation_side = truncation_side
+        new.truncation_side, new.roles, new.has_types = truncation_side, dict(roles), has_types
+        if not has_types:
+            template = without_types(template)
         new._set_tokens(added, template)
         new._known, new._known_bytes = {}, 0
         return new

@@ -85,6 +85,9 @@ class WordPiece(Tokenizer):
     [1, 3, 4, 5, 2]
     """
 
+    unk: str
+    has_types = True
+
     def __init__(self, pieces: Iterable[str], normalizer: Normalizer = UNCASED,
                  added: Sequence[AddedToken] | None = None, template: Template | None = None, *,
                  unk: str = "[UNK]", prefix: str = "##", max_word: int = 100,

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import NULL, Fields, show
-from scratch_embed.text.basic_tokenizer import Normalizer
+from scratch_embed.text.basic_tokenizer import UNCASED, Normalizer
 from scratch_embed.text.tokenizer_json import (
     PARTS,
     pieces_by_id,
@@ -61,6 +61,12 @@ def parse(whole: Fields, settings: Mapping[str, bool | None] = {}) -> WordPiece:
         raise
     except ValueError as error:
         raise FormatError(whole.path, "added_tokens, post_processor", str(error)) from None
+
+
+def normalizer_of(settings: Mapping[str, bool | None]) -> Normalizer:
+    """Uncased BERT's Normalizer with these fields of SETTINGS."""
+    flags: dict = {SETTINGS[name]: value for name, value in settings.items()}
+    return UNCASED._replace(**flags)
 
 
 def _normalizer(whole, flags):

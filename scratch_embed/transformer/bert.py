@@ -43,14 +43,9 @@ from scratch_embed.nn.params import (
 )
 from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text.packed import Packed, positions
-from scratch_embed.transformer.checkpoint import (
-    Renames,
-    open_weights,
-    read_tensors,
-    streams,
-    write_model,
-)
+from scratch_embed.transformer.checkpoint import Renames, streams
 from scratch_embed.transformer.config_fields import check_fields
+from scratch_embed.transformer.model import Architecture, Transformer
 
 TABLE, DECODER = "embed.tokens.weight", "mlm.decoder.weight"
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
@@ -77,8 +72,7 @@ NAMES = Renames({                  # {ours: the original's}, see transformer/che
     tied={"cls.predictions.decoder.weight": TABLE, "cls.predictions.decoder.bias": "mlm.bias"},
     optional=("pooler.", "cls.predictions.", "cls.seq_relationship."),
     ignored=("embeddings.position_ids", "embeddings.token_type_ids"))
-HEADS = ("pooler.", "mlm.", "next_sentence.")      # our names; each is optional
-PRETRAINING = ("mlm.", "next_sentence.")           # the heads that only pre-training uses
+HEADS = ("pooler", "mlm", "next_sentence")         # each is optional
 
 
 class Config(NamedTuple):
@@ -283,79 +277,12 @@ def config_fields(config: Config) -> dict:
 
 # ---- the model -----------------------------------------------------------------------------------
 
-class Bert(NamedTuple):
-    """A BERT model: its config and its parameters.  Each call uses their current values."""
-
-    config: Config
-    p: Params
-
-    def __repr__(self) -> str:
-        return f"Bert({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
-
-    @property
-    def dim(self) -> int:
-        """D, the dimension of a token's vector."""
-        return self.config.dim
-
-    @property
-    def max_length(self) -> int:
-        """The maximum number of tokens in a sequence."""
-        return self.config.max_length
-
-    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
-               ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Contextual token vectors.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, dropout)
-
-    def infer(self, batch: Packed) -> np.ndarray:
-        """Contextual token vectors, without backward.  -> x (T, D)"""
-        return infer(batch, self.p, self.config)
-
-    def with_params(self, p: Params) -> "Bert":
-        """The same model with other parameters."""
-        return Bert(self.config, p)
-
-    def without_heads(self) -> "Bert":
-        """A copy of the model without the heads that only pre-training uses."""
-        return Bert(self.config, self.p.only(
-            name for name in self.p if not name.startswith(PRETRAINING)))
-
-    def encoder_tensors(self) -> list[str]:
-        """The names of the parameters that encode() uses: no head, not even the pooler."""
-        return list(tensors(self.config))
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Bert":
-        """Load the encoder of a folder, and the heads that its file contains.
-
-        Raises FormatError if a file is missing or damaged, or the tensors contradict config.json.
-        """
-        config = read_config(os.path.join(folder, "config.json"))
-        weights = open_weights(folder, config.layers)
-        return cls(config, read_tensors(
-            weights, tensors(config) | head_tensors(config), NAMES,
-            f"BertModel of {config.layers} layers and its pre-training heads", dtype))
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors, in the type of p.
-
-        The tensors are named as in the transformers class that architecture(p) returns.
-        """
-        config, p = self
-        kind = architecture(p)
-        heads = tuple(head for head in HEADS if any(name.startswith(head) for name in p))
-        need = tensors(config) | {name: tensor for name, tensor in head_tensors(config).items()
-                                  if name.startswith(heads)}
-        fields = {"architectures": [kind], **config_fields(config)}
-        write_model(folder, p, need, NAMES, fields, prefixed=kind != "BertModel")
-
-
-def architecture(p: Params) -> str:
+def original_class(config: Config, p: Params) -> str:
     """The transformers class that has the heads of p; BertForMaskedLM ignores a pooler.
 
     Raises ValueError for a next-sentence head without its pooler.
     """
-    has = tuple(any(name.startswith(head) for name in p) for head in HEADS)
+    has = tuple(any(name.startswith(f"{head}.") for name in p) for head in HEADS)
     classes = {(True, True, True): "BertForPreTraining", (False, True, False): "BertForMaskedLM",
                (True, False, True): "BertForNextSentencePrediction",
                (True, False, False): "BertModel", (False, False, False): "BertModel",
@@ -364,3 +291,11 @@ def architecture(p: Params) -> str:
         raise ValueError("p: expected a pooler with the next-sentence head, got the head without "
                          "a pooler")
     return classes[has]
+
+
+class Bert(Transformer):
+    """A BERT model: its config and its parameters.  Each call uses their current values."""
+
+    architecture = Architecture("BertModel", NAMES, tensors, encode, infer, read_config,
+                                config_fields, original_class, head_tensors,
+                                pretraining=("mlm", "next_sentence"))

@@ -265,7 +265,7 @@ def test_invalid_arguments_of_rank_and_of_the_constructor():
                               (Settings(max_seq_length=8, default_prompt_name="q"), "'q'")):
         with pytest.raises(ValueError, match=message):
             CrossEncoder(encoder.tokenizer, encoder.model, settings)
-    config, p = encoder.model
+    config, p = encoder.model.config, encoder.model.p
     bare = Bert(config, p.only(tensors(config)))
     with pytest.raises(ValueError, match="without classifier.weight; with_new_classifier"):
         CrossEncoder(encoder.tokenizer, bare)

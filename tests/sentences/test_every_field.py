@@ -30,7 +30,7 @@ WITHOUT_EFFECT = {                 # {file: {field: reason}}; a field below othe
 MORE_FIELDS = {                           # fields that the golden folders do not have
     "config.json": {*config_fields.ONLY, *bert.ONLY}, "tokenizer_config.json": {
         *tokenizer_settings.ONLY, *wordpiece_json.SETTINGS, *tokenizer_settings.EXTRA,
-        *tokenizer_settings.ROLES, "truncation_side", "tokenizer_class", "added_tokens_decoder"},
+        *tokenizer_settings.ROLES, *tokenizer_settings.READ},
     "special_tokens_map.json": {*tokenizer_settings.EXTRA, *tokenizer_settings.ROLES},
     "added_tokens.json": {"a"},
     "sentence_bert_config.json": {"model_args", "query_length", "do_lower_case"},
