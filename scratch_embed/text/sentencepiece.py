@@ -138,6 +138,13 @@ class Rules(NamedTuple):
     metaspace: Metaspace | None = Metaspace()
     decoders: tuple[Metaspace | Replace | ByteFallback | Fuse | StripStart, ...] = (Metaspace(),)
 
+    @property
+    def prefix_space(self) -> bool:
+        """Whether a "▁" is put before a text."""
+        if self.metaspace is not None:
+            return self.metaspace.prepend != "never"
+        return any(isinstance(step, Prepend) for step in self.normalizers)
+
     def normalise(self, text: str) -> str:
         """The normalised text."""
         for step in self.normalizers:
@@ -188,6 +195,7 @@ class SentencePiece(Tokenizer):
                  template: Template = NO_TEMPLATE, *, byte_fallback: bool = False,
                  truncation_side: str = "right") -> None:
         self.unk, self.rules, self.byte_fallback = unk, rules, byte_fallback
+        self.prefix_space = rules.prefix_space
         super().__init__(pieces, added, template, truncation_side=truncation_side)
         self._bytes = [self.index.get(f"<0x{byte:02X}>") for byte in range(256)]
         if unk is None and (None in self._bytes or not byte_fallback):

@@ -49,8 +49,6 @@ from scratch_embed.text.tokenizer_json import (
 )
 from scratch_embed.text.unigram import Unigram
 
-SETTINGS = ("add_prefix_space",)                   # fields of tokenizer_config.json for parse()
-
 
 def is_sentencepiece(whole: Fields) -> bool:
     """Whether a tokenizer.json whose model is a BPE is SentencePiece's, not byte-level."""
@@ -63,15 +61,11 @@ def is_sentencepiece(whole: Fields) -> bool:
 def parse(whole: Fields, settings: Mapping[str, bool | None] = {}) -> Unigram | SentencePieceBPE:
     """The tokenizer that a tokenizer.json describes.
 
-    settings: fields of SETTINGS, which must agree with the file
+    settings: as for other kinds; none of them overrides a part of the file
     """
     whole.no_others(PARTS)
     model = whole.part("model", ["Unigram", "BPE"])
     rules = _rules(whole)
-    prefix = settings.get("add_prefix_space")
-    if prefix is not None and prefix != _has_prefix(rules):
-        raise whole.fault("pre_tokenizer", f"one that agrees with add_prefix_space={prefix}",
-                          "another")
     read = _unigram if model.text("type") == "Unigram" else _bpe
     try:
         return read(model, rules, read_added(whole), read_template(whole), read_side(whole))
@@ -135,13 +129,6 @@ def _rules(whole):
 def _keeps_beginning(step):
     return isinstance(step, Prepend) or (isinstance(step, Replace) and not step.is_regex
                                          and len(step.pattern) == len(step.content) == 1)
-
-
-def _has_prefix(rules):
-    """Whether these rules put a "▁" before a text."""
-    if rules.metaspace is not None:
-        return rules.metaspace.prepend != "never"
-    return any(isinstance(step, Prepend) for step in rules.normalizers)
 
 
 def _steps(whole, name, of_sequence, kinds):

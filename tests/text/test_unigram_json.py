@@ -39,8 +39,8 @@ MADE = [Unigram(["<unk>", "<s>", "</s>", "é"], [0, -1, -2.5, -1e-7], "<unk>", E
                          ignore_merges=True, fuse_unk=False)]
 
 
-def read(value, **settings):
-    return parse(Fields("tokenizer.json", value), settings)
+def read(value):
+    return parse(Fields("tokenizer.json", value))
 
 
 @pytest.mark.parametrize("kind", STORED)
@@ -91,12 +91,11 @@ def test_older_files_have_add_prefix_space_in_a_metaspace():
     assert not read(value).byte_fallback
 
 
-def test_add_prefix_space_must_agree_with_the_file():
-    value = to_json(MADE[2])
-    assert read(value, add_prefix_space=True).rules == LLAMA
-    read(value, add_prefix_space=None)
-    with pytest.raises(FormatError, match="'pre_tokenizer': .*agrees with add_prefix_space=False"):
-        read(value, add_prefix_space=False)
+def test_whether_a_space_is_put_before_a_text_is_known():
+    """So that an add_prefix_space of tokenizer_config.json that disagrees can be refused."""
+    assert {kind: read(STORED[kind]["file"]).prefix_space for kind in ("camembert", "mistral")} == {
+        "camembert": True, "mistral": True}
+    assert [tokenizer.prefix_space for tokenizer in MADE] == [False, False, True, True]
 
 
 def edited(kind, *keys, to):
