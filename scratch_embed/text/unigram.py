@@ -72,7 +72,7 @@ def viterbi(word: str, index: Mapping[str, int], scores: Sequence[float], unk: i
             piece = index.get(word[begin:end])
             if piece is not None and best[begin] + scores[piece] > best[end]:
                 best[end], last[end] = best[begin] + scores[piece], (begin, piece)
-        if word[begin] not in index and best[begin] + unk_score > best[begin + 1]:
+        if best[begin] + unk_score > best[begin + 1]:          # so this letter is no piece
             best[begin + 1], last[begin + 1] = best[begin] + unk_score, (begin, unk)
     path, end = [], len(word)
     while end:
@@ -168,7 +168,7 @@ def _viterbi(letters, keys, children, ends, scores, unk, unk_score, best, begins
     best[:] = -np.inf
     best[0] = 0.0
     for begin in range(n):
-        node, is_known = 0, False
+        node = 0
         for end in range(begin + 1, n + 1):        # the pieces that begin here, by length
             slot = pair_slot(node, letters[end - 1], keys)
             if keys[slot] == EMPTY:
@@ -176,12 +176,11 @@ def _viterbi(letters, keys, children, ends, scores, unk, unk_score, best, begins
             node = children[slot]
             piece = ends[node]
             if piece != NONE:
-                is_known |= end == begin + 1
                 score = best[begin] + scores[piece]
                 if score > best[end]:              # the maximum of the equation
                     best[end], begins[end], ids[end] = score, begin, piece
         score = best[begin] + unk_score
-        if not is_known and score > best[begin + 1]:
+        if score > best[begin + 1]:                # so this letter is no piece
             best[begin + 1], begins[begin + 1], ids[begin + 1] = score, begin, unk
     end, place = n, n + 1                          # back along the best path, written from the end
     while end > 0:

@@ -32,7 +32,9 @@ def test_merging_worked_by_hand(text, pieces):
 @pytest.mark.parametrize("fuse, expected", [(True, ["▁", "<unk>", "l"]),
                                             (False, ["▁", "<unk>", "<unk>", "l"])])
 def test_without_byte_fallback_characters_are_unknown(fuse, expected):
-    assert SentencePieceBPE(PIECES, MERGES, fuse_unk=fuse).tokenize("xyl") == expected
+    tokenizer = SentencePieceBPE(PIECES, MERGES, fuse_unk=fuse)
+    assert tokenizer.tokenize("xyl") == expected
+    assert tokenizer.tokenize("lxy") == ["▁l", *expected[1:-1]]
 
 
 def test_an_unknown_character_before_bytes_comes_after_them_as_in_the_library():
@@ -46,6 +48,8 @@ def test_ignored_merges_are_not_needed_for_a_word_that_is_a_piece():
     kinds = [SentencePieceBPE([*PIECES, "▁wow"], MERGES, rules=rules, ignore_merges=ignore)
              for ignore in (False, True)]
     assert [kind.tokenize("wow") for kind in kinds] == [["▁", "w", "ow"], ["▁wow"]]
+    assert SentencePieceBPE([*PIECES, "▁wow"], MERGES, ignore_merges=True).tokenize(
+        "wow low") == ["▁", "w", "ow", "▁low"]     # one word: "▁wow▁low" is no piece
     assert kinds[1].tokenize("wow wowl") == ["▁wow", "▁", "w", "ow", "l"]
 
 

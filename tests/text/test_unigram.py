@@ -12,7 +12,7 @@ from scratch_embed.numerics.json_files import Fields
 from scratch_embed.text.metaspace import Metaspace
 from scratch_embed.text.sentencepiece import Rules
 from scratch_embed.text.unigram import Unigram, UnigramTrie, as_library, viterbi
-from scratch_embed.text.unigram_json import parse
+from scratch_embed.text.unigram_json import parse, to_json
 from tests.text.sentencepiece_texts import assert_alike, random_texts
 
 STORED = json.loads((Path(__file__).parents[1] / "golden/unigram.json").read_text("ascii"))
@@ -69,6 +69,22 @@ def test_the_library_rounds_a_score_twice():
     """15985743522644043 has 54 bits: the nearest float64 ends in 4, and is divided by 1e15."""
     assert as_library(-15.985743522644043) == -15.985743522644045
     assert [as_library(x) for x in (0.0, -1.5, 1e-7, 5, -123456.0)] == [0, -1.5, 1e-7, 5, -123456]
+
+
+def test_a_last_bit_decides_between_two_orders_of_the_same_pieces():
+    """With the scores as they are, "a a aaa" would come first."""
+    tokenizer = Unigram(["<unk>", "a", "aa", "aaa"], [0.0, -2.155, -5.829, -1.4031979813723545],
+                        rules=AS_IT_IS)
+    assert tokenizer.tokenize("aaaaa") == ["a", "aaa", "a"]
+
+
+@small
+@given(st.lists(st.floats(-100, -1e-9), min_size=1, max_size=20))
+def test_scores_are_rounded_as_by_the_library(scores):
+    library = pytest.importorskip("tokenizers").Tokenizer
+    tokenizer = Unigram(["<unk>", *(f"p{i}" for i in range(len(scores)))], [0.0, *scores])
+    read = json.loads(library.from_str(json.dumps(to_json(tokenizer))).to_str())
+    assert [score for _, score in read["model"]["vocab"]] == tokenizer._trie.scores.tolist()
 
 
 # ---- the definition -----------------------------------------------------------------------------

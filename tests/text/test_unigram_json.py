@@ -146,6 +146,10 @@ METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first
     ("mistral", ["model", "vocab", "a"], 9999, "the ids 0 to"),
     ("mistral", ["decoder", "decoders", 3, "stop"], 1, "'stop': expected 0"),
     ("some bytes", ["model", "unk_token"], None, "unk=None: expected byte fallback"),
+    ("llama", ["normalizer"], {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "x"},
+     "no prepend_scheme 'first' after a normalizer"),
+    ("llama", ["normalizer"], {"type": "Strip", "strip_left": True, "strip_right": False},
+     "no prepend_scheme 'first' after a normalizer"),
     ("llama", ["pre_tokenizer", "prepend_scheme"], "last", "'prepend_scheme': expected one of")])
 def test_a_wrong_or_unsupported_field_is_refused_by_name(kind, keys, to, message):
     with pytest.raises(FormatError, match=message):
