@@ -22,7 +22,11 @@ from scratch_embed.numerics.interrupt import HeldInterrupt
 from scratch_embed.numerics.json_files import Fields
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.multi_vector import MultiVectorIndex
+from scratch_embed.retrieve.sparse import SparseIndex
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.bge_m3 import BgeM3
+from scratch_embed.sentences.bge_m3_index import M3Index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
@@ -57,6 +61,10 @@ def tiny_encoder():
                            Bert(config, init_params(tensors(config), seed=1)))
 
 
+def m3_vectors():
+    return BgeM3.new(tiny_encoder()).encode(TEXTS, return_sparse=True, return_multi_vector=True)
+
+
 def tiny_classifier():
     lines = read_labelled(["__label__x a red", "__label__y cat"])
     return supervised.train(lines, dim=4, epochs=1, min_count=1).classifier
@@ -78,7 +86,7 @@ EXAMPLES = {
     AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
     BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
     BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
-    Broken: lambda: Broken("found x"),
+    BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
     Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
@@ -86,10 +94,13 @@ EXAMPLES = {
     Features: lambda: tiny_classifier().features, Fields: lambda: Fields("file", {"a": 1}),
     FormatError: lambda: FormatError("file", "line 1", "expected a word"),
     HeldInterrupt: HeldInterrupt, Index: lambda: Index.from_vectors(np.eye(2), ["x", "y"]),
+    M3Index: lambda: M3Index(m3_vectors()),
     MissingWord: lambda: MissingWord("cats", ["a", "cat"]), Normal: lambda: Normal(0.02),
+    MultiVectorIndex: lambda: MultiVectorIndex(*m3_vectors().multi),
     Params: params, Precompiled: lambda: Precompiled.from_keys({"a": "b"}),
     RandomVectors: lambda: RandomVectors(4), SentenceEncoder: tiny_encoder,
     SentencePieceBPE: lambda: SentencePieceBPE(["<unk>", "▁", "r", "▁r"], [("▁", "r")]),
+    SparseIndex: lambda: SparseIndex(m3_vectors().sparse),
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
     Table: lambda: Table(str.upper), TextIndex: text_index,
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1),
@@ -129,6 +140,8 @@ def described(value):
         parts.append(str(value))
     if isinstance(value, Transformer):
         parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
+    elif isinstance(value, BgeM3):
+        parts.append(value.encode(TEXTS).dense.tolist())
     elif hasattr(value, "encode") and not isinstance(value, Tokenizer):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
     elif isinstance(value, CrossEncoder):

@@ -123,11 +123,12 @@ def _merge_words(ids, offsets, keys, ranks, merged, links, heap, out, out_offset
             size = _pop(heap, size)
             rank, i = entry >> 32, entry & 0xFFFFFFFF
             j = following[i]
-            if piece[i] == NONE or j >= n:
+            if j >= n:
                 continue
             slot = pair_slot(piece[i], piece[j], keys)
             if keys[slot] == EMPTY or ranks[slot] != rank:
-                continue                           # the pair has changed since it was pushed
+                continue                           # the pair has changed since it was pushed, or
+                                                   # piece i is NONE: it has been merged
             piece[i], piece[j] = merged[slot], NONE
             following[i] = following[j]
             if following[i] < n:

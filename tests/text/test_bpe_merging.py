@@ -47,6 +47,14 @@ def test_a_new_pair_with_a_lower_rank_is_merged_before_the_rest(merge):
     assert merge([a] * 4, {(aa, a): (0, aaa), (a, a): (1, aa)}) == [aaa, a]
 
 
+@both
+def test_a_pair_that_has_changed_waits_for_its_new_rank(merge):
+    """(a, b) has rank 1; once b c is merged, (a, bc) has rank 3, and (bc, d) comes first."""
+    a, b, c, d, bc, abc, bcd, ab = range(8)
+    merges = {(b, c): (0, bc), (a, b): (1, ab), (bc, d): (2, bcd), (a, bc): (3, abc)}
+    assert merge([a, b, c, d], merges) == [a, bcd]
+
+
 def test_merges_are_numbered_and_the_last_of_equal_ones_counts():
     index = {"a": 0, "b": 1, "ab": 2, "abb": 3}
     found = numbered([("a", "b"), ("ab", "b"), ("a", "b")], index)

@@ -22,6 +22,7 @@ from scratch_embed.text.sentencepiece import (
 )
 from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
 from scratch_embed.text.tokenizer import roberta_template
+from scratch_embed.text.tokenizer_files import load, save
 from scratch_embed.text.unigram import Unigram
 from scratch_embed.text.unigram_json import is_sentencepiece, parse, to_json
 from tests.text.sentencepiece_texts import assert_alike, random_texts
@@ -79,6 +80,14 @@ def test_the_two_kinds_of_bpe_are_distinguished():
             {"type": "Split"}, {"type": "ByteLevel"}]}:
         assert not is_sentencepiece(Fields("file", {"pre_tokenizer": step}))
     assert is_sentencepiece(Fields("file", {"pre_tokenizer": {"type": "Metaspace"}}))
+
+
+@pytest.mark.parametrize("tokenizer", MADE)
+def test_a_folder_is_written_and_read_back(tmp_path, tokenizer):
+    save(tmp_path, tokenizer)
+    back = load(tmp_path)
+    assert type(back) is type(tokenizer) and back.rules == tokenizer.rules
+    assert to_json(back)["model"] == to_json(tokenizer)["model"]
 
 
 def test_older_files_have_add_prefix_space_in_a_metaspace():
