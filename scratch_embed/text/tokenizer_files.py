@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields, write_json
-from scratch_embed.text import bpe_files, bpe_json, wordpiece_json
+from scratch_embed.text import bpe_files, bpe_json, unigram_json, wordpiece_json
 from scratch_embed.text.bpe import BPE, clip_bpe
+from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
 from scratch_embed.text.tokenizer import (
     NO_TEMPLATE,
     Tokenizer,
@@ -40,6 +41,8 @@ from scratch_embed.text.tokenizer_settings import (
     read_settings,
     with_settings,
 )
+from scratch_embed.text.unigram import Unigram
+from scratch_embed.text.unigram_json import is_sentencepiece
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.text.wordpiece_files import read_vocab, write_vocab
 from scratch_embed.text.wordpiece_json import normalizer_of
@@ -71,13 +74,17 @@ class Kind(NamedTuple):
 
 
 KINDS = (Kind("WordPiece", "WordPiece", WordPiece, wordpiece_json.parse, wordpiece_json.to_json),
-         Kind("BPE", "BPE", BPE, bpe_json.parse, bpe_json.to_json))
+         Kind("BPE", "BPE", BPE, bpe_json.parse, bpe_json.to_json),
+         Kind("SentencePieceBPE", "BPE", SentencePieceBPE, unigram_json.parse,
+              unigram_json.to_json),
+         Kind("Unigram", "Unigram", Unigram, unigram_json.parse, unigram_json.to_json))
 
 
 def read_kind(whole: Fields) -> Kind:
     """The kind of a tokenizer.json, after its model.type.  FormatError for one not in KINDS."""
     model = whole.part("model", [*dict.fromkeys(kind.model for kind in KINDS)]).text("type")
-    return next(kind for kind in KINDS if kind.model == model)
+    name = "SentencePieceBPE" if model == "BPE" and is_sentencepiece(whole) else model
+    return next(kind for kind in KINDS if kind.name == name)
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
