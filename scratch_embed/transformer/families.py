@@ -20,7 +20,7 @@ from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.distilbert import Distilbert
 from scratch_embed.transformer.gpt2 import Gpt2
-from scratch_embed.transformer.mistral import Mistral
+from scratch_embed.transformer.mistral import Llama, Mistral
 from scratch_embed.transformer.mpnet import Mpnet
 from scratch_embed.transformer.roberta import Roberta
 
@@ -79,7 +79,8 @@ FAMILIES = {
     "bert": Family("BERT", Bert), "roberta": Family("RoBERTa", Roberta),
     "xlm-roberta": Family("XLM-R", Roberta), "camembert": Family("CamemBERT", Roberta),
     "distilbert": Family("DistilBERT", Distilbert), "mpnet": Family("MPNet", Mpnet),
-    "gpt2": Family("GPT-2", Gpt2), "mistral": Family("Mistral", Mistral)}
+    "gpt2": Family("GPT-2", Gpt2), "mistral": Family("Mistral", Mistral),
+    "llama": Family("Llama", Llama)}
 # {model_type: why it is not read}, for messages; those that users have most
 NOT_READ = {
     **dict.fromkeys(("t5", "mt5", "umt5", "bart", "mbart"), "it is an encoder and a decoder"),
