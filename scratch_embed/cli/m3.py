@@ -27,7 +27,7 @@ KINDS = {"dense": "dense", "sparse": "sparse", "multi": "multi-vector", "hybrid"
 def add_training(methods):
     """Add `train m3`."""
     command = add_command(
-        methods, "m3", "train dense, sparse and multi-vector encodings on pairs of texts (BGE-M3)",
+        methods, "m3", "train three encodings of a text at once (BGE-M3)",
         "scratch-embed train m3 --pairs pairs.tsv -o m3 --steps 1000", run=run_m3,
         check=check_usage,
         details="One transformer has three heads: the vector of [CLS], a weight for each token, "
