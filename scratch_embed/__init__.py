@@ -11,6 +11,7 @@ Each public name is imported when it is first used, so importing the package is 
 
     WordVectors, FastTextVectors    words and their vectors
     StaticEncoder, SentenceEncoder  encode(texts) -> (N, D), from word vectors or from a transformer
+    BgeM3                           encode(texts) -> dense, sparse and multi-vector encodings
     CrossEncoder                    predict(pairs) -> (N,), scores of pairs of texts
     Index, BM25                     search by vectors, search by words
     train_word2vec, train_glove, train_fasttext   train on the path of a text or on sentences
@@ -49,6 +50,7 @@ if TYPE_CHECKING:                                  # for type checkers; at run t
     from scratch_embed.plotting import plot
     from scratch_embed.retrieve.bm25 import BM25
     from scratch_embed.retrieve.index import Index
+    from scratch_embed.sentences.bge_m3 import BgeM3
     from scratch_embed.sentences.cross_encoder import CrossEncoder
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.static import StaticEncoder
@@ -63,11 +65,12 @@ if TYPE_CHECKING:                                  # for type checkers; at run t
     from scratch_embed.worlds.corpora import corpus_path
 
 __version__ = "0.2.0"
-__all__ = ["BM25", "Checkpoint", "CrossEncoder", "FastTextVectors", "Index", "NGrams", "RunOptions",
-           "SentenceEncoder", "StaticEncoder", "WordTokenizer", "WordVectors", "corpus_path",
-           "cosine", "load", "plot", "train_fasttext", "train_glove", "train_word2vec"]
+__all__ = ["BM25", "BgeM3", "Checkpoint", "CrossEncoder", "FastTextVectors", "Index", "NGrams",
+           "RunOptions", "SentenceEncoder", "StaticEncoder", "WordTokenizer", "WordVectors",
+           "corpus_path", "cosine", "load", "plot", "train_fasttext", "train_glove",
+           "train_word2vec"]
 
-_WHERE = {"BM25": "retrieve.bm25", "Checkpoint": "training.checkpoint",
+_WHERE = {"BM25": "retrieve.bm25", "BgeM3": "sentences.bge_m3", "Checkpoint": "training.checkpoint",
           "CrossEncoder": "sentences.cross_encoder",
           "FastTextVectors": "words.fasttext_vectors", "Index": "retrieve.index",
           "NGrams": "words.subwords", "RunOptions": "training.session",

@@ -22,17 +22,24 @@ from scratch_embed.numerics.interrupt import HeldInterrupt
 from scratch_embed.numerics.json_files import Fields
 from scratch_embed.retrieve.bm25 import BM25
 from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.multi_vector import MultiVectorIndex
+from scratch_embed.retrieve.sparse import SparseIndex
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.bge_m3 import BgeM3
+from scratch_embed.sentences.bge_m3_index import M3Index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
+from scratch_embed.text.bpe import BPE
 from scratch_embed.text.reader import DecodedWords, empty_words
+from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Session
 from scratch_embed.transformer.bert import Bert, Config, tensors
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.words import supervised
 from scratch_embed.words.bags import Features
 from scratch_embed.words.fasttext_vectors import FastTextVectors
@@ -48,6 +55,10 @@ def tiny_encoder():
     config = Config(vocab=8, dim=4, layers=2, heads=2, ff=8)
     return SentenceEncoder(WordPiece([*SPECIAL, "a", "red", "cat"]),
                            Bert(config, init_params(tensors(config), seed=1)))
+
+
+def m3_vectors():
+    return BgeM3.new(tiny_encoder()).encode(TEXTS, return_sparse=True, return_multi_vector=True)
 
 
 def tiny_classifier():
@@ -69,7 +80,9 @@ def text_index():
 
 EXAMPLES = {
     AdamW: lambda: AdamW(params()), BM25: lambda: BM25([["a", "cat"], ["red"]]),
-    BagOfWords: lambda: BagOfWords(TEXTS), Broken: lambda: Broken("found x"),
+    BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
+    BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
+    BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
     Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
@@ -77,8 +90,11 @@ EXAMPLES = {
     Features: lambda: tiny_classifier().features, Fields: lambda: Fields("file", {"a": 1}),
     FormatError: lambda: FormatError("file", "line 1", "expected a word"),
     HeldInterrupt: HeldInterrupt, Index: lambda: Index.from_vectors(np.eye(2), ["x", "y"]),
+    M3Index: lambda: M3Index(m3_vectors()),
     MissingWord: lambda: MissingWord("cats", ["a", "cat"]), Normal: lambda: Normal(0.02),
+    MultiVectorIndex: lambda: MultiVectorIndex(*m3_vectors().multi),
     Params: params, RandomVectors: lambda: RandomVectors(4), SentenceEncoder: tiny_encoder,
+    SparseIndex: lambda: SparseIndex(m3_vectors().sparse),
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
     Table: lambda: Table(str.upper), TextIndex: text_index,
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1), Vocab: lambda: Vocab(["a"], [3]),
@@ -86,16 +102,21 @@ EXAMPLES = {
     WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
     supervised.Classifier: tiny_classifier}
-NOT_DATA = {Session}               # a running training: its checkpoint is the way to keep it
+# a running training, whose checkpoint is the way to keep it; a class whose kinds are examples
+NOT_DATA = {Session, Tokenizer}
 
 
 def public_classes():
-    """The classes that modules of the package define, but for NamedTuples and Protocols."""
+    """The classes that modules of the package define, but for NamedTuples and Protocols.
+
+    Of the families of models only Bert: they differ in functions, which are not pickled.
+    """
     for module in pkgutil.walk_packages(scratch_embed.__path__, "scratch_embed."):
         if ".cli" not in module.name and not module.name.endswith("__main__"):
             for name, found in vars(importlib.import_module(module.name)).items():
                 if (inspect.isclass(found) and found.__module__ == module.name
                         and not (name.startswith("_") or issubclass(found, tuple)
+                                 or (issubclass(found, Transformer) and found is not Bert)
                                  or getattr(found, "_is_protocol", False))):
                     yield found
 
@@ -109,11 +130,15 @@ def described(value):
     parts = [type(value).__name__, sorted(vars(value)) if hasattr(value, "__dict__") else []]
     if type(value).__repr__ is not object.__repr__:
         parts.append(str(value))
-    if hasattr(value, "encode") and not isinstance(value, WordPiece):
+    if isinstance(value, Transformer):
+        parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
+    elif isinstance(value, BgeM3):
+        parts.append(value.encode(TEXTS).dense.tolist())
+    elif hasattr(value, "encode") and not isinstance(value, Tokenizer):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
     elif isinstance(value, CrossEncoder):
         parts.append(value.predict([("a red cat", "a cat")]).tolist())
-    elif isinstance(value, WordPiece):
+    elif isinstance(value, Tokenizer):
         parts.append(value.encode(TEXTS[0]).ids.tolist())
     elif isinstance(value, Params):
         parts += [value.flat.tolist(), [np.shares_memory(value[name], value.flat)

@@ -21,8 +21,8 @@ sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
 from side_by_side import median, take_turns
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from scratch_embed.text.tokenizer_files import write_tokenizer
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
-from scratch_embed.text.wordpiece_files import write_tokenizer
 from scratch_embed.text.wordpiece_training import learn_pieces
 
 

@@ -221,7 +221,7 @@ def write(arguments, model, tokenizer):
     -> the number of parameters that were written
     """
     from scratch_embed.numerics.folders import replaced_together
-    from scratch_embed.text.wordpiece_files import save
+    from scratch_embed.text.tokenizer_files import save
     if not arguments.next_sentence:
         model = model.with_params(model.p.only(
             name for name in model.p if not name.startswith(("pooler.", "next_sentence."))))

@@ -116,7 +116,7 @@ def require_other_folder(output, model, sentences):
 
 def require_savable(tokenizer):
     """Raise ValueError for a tokenizer that cannot be saved in a model's folder."""
-    from scratch_embed.text.wordpiece_files import save
+    from scratch_embed.text.tokenizer_files import save
     with tempfile.TemporaryDirectory() as folder:
         save(folder, tokenizer)
 

@@ -81,7 +81,7 @@ def new_tokenizer(arguments, lines, source):
 
     lines: a function that returns an iterator over its lines; source: its name, for messages
     """
-    from scratch_embed.text.wordpiece_files import load
+    from scratch_embed.text.tokenizer_files import load
     return load(arguments.tokenizer) if arguments.tokenizer else learnt(arguments, lines, source)
 
 

@@ -214,6 +214,16 @@ def swiglu_backward_kernel(gate, up, dy):
     return dgate, dup
 
 
+def relu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
+    """y = max(x, 0); the gradient at 0 is 0.  x, y: (...).  No kernel: BGE-M3 has one per token.
+
+    >>> relu(np.array([-1.0, 0.0, 2.0]))[0].tolist()
+    [0.0, 0.0, 2.0]
+    """
+    y = np.maximum(x, 0)
+    return y, lambda dy: np.where(y > 0, dy, dy.dtype.type(0))
+
+
 def tanh(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     """tanh x.  No kernel: it runs on one row per sequence (BERT's pooler, Dense, SimCSE's head)."""
     y = np.tanh(x)

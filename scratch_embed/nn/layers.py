@@ -10,7 +10,7 @@ Equation  linear      y = x Wᵀ + b
           pre-norm    y = x + dropout(f(norm(x)))          residual    (GPT-2, Mistral, ViT)
 Shapes    x (..., D): usually (T, D), tokens packed end to end; any leading axes are allowed, such
           as one vector for each head, (T, H, d).  W (O, I) as in torch
-Cost      BLAS computes the products of `linear`.  The other functions do little arithmetic per
+Cost      nn/matmul.py or BLAS computes the products of `linear`.  The others do little work per
           number that they read; so add_norm's kernel does dropout, sum and norm in one pass.
 Differs   from torch in layer norm's default eps, which is BERT's, 1e-12 (torch: 1e-5).  A bias
           that p does not name is not added; a tensor that g does not name gets no gradient.
@@ -45,6 +45,7 @@ from scratch_embed.nn.contract import (
     ParamOnlyBackward,
 )
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout, mask
+from scratch_embed.nn.matmul import matmul_transposed
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import hash32
@@ -68,7 +69,7 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     """
     W = p[name + ".weight"]
     rows = x.reshape(-1, x.shape[-1])
-    y = rows @ W.T
+    y = matmul_transposed(rows, W)
     if name + ".bias" in p:
         y += p[name + ".bias"]
 

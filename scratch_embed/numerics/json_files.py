@@ -4,7 +4,7 @@ Bytes     UTF-8: one object {name: value}, or one list
 Differs   Errors here, but accepted by Python's json: a name twice in one object (the last value
           wins); NaN and Infinity, which are not valid JSON; lone surrogates in names and in the
           strings that Fields reads ("\\ud800", half of a pair, has no UTF-8 form).
-Read next transformer/checkpoint.py (a config.json), text/wordpiece_json.py (a tokenizer.json),
+Read next transformer/checkpoint.py (a config.json), text/tokenizer_json.py (a tokenizer.json),
           numerics/safetensors.py (a header)
 
 Why check types?  A value of the wrong type rarely fails where it is read: "12" in place of 12 fails
@@ -212,7 +212,7 @@ class Fields:
         return [Fields(self.path, value, f"{self._below(name)}[{number}]")
                 for number, value in enumerate(self.of(name, list, default=default))]
 
-    def part(self, name: str, types: Collection[str], optional: bool = False) -> "Fields | None":
+    def part(self, name: str, types: Collection[str], optional: bool = False) -> Any:
         """The fields of the object `name`, whose "type" must be one of `types`.
 
         optional: if the object is null or missing, return None.

@@ -7,7 +7,7 @@ Bytes     config.json, model.safetensors            the model, see transformer/f
           3_Normalize/                              if vectors are scaled to norm 1; optional
           sentence_bert_config.json                 the maximum number of tokens of a text
           config_sentence_transformers.json         prompts and the similarity function
-          vocab.txt, tokenizer_config.json ...      the tokenizer, see text/wordpiece_files.py
+          vocab.txt, tokenizer_config.json ...      the tokenizer, see text/tokenizer_files.py
           A folder without modules.json is a transformer alone: the mean of its token vectors
 Differs   Two layouts are read.  The old one is that of releases up to 5.  In the new one,
           pooling_mode is a name or a list of names, and the maximum length is in
@@ -32,7 +32,7 @@ from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, write_json
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.sentences.recipe import SIMILARITIES, Dense, Recipe, check_recipe
-from scratch_embed.text.wordpiece_files import FILES as TOKENIZER_FILES
+from scratch_embed.text.tokenizer_files import FILES as TOKENIZER_FILES
 from scratch_embed.transformer.checkpoint import (
     FLOATS,
     WEIGHTS,

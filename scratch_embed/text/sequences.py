@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.text.packed import Packed, positions, take
-from scratch_embed.text.wordpiece import Part, Template
+from scratch_embed.text.tokenizer import Part, Template
 
 
 class Lines(NamedTuple):

@@ -15,7 +15,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields
-from scratch_embed.text import wordpiece_files
+from scratch_embed.text import tokenizer_files
 from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.bert import Bert, read_config
 
@@ -76,8 +76,8 @@ class Family(NamedTuple):
     save_tokenizer: Callable
 
 
-FAMILIES = {"bert": Family("BERT", Bert, read_config, wordpiece_files.load,
-                           wordpiece_files.save)}
+FAMILIES = {"bert": Family("BERT", Bert, read_config, tokenizer_files.load,
+                           tokenizer_files.save)}
 
 
 def family_of(folder: str | os.PathLike) -> Family:

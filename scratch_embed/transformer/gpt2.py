@@ -51,14 +51,9 @@ from scratch_embed.nn.params import (
 )
 from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text.packed import Packed, positions
-from scratch_embed.transformer.checkpoint import (
-    Renames,
-    open_weights,
-    read_tensors,
-    streams,
-    write_model,
-)
+from scratch_embed.transformer.checkpoint import Renames, streams
 from scratch_embed.transformer.config_fields import check_fields
+from scratch_embed.transformer.model import Architecture, Transformer
 
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
     "embed.tokens": "wte",
@@ -250,62 +245,15 @@ def config_fields(config: Config) -> dict:
 
 # ---- the model -----------------------------------------------------------------------------------
 
-class Gpt2(NamedTuple):
-    """A GPT-2 model: its config and its parameters.  Each call uses their current values."""
+class Gpt2(Transformer):
+    """A GPT-2 model: its config and its parameters.  Each call uses their current values.
 
-    config: Config
-    p: Params
+    The next-token head is tied to the token embeddings, so every model has it.
+    """
 
-    def __repr__(self) -> str:
-        return f"Gpt2({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
-
-    @property
-    def dim(self) -> int:
-        """D, the dimension of a token's vector."""
-        return self.config.dim
-
-    @property
-    def max_length(self) -> int:
-        """The maximum number of tokens in a sequence."""
-        return self.config.max_length
-
-    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
-               ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, dropout)
-
-    def infer(self, batch: Packed) -> np.ndarray:
-        """The same token vectors, without backward.  -> x (T, D)"""
-        return infer(batch, self.p, self.config)
+    architecture = Architecture("GPT2Model", NAMES, tensors, encode, infer, read_config,
+                                config_fields, lambda config, p: "GPT2LMHeadModel")
 
     def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
         """The logits of the next token.  x: (M, D) -> logits (M, V)."""
         return lm_head(x, self.p)
-
-    def with_params(self, p: Params) -> "Gpt2":
-        """The same model with other parameters."""
-        return Gpt2(self.config, p)
-
-    def without_heads(self) -> "Gpt2":
-        """Return this model: its head is tied and has no tensor of its own."""
-        return self
-
-    def encoder_tensors(self) -> list[str]:
-        """The names of the parameters that encode() uses."""
-        return list(tensors(self.config))
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Gpt2":
-        """Load the model of a folder.
-
-        Raises FormatError if a file is missing or damaged, or the tensors contradict config.json.
-        """
-        config = read_config(os.path.join(folder, "config.json"))
-        weights = open_weights(folder, config.layers)
-        return cls(config, read_tensors(weights, tensors(config), NAMES,
-                                        f"GPT2LMHeadModel of {config.layers} layers", dtype))
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors, in the type of p, for GPT2LMHeadModel."""
-        fields = {"architectures": ["GPT2LMHeadModel"], **config_fields(self.config)}
-        write_model(folder, self.p, tensors(self.config), NAMES, fields, prefixed=True)

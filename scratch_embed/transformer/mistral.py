@@ -53,14 +53,9 @@ from scratch_embed.nn.params import (
 from scratch_embed.nn.rotary import Rotation, rotary, rotation
 from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text.packed import Packed, positions
-from scratch_embed.transformer.checkpoint import (
-    Renames,
-    open_weights,
-    read_tensors,
-    streams,
-    write_model,
-)
+from scratch_embed.transformer.checkpoint import Renames, streams
 from scratch_embed.transformer.config_fields import check_fields
+from scratch_embed.transformer.model import Architecture, Transformer
 
 TABLE, HEAD = "embed.tokens.weight", "lm_head.weight"
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
@@ -271,70 +266,17 @@ def config_fields(config: Config) -> dict:
 
 # ---- the model -----------------------------------------------------------------------------------
 
-class Mistral(NamedTuple):
-    """A Mistral model: its config and its parameters.  Each call uses their current values."""
+class Mistral(Transformer):
+    """A Mistral model: its config and its parameters.  Each call uses their current values.
 
-    config: Config
-    p: Params
+    without_heads() removes the next-token head's own matrix; a tied head remains.
+    """
 
-    def __repr__(self) -> str:
-        return f"Mistral({self.config.layers} layers x {self.dim}, {self.config.vocab} tokens)"
-
-    @property
-    def dim(self) -> int:
-        """D, the dimension of a token's vector."""
-        return self.config.dim
-
-    @property
-    def max_length(self) -> int:
-        """The number of tokens in the longest sequence that the model was trained for."""
-        return self.config.max_length
-
-    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
-               ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
-        return encode(batch, self.p, self.config, dropout)
-
-    def infer(self, batch: Packed) -> np.ndarray:
-        """The same token vectors, without backward.  -> x (T, D)"""
-        return infer(batch, self.p, self.config)
+    architecture = Architecture(
+        "MistralModel", NAMES, tensors, encode, infer, read_config, config_fields,
+        lambda config, p: "MistralForCausalLM" if config.tied or HEAD in p else "MistralModel",
+        head_tensors, pretraining=("lm_head",))
 
     def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
         """The logits of the next token.  x: (M, D) -> logits (M, V)."""
         return lm_head(x, self.p, self.config)
-
-    def with_params(self, p: Params) -> "Mistral":
-        """The same model with other parameters."""
-        return Mistral(self.config, p)
-
-    def without_heads(self) -> "Mistral":
-        """A copy without the next-token head's own matrix; a tied head remains."""
-        return Mistral(self.config, self.p.only(name for name in self.p if name != HEAD))
-
-    def encoder_tensors(self) -> list[str]:
-        """The names of the parameters that encode() uses."""
-        return list(tensors(self.config))
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "Mistral":
-        """Load the model of a folder, with the head if the file contains one.
-
-        Raises FormatError if a file is missing or damaged, or the tensors contradict config.json.
-        """
-        config = read_config(os.path.join(folder, "config.json"))
-        weights = open_weights(folder, config.layers)
-        return cls(config, read_tensors(
-            weights, tensors(config) | head_tensors(config), NAMES,
-            f"MistralForCausalLM of {config.layers} layers", dtype))
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors, in the type of p.
-
-        The architecture is MistralForCausalLM, or MistralModel if there is no head.
-        """
-        config, p = self
-        head = head_tensors(config) if HEAD in p else {}
-        has_head = config.tied or HEAD in p
-        fields = {"architectures": ["MistralForCausalLM" if has_head else "MistralModel"],
-                  **config_fields(config)}
-        write_model(folder, p, tensors(config) | head, NAMES, fields, prefixed=has_head)

@@ -66,7 +66,7 @@ def with_optim(settings: dict, **fixed) -> dict:
 
 def states(batch: Packed, model: Bert) -> list[np.ndarray]:
     """The embeddings, and the output of each layer.  -> L + 1 tables (T, D)"""
-    config, p = model
+    config, p = model.config, model.p
     x, _ = embed(batch, p, config)
     tables = [x]
     for n in range(config.layers):

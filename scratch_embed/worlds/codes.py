@@ -48,6 +48,16 @@ def draw_codes(n: int, rng: np.random.Generator) -> list[str]:
             for x in drawn.tolist()]
 
 
+def report_of(text: str, code: str) -> str:
+    """A report with its code."""
+    return f"{text} , file {code}"
+
+
+def lookup(code: str, rng: np.random.Generator) -> str:
+    """A query that names a code."""
+    return f"{pick(['find', 'open'], rng)} the file {code}"
+
+
 def with_codes(world: Facts, seed: int = 0, lookups: int | None = None) -> Coded:
     """Add a code to each report of a world, and queries that name a code to the world's queries.
 
@@ -62,8 +72,8 @@ def with_codes(world: Facts, seed: int = 0, lookups: int | None = None) -> Coded
     targets = [list(code)[i] for i in rng.choice(len(code), lookups, replace=False)]
     queries, qrels = dict(world.queries), dict(world.qrels)
     for query, document in zip(make_ids("c", lookups), targets):
-        queries[query] = f"{pick(['find', 'open'], rng)} the file {code[document]}"
+        queries[query] = lookup(code[document], rng)
         qrels[query] = {document: 1}
-    return Coded({document: f"{text} , file {code[document]}"
+    return Coded({document: report_of(text, code[document])
                   for document, text in world.corpus.items()},
                  queries, qrels, code, {query: query not in world.queries for query in queries})

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.worlds.bindings import ACT, FACTS, THING, WHO, draw_group
+from scratch_embed.worlds.codes import Coded, draw_codes, lookup, report_of
 from scratch_embed.worlds.facts import (
     IN_QUESTIONS,
     IN_REPORTS,
@@ -68,6 +69,21 @@ def fact_triplets(world: Facts, n: int = 4000, seed: int = 0) -> Triplets:
         wrong = change(fact, [int(rng.choice(list(slots)))], rng)
         rows.append((question(slots, rng), report(fact, rng), report(wrong, rng)))
     return Triplets(*columns(rows, 3, world.queries.values()))
+
+
+def coded_pairs(world: Facts, coded: Coded, n: int = 4000, seed: int = 0
+                ) -> tuple[list[str], list[str]]:
+    """Up to n queries, each with a report that has a code; every second query names the code.
+
+    The other queries are those of fact_triplets.  No code is one of the world's own, so a model
+    cannot know them: it can only learn that codes must be equal.
+    """
+    rng, (queries, reports, _) = np.random.default_rng([seed, 21]), fact_triplets(world, n, seed)
+    taken = {*coded.code.values()}
+    codes = [code for code in draw_codes(len(queries) + len(taken), rng) if code not in taken]
+    return ([lookup(code, rng) if n % 2 else query
+             for n, (query, code) in enumerate(zip(queries, codes))],
+            [report_of(text, code) for text, code in zip(reports, codes)])
 
 
 def binding_triplets(n: int = 4000, seed: int = 0, taken: Collection[str] = ()) -> Triplets:

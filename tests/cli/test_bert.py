@@ -13,8 +13,8 @@ from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.text.sequences import encode_lines, line_sequences, next_sentence_pairs
-from scratch_embed.text.wordpiece import bert_template
-from scratch_embed.text.wordpiece_files import load
+from scratch_embed.text.tokenizer import bert_template
+from scratch_embed.text.tokenizer_files import load
 from scratch_embed.text.wordpiece_training import learn_pieces
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import (
@@ -64,7 +64,8 @@ def test_the_folder_has_the_weights_that_masked_lm_train_computes(text, tmp_path
     config = Config(len(tokenizer), 8, 1, 2, 12, 10)
     expected = train(corpus, config, Masking(4, (0, 1, 2, 3, 4), 0.3), steps=6, batch_size=3,
                  optim=Optim(0.01, 0.5), dropout=0.2, options=RunOptions(seed=7))
-    found, p = Bert.load(tmp_path / "m")
+    loaded = Bert.load(tmp_path / "m")
+    found, p = loaded.config, loaded.p
     assert found == config
     assert set(expected.model.p) - set(p) == {"pooler.weight", "pooler.bias",
                                               "next_sentence.weight", "next_sentence.bias"}

@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from scratch_embed.text.wordpiece_files import load
+from scratch_embed.text.tokenizer_files import load
 from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.fill import fill_mask
 from scratch_embed.words.vectors import WordVectors

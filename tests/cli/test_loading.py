@@ -7,8 +7,8 @@ import pytest
 
 from scratch_embed.cli.loading import column_names, digest_of, is_model, load_encoder
 from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.text.tokenizer_files import load as read_tokenizer
 from scratch_embed.text.vocab import index_sentences
-from scratch_embed.text.wordpiece_files import load as read_tokenizer
 from scratch_embed.transformer.bert import Bert
 from scratch_embed.words.fasttext_files import Settings, word_model, write_bin
 from scratch_embed.words.fasttext_vectors import FastTextVectors

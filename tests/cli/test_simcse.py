@@ -10,7 +10,7 @@ from scratch_embed.nn.optim import Optim
 from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.sentences.folder import read_sentence_folder
 from scratch_embed.sentences.simcse import HeldOut, geometry, train, vectors
-from scratch_embed.text.wordpiece_files import load
+from scratch_embed.text.tokenizer_files import load
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.pooling import cls, mean

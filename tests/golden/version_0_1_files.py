@@ -43,7 +43,7 @@ from scratch_embed.sentences import simcse
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Dense, Recipe
 from scratch_embed.sentences.static import StaticEncoder, sif_weights, zipf_frequencies
-from scratch_embed.text import wordpiece_files
+from scratch_embed.text import tokenizer_files
 from scratch_embed.text.corpus_folder import open_corpus
 from scratch_embed.text.phrases import find_phrases, join_phrases
 from scratch_embed.text.reader import read_corpus
@@ -139,7 +139,7 @@ def sentence_encoder(folder):
 
 def bert_folder(folder):
     model = Bert.load(folder / "bert")
-    pieces = wordpiece_files.load(folder / "bert")
+    pieces = tokenizer_files.load(folder / "bert")
     batch = pieces.encode_batch(["the [MASK] sang a song", "a cat has some [MASK]"])
     masked = np.flatnonzero(batch.ids == pieces.token_to_id("[MASK]"))
     ids, chances = fill_mask(batch, masked, model, 3)
@@ -147,7 +147,7 @@ def bert_folder(folder):
 
 
 def tokens(folder):
-    pieces = wordpiece_files.load(folder / "bert")
+    pieces = tokenizer_files.load(folder / "bert")
     batch = pieces.encode_batch(SENTENCES, SENTENCES[::-1], max_length=14)
     return {"pieces": np.array(pieces.pieces), "learnt": np.array(tokenizer().pieces),
             "ids": batch.ids, "offsets": batch.offsets, "types": batch.types,
@@ -243,7 +243,7 @@ def write_encoder(folder, to):
 
 def write_bert_folder(folder, to):
     Bert.load(folder / "bert").save(to / "bert")
-    wordpiece_files.save(to / "bert", wordpiece_files.load(folder / "bert"), 16)
+    tokenizer_files.save(to / "bert", tokenizer_files.load(folder / "bert"), 16)
 
 
 WRITERS = {
@@ -309,7 +309,7 @@ def save_indexes(to):
 def save_models(to):
     """A BERT with its heads, and a sentence encoder with a dense layer."""
     bert_model(**BERT, start=4, workers=1).model.save(to / "bert")
-    wordpiece_files.save(to / "bert", tokenizer(), 16)
+    tokenizer_files.save(to / "bert", tokenizer(), 16)
     model = simcse_model(**SIMCSE, workers=1).model
     head = Params({"linear.weight": (8, 8), "linear.bias": (8,)})
     for name in head:

@@ -16,8 +16,8 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.settings import digest
 from scratch_embed.sentences import folder as folders
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.text import wordpiece_json, wordpiece_settings
-from scratch_embed.text.wordpiece_files import load
+from scratch_embed.text import tokenizer_json, tokenizer_settings, wordpiece_json
+from scratch_embed.text.tokenizer_files import load
 from scratch_embed.transformer import bert, config_fields, gpt2, mistral
 from scratch_embed.transformer.families import read_model
 
@@ -25,13 +25,13 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 POOLING, DENSE, NORMALIZE = (f"{name}/config.json" for name in
                              ("1_Pooling", "2_Dense", "3_Normalize"))
 WITHOUT_EFFECT = {                 # {file: {field: reason}}; a field below others is "a.b"
-    "config.json": config_fields.IGNORED, "tokenizer_config.json": wordpiece_settings.IGNORED,
-    "tokenizer.json": wordpiece_json.IGNORED, **folders.IGNORED}
+    "config.json": config_fields.IGNORED, "tokenizer_config.json": tokenizer_settings.IGNORED,
+    "tokenizer.json": tokenizer_json.IGNORED, **folders.IGNORED}
 MORE_FIELDS = {                           # fields that the golden folders do not have
     "config.json": {*config_fields.ONLY, *bert.ONLY}, "tokenizer_config.json": {
-        *wordpiece_settings.ONLY, *wordpiece_settings.FLAGS, *wordpiece_settings.EXTRA,
-        *wordpiece_settings.ROLES, "truncation_side", "tokenizer_class", "added_tokens_decoder"},
-    "special_tokens_map.json": {*wordpiece_settings.EXTRA, *wordpiece_settings.ROLES},
+        *tokenizer_settings.ONLY, *wordpiece_json.SETTINGS, *tokenizer_settings.EXTRA,
+        *tokenizer_settings.ROLES, *tokenizer_settings.READ},
+    "special_tokens_map.json": {*tokenizer_settings.EXTRA, *tokenizer_settings.ROLES},
     "added_tokens.json": {"a"},
     "sentence_bert_config.json": {"model_args", "query_length", "do_lower_case"},
     "config_sentence_transformers.json": {"prompts", "default_prompt_name", "model_type"},

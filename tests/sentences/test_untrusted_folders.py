@@ -11,7 +11,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_header
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.folder import FILES, model_files, read_sentence_folder
-from scratch_embed.text import wordpiece_files
+from scratch_embed.text import tokenizer_files
 from scratch_embed.transformer.checkpoint import open_weights
 from tests.mutations import mutated
 
@@ -80,7 +80,7 @@ def test_a_changed_json_is_a_format_error_or_loads(folder, layout, name):
         path.write_bytes(data)
         try:
             if tokenizer:
-                wordpiece_files.load(folder).encode("a cat [CLS]", max_length=6)
+                tokenizer_files.load(folder).encode("a cat [CLS]", max_length=6)
             else:
                 read_sentence_folder(folder)
         except FormatError as error:

@@ -11,7 +11,8 @@ from scratch_embed.text.sequences import (
     split_long_lines,
     tokens_per_text,
 )
-from scratch_embed.text.wordpiece import NO_TEMPLATE, Part, Template, WordPiece, bert_template
+from scratch_embed.text.tokenizer import NO_TEMPLATE, Part, Template, bert_template
+from scratch_embed.text.wordpiece import WordPiece
 
 CLS, SEP = 1, 2
 BERT_TEMPLATE = bert_template(CLS, SEP)

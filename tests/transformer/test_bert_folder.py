@@ -23,9 +23,9 @@ from scratch_embed.transformer.bert import (
     ONLY,
     Bert,
     Config,
-    architecture,
     config_fields,
     head_tensors,
+    original_class,
     read_config,
     tensors,
 )
@@ -90,7 +90,8 @@ def assert_same(p, q):
 def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, heads, dtype):
     p = model(heads=heads, dtype=dtype)
     save(tmp_path / "new" / "bert", p)
-    config, q = Bert.load(tmp_path / "new" / "bert", dtype)
+    loaded = Bert.load(tmp_path / "new" / "bert", dtype)
+    config, q = loaded.config, loaded.p
     assert config == TINY
     assert_same(p, q)
 
@@ -118,8 +119,8 @@ def test_a_folder_has_two_files_and_names_its_transformers_class(folder):
 
 
 @pytest.mark.parametrize("kind, heads", CLASSES.items())
-def test_architecture_is_the_class_with_these_heads(kind, heads):
-    assert architecture(model(heads=heads)) == kind
+def test_original_class_is_the_class_with_these_heads(kind, heads):
+    assert original_class(TINY, model(heads=heads)) == kind
 
 
 # ---- other formats of the same model ------------------------------------------------------------
@@ -153,13 +154,13 @@ def decoder_alone(tensors):
                                   with_decoder, decoder_alone])
 def test_other_names_of_the_same_weights_are_read(folder, form):
     change_tensors(folder, form)
-    assert_same(Bert.load(folder)[1], model())
+    assert_same(Bert.load(folder).p, model())
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_other_precisions_are_converted_to_the_requested_type(folder, dtype):
     change_tensors(folder, lambda tensors: {n: x.astype(dtype) for n, x in tensors.items()})
-    _, p = Bert.load(folder)
+    p = Bert.load(folder).p
     assert p.flat.dtype == np.float32
     np.testing.assert_array_equal(p.flat, model().flat.astype(dtype).astype(np.float32))
 
@@ -167,13 +168,13 @@ def test_other_precisions_are_converted_to_the_requested_type(folder, dtype):
 def test_missing_fields_get_their_defaults(folder):
     change_config(folder, hidden_act=..., layer_norm_eps=..., model_type=...,
                   position_embedding_type=...)
-    assert Bert.load(folder)[0] == TINY._replace(activation=gelu, eps=1e-12)
+    assert Bert.load(folder).config == TINY._replace(activation=gelu, eps=1e-12)
 
 
 def test_fields_that_do_not_change_the_computation_are_ignored(folder):
     change_config(folder, hidden_dropout_prob=0.1, use_cache=True, transformers_version="4.1",
                   id2label={"0": "A"}, torch_dtype="float16", is_decoder=False)
-    assert Bert.load(folder)[0] == TINY
+    assert Bert.load(folder).config == TINY
 
 
 @pytest.mark.parametrize("name, activation", [("gelu", gelu), ("gelu_new", gelu_tanh),
@@ -278,7 +279,7 @@ def test_the_error_names_a_missing_tensor(folder, name):
 @pytest.mark.parametrize("change, message", [
     (lambda t: t | {"classifier.weight": np.zeros((2, 4))},
      "tensor 'classifier.weight': expected a tensor of BertModel of 1 layers and its "
-     "pre-training heads, found an unknown one"),
+     "heads, found an unknown one"),
     (lambda t: t | {"pooler.dense.bias": np.zeros(4)},
      "expected one tensor for pooler.dense.bias, found "),
     (lambda t: t | {"bert.pooler.dense.weight": np.zeros((4, 3))},
@@ -335,7 +336,7 @@ def test_a_pickle_is_not_read_and_the_error_says_how_to_convert_it(folder):
 def test_a_model_that_cannot_be_saved_leaves_the_old_folder_unchanged(folder, config, p, message):
     with pytest.raises(ValueError, match=message):
         save(folder, p, config)
-    assert_same(Bert.load(folder)[1], model())     # the old model
+    assert_same(Bert.load(folder).p, model())     # the old model
     assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
 
 
@@ -344,15 +345,17 @@ def test_infinite_weights_are_not_saved(folder):
     p["pooler.bias"][0] = np.inf
     with pytest.raises(ValueError, match="nan or inf"):
         save(folder, p)
-    assert_same(Bert.load(folder)[1], model())
+    assert_same(Bert.load(folder).p, model())
 
 
 # ---- exchange with transformers -----------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["sentence_old", "sentence_new"])
 def test_folders_of_transformers_4_and_5_are_loaded(name):
-    config, p = Bert.load(GOLDEN / name)
-    assert config[:8] == (20, 12, 2, 3, 20, 16, 2, 1e-12) and architecture(p) == "BertModel"
+    loaded = Bert.load(GOLDEN / name)
+    config, p = loaded.config, loaded.p
+    assert config[:8] == (20, 12, 2, 3, 20, 16, 2, 1e-12)
+    assert original_class(config, p) == "BertModel"
     found, _ = read_safetensors(GOLDEN / name / "model.safetensors")
     assert set(found) == set(map(NAMES.original, p))
     for key, view in p.items():
@@ -392,10 +395,11 @@ def test_we_load_every_parameter_of_a_transformers_folder(transformers, tmp_path
         vocab_size=9, hidden_size=6, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=5, max_position_embeddings=7, hidden_act=activation))
     theirs.save_pretrained(tmp_path)
-    config, p = Bert.load(tmp_path)
+    loaded = Bert.load(tmp_path)
+    config, p = loaded.config, loaded.p
     assert config[:8] == (9, 6, 2, 2, 5, 7, 2, 1e-12)
     assert config.activation is {"gelu": gelu}.get(activation, gelu_tanh)
-    assert architecture(p) == kind
+    assert original_class(config, p) == kind
     weights = {name.removeprefix("bert."): x for name, x in theirs.named_parameters()}
     assert set(weights) == set(map(NAMES.original, p))
     for name, view in p.items():
@@ -413,4 +417,4 @@ def test_the_command_in_the_error_message_converts_a_pickle(transformers, tmp_pa
         Bert.load(tmp_path)
     _, code, _ = str(error.value).split('"')
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert len(Bert.load(tmp_path)[1]) == 23     # embeddings 5, layer 16, pooler 2
+    assert len(Bert.load(tmp_path).p) == 23     # embeddings 5, layer 16, pooler 2

@@ -202,7 +202,8 @@ def test_we_load_a_transformers_folder(transformers, tmp_path, kind):
     theirs, _ = make_gpt2.original(kind, {"vocab_size": 9, "n_embd": 6, "n_layer": 2, "n_head": 2,
                                           "n_positions": 7, "n_inner": 5})
     theirs.save_pretrained(tmp_path)
-    config, p = Gpt2.load(tmp_path)
+    loaded = Gpt2.load(tmp_path)
+    config, p = loaded.config, loaded.p
     assert config == Config(9, 6, 2, 2, 5, 7, 1e-5, gelu_tanh)
     fused = theirs.base_model.h[1].attn.c_attn.weight.detach().numpy()             # (D, 3 D)
     np.testing.assert_array_equal(p["layers.1.attn.k.weight"], fused[:, 6:12].T)
@@ -300,7 +301,7 @@ def test_a_truncated_file_is_refused(folder):
     (lambda t: t | {"lm_head.weight": np.zeros((5, 4))},
      "expected the numbers of wte.weight, to which it is tied here, found others"),
     (lambda t: t | {"score.weight": np.zeros((2, 4))},
-     "tensor 'score.weight': expected a tensor of GPT2LMHeadModel of 2 layers, found an "
+     "tensor 'score.weight': expected a tensor of GPT2Model of 2 layers and its heads, found an "
      "unknown one")])
 def test_the_error_names_an_invalid_tensor(folder, change, message):
     change_tensors(folder, change)

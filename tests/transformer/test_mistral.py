@@ -206,7 +206,8 @@ def test_we_load_a_transformers_folder(transformers, tmp_path, kind, tied):
         "num_key_value_heads": 2, "intermediate_size": 5, "max_position_embeddings": 7,
         "sliding_window": 4, "rope_theta": 77.0, "tie_word_embeddings": tied})
     theirs.save_pretrained(tmp_path)
-    config, p = Mistral.load(tmp_path)
+    loaded = Mistral.load(tmp_path)
+    config, p = loaded.config, loaded.p
     assert config == Config(9, 8, 2, 4, 2, 2, 5, 7, 4, 77.0, 1e-6, tied)
     assert ("lm_head.weight" in p) == (kind == "MistralForCausalLM" and not tied)
     layer = theirs.base_model.layers[1]
@@ -334,7 +335,7 @@ def test_a_truncated_file_is_refused(folder):
     (lambda t: t | {"model.layers.0.self_attn.k_proj.weight": np.zeros((8, 6))},
      "expected floats of shape (4, 6), as config.json says, found F64 of shape (8, 6)"),
     (lambda t: t | {"model.layers.0.self_attn.q_proj.bias": np.zeros(8)},
-     "expected a tensor of MistralForCausalLM of 2 layers, found an unknown one")])
+     "expected a tensor of MistralModel of 2 layers and its heads, found an unknown one")])
 def test_the_error_names_an_invalid_tensor(folder, change, message):
     change_tensors(folder, change)
     with pytest.raises(FormatError) as error:

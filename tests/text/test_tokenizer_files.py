@@ -9,23 +9,15 @@ import pytest
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.basic_tokenizer import CASED, UNCASED, Normalizer
-from scratch_embed.text.wordpiece import (
+from scratch_embed.text.tokenizer import (
     NO_TEMPLATE,
-    SPECIAL,
-    Part,
-    Template,
-    WordPiece,
     bert_template,
+    roberta_template,
 )
-from scratch_embed.text.wordpiece_files import (
-    load,
-    read_tokenizer,
-    read_vocab,
-    save,
-    write_tokenizer,
-    write_vocab,
-)
-from scratch_embed.text.wordpiece_json import tokenizer_json
+from scratch_embed.text.tokenizer_files import load, read_tokenizer, save, write_tokenizer
+from scratch_embed.text.wordpiece import SPECIAL, WordPiece
+from scratch_embed.text.wordpiece_files import read_vocab, write_vocab
+from scratch_embed.text.wordpiece_json import to_json
 
 STORED = json.loads((Path(__file__).parents[1] / "golden/wordpiece.json").read_text("ascii"))
 PIECES = [*SPECIAL, "un", "##aff", "##able", "a", "É", "日"]
@@ -33,9 +25,7 @@ TEXTS = ["unaffable É 日 a [MASK]b", "", "Unaffable a<t> New York"]
 ADDED = [AddedToken(token, i) for i, token in enumerate(SPECIAL)] + [
     AddedToken("New York", len(PIECES), special=False, normalized=True, lstrip=True),
     AddedToken("<t>", len(PIECES) + 1, rstrip=True, single_word=True)]
-ROBERTA = Template((Part(None, (2,), 0), Part(0, (), 0), Part(None, (3,), 0)),
-                (Part(None, (2,), 0), Part(0, (), 0), Part(None, (3,), 0), Part(None, (3,), 0),
-                 Part(1, (), 0), Part(None, (3,), 0)))
+ROBERTA = roberta_template(2, 3)
 TOKENIZERS = [WordPiece(PIECES), WordPiece(PIECES, CASED, max_word=200, cleanup=False),
               WordPiece(PIECES, Normalizer(False, False, False, False), ADDED),
               WordPiece(PIECES, Normalizer(strip_accents=True, lower_case=False), ADDED, ROBERTA),
@@ -85,7 +75,12 @@ def test_a_folder_is_read_back(tmp_path, tokenizer):
     assert_same(load(tmp_path / "new"), tokenizer)
     config = json.loads((tmp_path / "new" / "tokenizer_config.json").read_text())
     assert config["model_max_length"] == 64 and config["cls_token"] == "[CLS]"
-    assert config["do_lower_case"] is tokenizer.normalizer.lower_case
+    if tokenizer is TOKENIZERS[3]:                 # BertTokenizer would build another template
+        assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
+        assert not (tmp_path / "new" / "vocab.txt").exists()
+    else:
+        assert config["tokenizer_class"] == "BertTokenizer"
+        assert config["do_lower_case"] is tokenizer.normalizer.lower_case
 
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZERS[0], WordPiece(PIECES, CASED, ADDED)])
@@ -137,7 +132,7 @@ def test_a_damaged_vocabulary_is_named_by_its_line(tmp_path, data, place):
 
 
 def test_a_tokenizer_truncated_anywhere_is_an_error(tmp_path):
-    value = tokenizer_json(WordPiece(["[UNK]", "é"]))
+    value = to_json(WordPiece(["[UNK]", "é"]))
     path = write(tmp_path, "tokenizer.json", json.dumps(value, ensure_ascii=False))
     read_tokenizer(path)
     for length in reversed(range(os.path.getsize(path))):
@@ -159,7 +154,7 @@ def test_deeply_nested_json_is_an_error(tmp_path):
 
 def edited(*keys, to):
     """The JSON of a small tokenizer with one field set to `to`, or deleted if `to` is `...`."""
-    value = copy.deepcopy(tokenizer_json(TOKENIZERS[2]))
+    value = copy.deepcopy(to_json(TOKENIZERS[2]))
     parent = value
     for key in keys[:-1]:
         parent = parent[key]
@@ -187,7 +182,7 @@ def edited(*keys, to):
     (["normalizer", "lowercase"], 1, "normalizer, field 'lowercase': expected true or false"),
     (["pre_tokenizer"], {"type": "Whitespace"}, "'pre_tokenizer': .*found the type 'Whites"),
     (["pre_tokenizer"], None, "'pre_tokenizer': expected .*BertPreTokenizer, found None"),
-    (["post_processor", "type"], "ByteLevel", "'post_processor': .*found the type 'ByteL"),
+    (["post_processor", "type"], "Template", "'post_processor': .*found the type 'Templ"),
     (["post_processor", "pair"], [], "post_processor, field 'pair': expected each text of AB"),
     (["post_processor", "single", 0], {"Text": 1}, r"single\[0\], field 'Text': expected only"),
     (["post_processor", "special_tokens"], {}, "field '.CLS.': expected an object, found no such"),

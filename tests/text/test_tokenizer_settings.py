@@ -4,9 +4,10 @@ import json
 import pytest
 
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.text.tokenizer_files import load, save
 from scratch_embed.text.wordpiece import WordPiece
-from scratch_embed.text.wordpiece_files import load, save, write_vocab
-from scratch_embed.text.wordpiece_json import tokenizer_json
+from scratch_embed.text.wordpiece_files import write_vocab
+from scratch_embed.text.wordpiece_json import to_json
 
 PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] hello world [ ]".split()
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
@@ -17,7 +18,7 @@ PLAIN = {"lstrip": False, "rstrip": False, "normalized": False, "single_word": F
 def folder_of(folder, files, whole=False):
     """Write vocab.txt or tokenizer.json, and the given files."""
     if whole:
-        (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json(WordPiece(PIECES))))
+        (folder / "tokenizer.json").write_text(json.dumps(to_json(WordPiece(PIECES))))
     else:
         write_vocab(folder / "vocab.txt", PIECES)
     for name, value in ({"config.json": {"model_type": "bert"}} | files).items():
@@ -100,7 +101,7 @@ def test_the_ids_of_these_settings_are_those_of_transformers(files, text, ids, w
 
 def test_tokenizer_json_can_ask_for_truncation_from_the_left(tmp_path):
     folder_of(tmp_path, {}, whole=True)
-    value = tokenizer_json(WordPiece(PIECES))
+    value = to_json(WordPiece(PIECES))
     left = {"direction": "Left", "max_length": 4, "strategy": "OnlyFirst", "stride": 1}
     (tmp_path / "tokenizer.json").write_text(json.dumps({**value, "truncation": left}))
     assert load(tmp_path).encode("hello world ] [", max_length=4).ids.tolist() == [2, 8, 7, 3]
@@ -118,7 +119,7 @@ def test_a_sequence_of_normalizers_is_one_normalizer(kinds, strips, lower, tmp_p
     for strip in strips:
         cased = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
                  "strip_accents": strip, "lowercase": False}
-        value = tokenizer_json(WordPiece(PIECES))
+        value = to_json(WordPiece(PIECES))
         value["normalizer"] = {"type": "Sequence", "normalizers": [
             cased if kind == "BertNormalizer" else {"type": kind} for kind in kinds]}
         (tmp_path / "tokenizer.json").write_text(json.dumps(value))

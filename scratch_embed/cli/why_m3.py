@@ -1,0 +1,52 @@
+"""why m3: which of BGE-M3's three scores finds what, and what self-distillation adds."""
+from scratch_embed.cli.printing import heading, listed, paragraph, show_intervals
+from scratch_embed.cli.why_models import say_wait
+
+
+def run_m3(arguments):
+    """Print the predictions, then the table of all scores, then which predictions held."""
+    from scratch_embed.why.m3 import (
+        CLAIMS,
+        COLUMNS,
+        M3,
+        PAIRS,
+        SIZES,
+        compared,
+        differences,
+        draw_task,
+    )
+    from scratch_embed.why.seeds import for_seeds, stack
+    say_wait()
+    seeds = list(range(1, arguments.seeds + 1))
+    tasks = [draw_task(seed) for seed in seeds]
+    queries, documents = tasks[0].gains.shape
+    settings = M3 | dict(steps=arguments.steps)
+    heading("1  Dense, sparse, multi-vector and hybrid")
+    paragraph(f"nDCG@10 in % of {queries} queries on {documents:,} documents, each with a unique "
+              f"code such as kx-417: {queries // 2} questions in other words, {queries // 2} that "
+              f"name a code (worlds/codes.py).  Mean of {len(seeds)} seeds with its 95% interval.  "
+              f"{listed(SIZES)}; {listed(settings)}; {PAIRS:,} training pairs of both kinds, with "
+              "other codes.  Hybrid: the mean of the three scores.")
+    print("\nPredictions:")
+    for number, claim in enumerate(CLAIMS, 1):
+        paragraph(f"{number}  {claim.column}: {claim.one} {IN_WORDS[claim.predicted]} "
+                  f"{claim.other}.  {claim.why}", "    ")
+    print()
+    rows = stack(for_seeds(lambda task: compared(task, steps=arguments.steps), tasks,
+                           progress=True))
+    show_intervals(rows, COLUMNS)
+    heading("2  The predictions")
+    held = 0
+    for number, (claim, found) in enumerate(zip(CLAIMS, differences(rows)), 1):
+        held += found.verdict == claim.predicted
+        print(f"    {number:2}  {claim.column + ':':11}{claim.one + ' - ' + claim.other:44}"
+              f"{found.mean:+6.1f} ± {found.half:4.1f}  {IN_SHORT[found.verdict]:16}"
+              f"{'held' if found.verdict == claim.predicted else 'failed'}", flush=True)
+    print()
+    paragraph(f"{held} of {len(CLAIMS)} predictions held.  Of {len(CLAIMS)} intervals at 95%, "
+              f"{len(CLAIMS) / 20:.1f} are expected to miss the true value by chance.")
+
+
+IN_WORDS = {"helps": "is above", "hurts": "is below",
+            "not significant": "does not differ significantly from"}
+IN_SHORT = {"helps": "higher", "hurts": "lower", "not significant": "not significant"}

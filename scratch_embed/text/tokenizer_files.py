@@ -1,0 +1,190 @@
+"""Tokenizer files: a tokenizer as transformers and sentence-transformers store it in a folder.
+
+    tokenizer.json             the whole tokenizer, of any kind: see tokenizer_json.py
+    vocab.txt                  the pieces of a WordPiece, read if there is no tokenizer.json
+    tokenizer_config.json      settings, names of special tokens, added tokens: see
+                               tokenizer_settings.py, also for the next two
+    special_tokens_map.json    the names of the special tokens again, for older readers
+    added_tokens.json          added tokens in older folders; not written
+
+Differs   These are errors here: JSON with the same key twice, ids with a gap; a folder with only a
+          model of the sentencepiece package, which is not JSON.
+          save() names a class of transformers only if that class builds the same tokenizer from a
+          vocabulary, and else PreTrainedTokenizerFast, which takes tokenizer.json as it is.
+Read next text/tokenizer_json.py, text/tokenizer_settings.py
+"""
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.json_files import Fields, write_json
+from scratch_embed.text import wordpiece_json
+from scratch_embed.text.tokenizer import (
+    NO_TEMPLATE,
+    Tokenizer,
+    bert_template,
+    without_types,
+)
+from scratch_embed.text.tokenizer_classes import NAMED
+from scratch_embed.text.tokenizer_json import with_model_type
+from scratch_embed.text.tokenizer_settings import (
+    ADDED,
+    CONFIG,
+    NAMES,
+    ROLES,
+    for_kind,
+    overriding,
+    read_settings,
+    with_settings,
+)
+from scratch_embed.text.wordpiece import WordPiece
+from scratch_embed.text.wordpiece_files import read_vocab, write_vocab
+from scratch_embed.text.wordpiece_json import normalizer_of
+
+VOCAB, WHOLE = "vocab.txt", "tokenizer.json"
+FILES = (VOCAB, WHOLE, CONFIG, NAMES, ADDED)       # all that load() reads
+SENTENCEPIECE = ("sentencepiece.bpe.model", "tokenizer.model", "spiece.model")
+CONVERT = ("""with transformers: python -c "from transformers import AutoTokenizer; """
+           """AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')" """).strip()
+Path = str | os.PathLike
+
+
+class Kind(NamedTuple):
+    """How tokenizers of one kind are read from and written to a tokenizer.json.
+
+    name       as tokenizer_classes.py names it
+    model      its model.type in a tokenizer.json
+    tokenizer  the class
+    parse      (Fields of the file, settings of tokenizer_config.json) -> tokenizer
+    to_json    tokenizer -> the content of the file
+    """
+
+    name: str
+    model: str
+    tokenizer: type[Tokenizer]
+    parse: Callable
+    to_json: Callable
+
+
+KINDS = (Kind("WordPiece", "WordPiece", WordPiece, wordpiece_json.parse, wordpiece_json.to_json),)
+
+
+def read_kind(whole: Fields) -> Kind:
+    """The kind of a tokenizer.json, after its model.type.  FormatError for one not in KINDS."""
+    model = whole.part("model", [*dict.fromkeys(kind.model for kind in KINDS)]).text("type")
+    return next(kind for kind in KINDS if kind.model == model)
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer.json.  FormatError if it is damaged or of another kind than KINDS."""
+    whole = with_model_type(Fields.read(path))
+    return read_kind(whole).parse(whole, {})
+
+
+def write_tokenizer(path: Path, tokenizer: Tokenizer) -> None:
+    """Write a tokenizer.json, from which the tokenizers library encodes texts to the same ids."""
+    kind = next(kind for kind in KINDS if isinstance(tokenizer, kind.tokenizer))
+    write_json(path, kind.to_json(tokenizer))
+
+
+# ---- a folder -----------------------------------------------------------------------------------
+
+def load(folder: Path) -> Tokenizer:
+    """Load the tokenizer in a model's folder: tokenizer.json, or else vocab.txt and its settings.
+
+    A vocab.txt without a tokenizer_config.json gets the settings of uncased BERT.
+    """
+    path, vocab = os.path.join(folder, WHOLE), os.path.join(folder, VOCAB)
+    if not os.path.lexists(path) and not os.path.exists(vocab):
+        raise _nothing_to_read(folder)
+    settings = read_settings(folder)
+    if not os.path.lexists(path):
+        settings = for_kind(settings, "WordPiece", whole=False)
+        return with_settings(settings, _wordpiece(settings, vocab), whole=False)
+    whole = with_model_type(Fields.read(path))
+    kind = read_kind(whole)
+    settings = for_kind(settings, kind.name)
+    return with_settings(settings, kind.parse(whole, overriding(settings, kind.name)))
+
+
+def _nothing_to_read(folder):
+    """The error for a folder without a tokenizer.json or a vocab.txt."""
+    for name in SENTENCEPIECE:
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            return FormatError(path, "the file", f"expected a {WHOLE} beside it, since models of "
+                               "the sentencepiece package are not read, found none; write it "
+                               + CONVERT.replace("FOLDER", os.fspath(folder)))
+    return FileNotFoundError(f"{folder}: expected {WHOLE} or {VOCAB}, found neither")
+
+
+def _wordpiece(settings, vocab):
+    """The WordPiece of a vocab.txt, without added tokens and template."""
+    pieces, unk = read_vocab(vocab), settings.token("unk_token").content
+    if unk not in pieces:
+        raise FormatError(vocab, "its pieces", f"expected {unk!r}, the token of unknown words, "
+                          f"among them; add it, or name another in {CONFIG}")
+    return WordPiece(pieces, normalizer_of(overriding(settings, "WordPiece")), (), NO_TEMPLATE,
+                     unk=unk)
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+def save(folder: Path, tokenizer: Tokenizer, max_length: int | None = None) -> None:
+    """Write the files to a folder, which is created if it does not exist.
+
+    max_length    written as model_max_length: the maximum number of tokens of the transformer
+    Raises        ValueError for a prefix other than "##", which vocab.txt cannot express
+    """
+    roles = _roles(tokenizer)
+    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", **roles}
+    if isinstance(tokenizer, WordPiece) and tokenizer.prefix != "##":
+        raise ValueError(f"prefix={tokenizer.prefix!r}: expected '##', with which every program "
+                         f"reads {VOCAB}; use write_tokenizer for another")
+    os.makedirs(folder, exist_ok=True)
+    if isinstance(tokenizer, WordPiece) and _is_berts(tokenizer, roles):
+        write_vocab(os.path.join(folder, VOCAB), tokenizer.pieces)
+        normalizer = tokenizer.normalizer
+        config = {"tokenizer_class": "BertTokenizer", "do_lower_case": normalizer.lower_case,
+                  "strip_accents": normalizer.strip_accents,
+                  "tokenize_chinese_chars": normalizer.handle_chinese_chars, **roles,
+                  **{role: None for role in NAMED if role not in roles}}       # null: no such token
+    write_tokenizer(os.path.join(folder, WHOLE), tokenizer)
+    write_json(os.path.join(folder, NAMES), roles)
+    config["added_tokens_decoder"] = {
+        str(token.id): {name: value for name, value in token._asdict().items() if name != "id"}
+        for token in tokenizer.added}
+    if not tokenizer.has_types:
+        config["model_input_names"] = ["input_ids", "attention_mask"]
+    if tokenizer.truncation_side != "right":
+        config["truncation_side"] = tokenizer.truncation_side
+    if max_length is not None:
+        config["model_max_length"] = max_length
+    write_json(os.path.join(folder, CONFIG), config)
+
+
+def _is_berts(tokenizer, roles):
+    """Whether transformers' BertTokenizer builds this tokenizer from its vocabulary."""
+    ends = [tokenizer.index.get(roles.get(role)) for role in ("cls_token", "sep_token")]
+    template = bert_template(*ends) if None not in ends else None
+    if template and not tokenizer.has_types:
+        template = without_types(template)
+    return tokenizer.template == template
+
+
+def _roles(tokenizer):
+    """{"cls_token": "[CLS]" ...}: those that were read, or BERT's names and those of a template."""
+    if tokenizer.roles:
+        names = dict(tokenizer.roles)
+    else:
+        added = {token.content for token in tokenizer.added}
+        names = {role: token.content for role, token in NAMED.items()
+                 if token.content in added and role not in ("cls_token", "sep_token")}
+        special = [number for part in tokenizer.template.single for number in part.ids]
+        if len(special) == 2:
+            first, last = map(tokenizer.id_to_token, special)
+            names |= {"cls_token": first, "sep_token": last}
+    if tokenizer.unk is not None:
+        names["unk_token"] = tokenizer.unk
+    return {role: names[role] for role in (*ROLES, *names) if role in names}

@@ -1,0 +1,190 @@
+"""BGE-M3 on a toy world: which of its three scores finds what, and what self-distillation adds.
+
+Paper     Chen et al. 2024, "BGE M3-Embedding", section 4 (the three scores, the ablation of
+          self-distillation).
+Equation  nDCG@10 in % of the order of each score, on questions, on lookups of a code, and on both
+Shapes    Q queries, N documents; a score is three numbers
+Cost      a training takes about fifteen seconds on one core
+Read next sentences/bge_m3.py, losses/m3.py, worlds/codes.py (the world), why/effects.py (intervals)
+
+The documents are reports with a rare code each ("kx-417").  Half of the queries are questions in
+other words, half name a code.  The training pairs are of both kinds, about new facts and with other
+codes, so no code of the evaluation has been seen.  The tokenizer splits a code into pieces ("kx",
+"-", "41", "##7") that many codes share: only together do they name a report.
+
+Known truth: the gains of all reports for a question, and the one report of a code.  What could
+explain a score?  BM25 finds every code and few synonyms.  The sparse score with random weights is
+an unweighted count of common tokens, and finds many codes too: both are rows of the table.
+
+Why no dropout?  At this size a probability of 0.1 keeps the vector of [CLS] from learning at all:
+its loss stays at log 64.
+"""
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch_embed.evaluate.ranking import ndcg, rank_table
+from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import init_params
+from scratch_embed.retrieve.bm25 import BM25
+from scratch_embed.sentences import bge_m3_training, sbert
+from scratch_embed.sentences.bge_m3 import BgeM3, M3Vectors, hybrid_scores
+from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.objectives import ranking
+from scratch_embed.text.basic_tokenizer import UNCASED
+from scratch_embed.text.wordpiece import WordPiece
+from scratch_embed.text.wordpiece_training import learn_pieces
+from scratch_embed.training.session import RunOptions
+from scratch_embed.transformer.bert import Bert, Config, tensors
+from scratch_embed.why.effects import HELPS, NOT_SIGNIFICANT, Interval, paired_difference
+from scratch_embed.worlds.codes import with_codes
+from scratch_embed.worlds.facts import facts, gain_table
+from scratch_embed.worlds.training_pairs import coded_pairs
+
+SIZES = dict(dim=32, layers=2, heads=2, ff=64, positions=32, types=1)
+STD = 0.05                         # of the initial weights
+PIECES = 900                       # in the vocabulary
+M3 = dict(steps=400, batch_size=64, lr=3e-3, dropout=0.0, tau=0.02)
+PAIRS = 4000
+DOCUMENTS = 1000
+K = 10                             # of nDCG@k
+COLUMNS = ("questions", "codes", "both")
+
+
+class Task(NamedTuple):
+    """A world with codes, training pairs, and the model before training."""
+
+    corpus: dict[str, str]         # {document id: text}, N of them
+    queries: dict[str, str]        # Q of them
+    gains: np.ndarray              # (Q, N)
+    by_code: np.ndarray            # (Q,) whether a query names a code
+    pairs: tuple[list[str], list[str]]         # queries and reports to train on
+    start: BgeM3
+    seed: int
+
+
+def draw_task(seed: int, documents: int = DOCUMENTS, pairs: int = PAIRS) -> Task:
+    """Draw a world and its training pairs, learn the tokenizer from them, and make a new model."""
+    world = facts(seed, documents, documents * 3 // 20, sentences=0, pairs=0)
+    coded = with_codes(world, seed)
+    queries, reports = coded_pairs(world, coded, pairs, seed)
+    tokenizer = WordPiece(learn_pieces([*queries, *reports], PIECES, UNCASED), UNCASED)
+    config = Config(len(tokenizer), **SIZES)
+    model = Bert(config, init_params(tensors(config, STD), seed))
+    return Task(coded.corpus, coded.queries, gain_table(coded.qrels, list(coded.corpus)),
+                np.array([*coded.by_code.values()]), (queries, reports),
+                BgeM3.new(SentenceEncoder(tokenizer, model), seed), seed)
+
+
+# ---- training and measuring ----------------------------------------------------------------------
+
+def train_m3(task: Task, distil_from: int | None = 0, **changes) -> BgeM3:
+    """The model, trained on the pairs.  changes: to the settings M3"""
+    settings = M3 | changes
+    lr = settings.pop("lr")
+    return bge_m3_training.train(
+        [sbert.tokenize(task.start.encoder, texts) for texts in task.pairs], task.start,
+        optim=Optim(lr, weight_decay=0.0), distil_from=distil_from, **settings,
+        options=RunOptions(seed=task.seed)).model
+
+
+def train_dense(task: Task, **changes) -> SentenceEncoder:
+    """The same transformer, trained by InfoNCE of the [CLS] vectors alone, for as many steps."""
+    settings = M3 | changes
+    lr, tau = settings.pop("lr"), settings.pop("tau")
+    return sbert.train(
+        [sbert.tokenize(task.start.encoder, texts) for texts in task.pairs], task.start.encoder,
+        ranking(tau), optim=Optim(lr, weight_decay=0.0), **settings,
+        options=RunOptions(seed=task.seed)).encoder
+
+
+def ndcgs(task: Task, scores: np.ndarray) -> list[float]:
+    """nDCG@10 in % of scores (Q, N): of the questions, of the lookups of a code, and of both."""
+    each = 100 * ndcg(rank_table(scores, task.gains, list(task.corpus)), K)
+    return [float(part.mean()) for part in (each[~task.by_code], each[task.by_code], each)]
+
+
+def encoded(task: Task, m3: BgeM3) -> tuple[M3Vectors, M3Vectors]:
+    """The vectors of the queries and of the documents."""
+    queries, documents = (m3.encode(texts.values(), return_sparse=True, return_multi_vector=True)
+                          for texts in (task.queries, task.corpus))
+    return queries, documents
+
+
+def of_m3(task: Task, m3: BgeM3) -> dict[str, list[float]]:
+    """{kind of score: nDCG@10 of questions, codes and both}."""
+    vectors = encoded(task, m3)
+    scores = hybrid_scores(*vectors)
+    named = {"dense": scores.dense, "sparse": scores.sparse, "multi-vector": scores.multi,
+             "hybrid": scores.hybrid, "hybrid, 1 : 0.3 : 1": hybrid_scores(
+                 *vectors, (1, 0.3, 1)).hybrid,
+             "dense + sparse": hybrid_scores(*vectors, (1, 1, 0)).hybrid}
+    return {name: ndcgs(task, table) for name, table in named.items()}
+
+
+def bm25(task: Task) -> list[float]:
+    """nDCG@10 of BM25 on words; a code is one word."""
+    index = BM25([text.split() for text in task.corpus.values()])
+    return ndcgs(task, np.stack([index.scores(text.split()) for text in task.queries.values()]))
+
+
+def compared(task: Task, **changes) -> dict[str, list[float]]:
+    """The rows of the table.  changes: to the settings M3"""
+    alone = train_dense(task, **changes)
+    queries, documents = (alone.encode(texts.values()) for texts in (task.queries, task.corpus))
+    untrained = of_m3(task, task.start)
+    without = of_m3(task, train_m3(task, None, **changes))
+    return {"BM25": bm25(task), "dense, untrained": untrained["dense"],
+            "sparse, untrained": untrained["sparse"],
+            "dense, trained alone": ndcgs(task, queries @ documents.T),
+            **of_m3(task, train_m3(task, **changes)),
+            **{name + WITHOUT: row for name, row in without.items() if name in KINDS}}
+
+
+WITHOUT = ", not distilled"
+KINDS = ("dense", "sparse", "multi-vector", "hybrid")
+
+
+# ---- the predictions -----------------------------------------------------------------------------
+
+class Claim(NamedTuple):
+    """A prediction about the difference of two rows in one column."""
+
+    one: str
+    other: str
+    column: str
+    predicted: str                 # HELPS: the first is higher
+    why: str
+
+
+CLAIMS = [
+    Claim("sparse", "dense", "codes", HELPS,
+          "An unseen code has no direction of its own in 32 dimensions, but its pieces match "
+          "exactly."),
+    Claim("dense", "sparse", "questions", HELPS,
+          "Question and report share two words of nine; synonyms have near vectors, and no common "
+          "token."),
+    Claim("multi-vector", "dense", "both", HELPS,
+          "Token by token, both pieces of codes and synonyms can match."),
+    Claim("hybrid", "dense", "both", HELPS, "Its sparse and multi-vector parts find the codes."),
+    Claim("hybrid", "sparse", "both", HELPS,
+          "Its dense and multi-vector parts find the synonyms."),
+    Claim("hybrid", "multi-vector", "both", HELPS,
+          "In the paper the sum of all three beats each of them."),
+    Claim("dense", "dense, trained alone", "both", HELPS,
+          "In the paper the ensemble is a better teacher than the labels."),
+    Claim("dense", "dense" + WITHOUT, "both", HELPS,
+          "The ensemble also says which other reports are nearly right."),
+    Claim("sparse", "sparse" + WITHOUT, "both", HELPS,
+          "In the paper the sparse score gains most: alone its loss has a weight of only 0.1."),
+    Claim("multi-vector", "multi-vector" + WITHOUT, "both", NOT_SIGNIFICANT,
+          "The best of three students has the least to learn from their sum."),
+]
+
+
+def differences(rows: Mapping[str, np.ndarray], claims: Sequence[Claim] = CLAIMS
+                ) -> list[Interval]:
+    """The difference of each claim, paired by seed.  rows: {name: (seeds, columns)}"""
+    return [paired_difference(*(rows[name][:, COLUMNS.index(claim.column)]
+                                for name in (claim.one, claim.other))) for claim in claims]
