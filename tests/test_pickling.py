@@ -16,7 +16,7 @@ import pytest
 import scratch_embed
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.nn.optim import AdamW
-from scratch_embed.nn.params import Constant, Normal, Params, init_params
+from scratch_embed.nn.params import Constant, Normal, Params, Uniform, init_params
 from scratch_embed.numerics.errors import FormatError, TrainingDiverged
 from scratch_embed.numerics.interrupt import HeldInterrupt
 from scratch_embed.numerics.json_files import Fields
@@ -96,7 +96,7 @@ EXAMPLES = {
     Params: params, RandomVectors: lambda: RandomVectors(4), SentenceEncoder: tiny_encoder,
     SparseIndex: lambda: SparseIndex(m3_vectors().sparse),
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
-    Table: lambda: Table(str.upper), TextIndex: text_index,
+    Table: lambda: Table(str.upper), TextIndex: text_index, Uniform: lambda: Uniform(0.5),
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1), Vocab: lambda: Vocab(["a"], [3]),
     WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer,
     WordReader: lambda: WordReader("w.vec"),
