@@ -4,8 +4,8 @@ Papers    Radford et al. 2019, section 2.3 (pre-norm, the initial weights); Xion
           Layer Normalization in the Transformer Architecture"; Press & Wolf 2017, "Using the Output
           Embedding to Improve Language Models" (tied); Haviv et al. 2022, "Transformer Language
           Models without Positional Encodings Still Learn Positional Information".
-Equation  score = 100 (1 − L / L_unigram),  L the loss of the next tokens of held-out sentences, each
-          predicted from the sequence that ends with the token before
+Equation  score = 100 (1 − L / L_unigram),  L the loss of the next tokens of held-out sentences,
+          each predicted from the sequence that ends with the token before
 Shapes    a score is three numbers: the score above, in %; the loss as in training, in nats; STS of
           weighted means, in %
 Cost      a training run takes five to ten seconds on one core.
@@ -16,9 +16,9 @@ The text is that of worlds/facts.py: sentences of 7 to 14 words, whose word orde
 can be learned.  The score is 0 for a model that knows the frequencies of tokens only; bigrams, the
 other baseline, know the token before (transformer/causal_verdict.py).
 
-Why are the sequences cut?  A model is used from left to right: the next token is not there yet.  For
-a causal model it makes no difference, as its vectors do not depend on later tokens.  For a model
-without the mask it makes all the difference: in training each prediction sees its answer.
+Why are the sequences cut?  A model is used from left to right: the next token is not there yet.
+For a causal model it makes no difference, as its vectors do not depend on later tokens.  For a
+model without the mask it makes all the difference: in training each prediction sees its answer.
 
 The predictions follow from the papers; failed predictions are kept.
 """
@@ -45,7 +45,7 @@ from scratch_embed.transformer.causal_verdict import (
     log_probabilities,
 )
 from scratch_embed.transformer.gpt2 import Config, Gpt2, decoder_layer
-from scratch_embed.transformer.pooling import weighted_mean
+from scratch_embed.transformer.pooling import Pool, last_token, mean, weighted_mean
 from scratch_embed.why.ablations import Ablation
 from scratch_embed.why.contexts import packed, whole_words, with_optim
 from scratch_embed.why.effects import HELPS, NOT_SIGNIFICANT
@@ -55,6 +55,8 @@ from scratch_embed.worlds.task_shapes import STS
 from scratch_embed.worlds.toy_mteb import sts
 
 STD, LENGTH, CUT = 0.02, 24, 150   # initial deviation; positions; held-out sentences to cut
+
+
 # ---- other layers -------------------------------------------------------------------------------
 
 def unmasked_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
@@ -110,56 +112,68 @@ class Variant(Gpt2):
 # ---- the ablations ------------------------------------------------------------------------------
 
 BASE = dict(steps=800, batch_size=64, lr=1e-2, warmup_ratio=0.1, dropout=0.0, dim=32, ff=64,
-            layers=4, heads=2, layer=decoder_layer, tied=True, positions=True, scaled=True)
+            layers=2, heads=2, layer=decoder_layer, tied=True, positions=True, scaled=True)
+DEEP = dict(BASE, steps=200, layers=8, lr=3e-2)
 
 ABLATIONS = [
     Ablation(
         "the causal mask",
         "Without the mask each vector depends on the next token, which is the answer: the loss of "
-        "training falls to almost 0, and the model has learned to copy, not to predict.  From the "
-        "left alone it is worse than frequencies.",
+        "training falls to almost 0, and the model learns to copy, not to predict.  From the left "
+        "alone it is worse than frequencies.",
         BASE, {"no mask": (dict(layer=unmasked_layer), HELPS)}),
     Ablation(
-        "pre-norm, with warm-up",
-        "With post-norm the gradients of the first steps are larger in the last layers, so it needs "
-        "a warm-up or a smaller rate; pre-norm needs neither.  Four layers are few, so with a "
-        "warm-up both are equally good.",
-        BASE, {"post-norm": (dict(layer=post_norm_layer), NOT_SIGNIFICANT),
-               "no warm-up": (dict(warmup_ratio=0.0), NOT_SIGNIFICANT),
-               "post-norm, no warm-up": (dict(layer=post_norm_layer, warmup_ratio=0.0), HELPS)}),
-    Ablation(
-        "Wo and W2 start smaller by 1/√(2L)",
-        "Eight sublayers add to one sum; with 0.02 and the small D of this model each term is small "
-        "anyway, so the factor makes no difference.",
-        BASE, {"all 0.02": (dict(scaled=False), NOT_SIGNIFICANT)}),
-    Ablation(
         "tied head",
-        "A tied table gets gradients from input and output, and so learns faster from a small text.",
+        "A tied table gets gradients from input and output, and so learns faster from a small "
+        "text.",
         BASE, {"untied": (dict(tied=False), HELPS)}),
     Ablation(
         "learned positions",
-        "Causal attention can count the tokens before without position embeddings, because the "
-        "first token attends to itself alone; but that has to be learned.",
+        "Causal attention can count the tokens before without position embeddings, since the first "
+        "token attends to itself alone; but that has to be learned.",
         BASE, {"none": (dict(positions=False), HELPS)}),
     Ablation(
-        "four layers",
-        "The next word depends on the frame of the sentence and on the facts named before.  One "
-        "layer can collect the facts, the second can choose what fits the position; more add "
-        "little.",
+        "two layers",
+        "One layer can collect the facts that were named, the second can choose what fits the "
+        "position; more layers add little.",
         BASE, {"one": (dict(layers=1), HELPS),
-               "two": (dict(layers=2), NOT_SIGNIFICANT)}),
+               "four": (dict(layers=4), NOT_SIGNIFICANT)}),
     Ablation(
         "two heads",
-        "One head must attend both to the token before and to the facts; two can share the work.",
+        "One head must attend to the token before and to the facts; two can share the work.",
         BASE, {"one": (dict(heads=1), HELPS),
                "four": (dict(heads=4), NOT_SIGNIFICANT)}),
     Ablation(
         "no dropout",
-        "A model of 40,000 parameters does not learn 12,000 sentences by heart, so dropout is only "
+        "A model of 25,000 parameters does not learn 11,000 sentences by heart, so dropout is only "
         "noise.",
         BASE, {"0.1": (dict(dropout=0.1), HELPS)}),
+    Ablation(
+        "eight layers, a high rate: pre-norm, with warm-up",
+        "With post-norm the gradients of the last layers are large in the first steps, so it needs "
+        "a warm-up; with pre-norm it is not needed.",
+        DEEP, {"post-norm": (dict(layer=post_norm_layer), HELPS),
+               "no warm-up": (dict(warmup_ratio=0.0), NOT_SIGNIFICANT),
+               "post-norm, no warm-up": (dict(layer=post_norm_layer, warmup_ratio=0.0), HELPS)}),
+    Ablation(
+        "eight layers: Wo and W2 start smaller by 1/√(2L)",
+        "Sixteen sublayers add to one sum.  Each starts at about the variance of one, so that the "
+        "sum does not grow with the depth.",
+        DEEP, {"all 0.02": (dict(scaled=False), HELPS)}),
 ]
 OTHERS = ("loss as in training", "STS")
+
+POOLINGS = [
+    Ablation(
+        "the weighted mean of a trained model",
+        "The last state predicts one next token, and the mean weights states that have read one "
+        "or two tokens as much as the others; the weights i of the weighted mean lie between.",
+        dict(pool=weighted_mean, is_trained=True),
+        {"mean": (dict(pool=mean), HELPS),
+         "last token": (dict(pool=last_token), HELPS),
+         "untrained": (dict(is_trained=False), HELPS),
+         "untrained, mean": (dict(pool=mean, is_trained=False), HELPS)}),
+]
 
 
 class Text(NamedTuple):
@@ -175,13 +189,13 @@ class Text(NamedTuple):
     seed: int
 
 
-def toy_text(seed: int, sentences: int = 12_000) -> Text:
-    """Draw the Text of a seed.  A tenth of the sentences is held out."""
+def toy_text(seed: int, sentences: int = 12_000, pairs: int = PAIRS) -> Text:
+    """Draw the Text of a seed.  A tenth of the sentences is held out.  pairs: of STS"""
     world = facts(seed, 40, 6, sentences=sentences, pairs=0)
     rng = np.random.default_rng([seed, 2])
-    pairs = sts(draw_facts(PAIRS, world.prototypes, 0.25, rng), rng)
-    tokenizer = whole_words([*world.text, *(text.split() for text in [*pairs.sentence1,
-                                                                      *pairs.sentence2])])
+    scored = sts(draw_facts(pairs, world.prototypes, 0.25, rng), rng)
+    tokenizer = whole_words([*world.text, *(text.split() for text in [*scored.sentence1,
+                                                                      *scored.sentence2])])
     text = packed(tokenizer, world.text)
     order = rng.permutation(len(world.text))
     held_out, corpus = np.split(order, [len(order) // 10])
@@ -190,7 +204,7 @@ def toy_text(seed: int, sentences: int = 12_000) -> Text:
     rows, following = causal_lm.next_tokens(unknown)
     by_pair = bigram_probabilities(bigrams, unknown.ids[rows], following)
     return Text(known, unknown, beginnings(take(unknown, np.arange(min(CUT, len(held_out))))),
-                tokenizer, pairs, -float(np.log(bigrams.unigram[following]).mean()),
+                tokenizer, scored, -float(np.log(bigrams.unigram[following]).mean()),
                 -float(np.log(by_pair).mean()), seed)
 
 
@@ -235,7 +249,8 @@ def measures(text: Text, model: Variant) -> np.ndarray:
     """The saved share of the unigrams' loss in %, the loss as in training, STS in %.  -> (3,)"""
     loss = -log_of_last(model, text.cut).mean()
     as_trained = -log_probabilities(model, text.held_out).mean()
-    return np.array([100 * (1 - loss / text.unigrams), as_trained, score_pairs(text, model)])
+    return np.array([100 * (1 - loss / text.unigrams), as_trained,
+                     score_pairs(text, model, weighted_mean)])
 
 
 def log_of_last(model: Variant, cut: Packed) -> np.ndarray:
@@ -249,10 +264,27 @@ def log_of_last(model: Variant, cut: Packed) -> np.ndarray:
     return of_last - np.log(np.exp(logits).sum(axis=1))
 
 
-def score_pairs(text: Text, model: Variant) -> float:
-    """Spearman's ρ in % of the cosines of weighted means with the number of equal slots."""
+def score_pairs(text: Text, model: Variant, pool: Pool) -> float:
+    """Spearman's ρ in % of the cosines of two sentences with the number of equal slots."""
     sides = []
     for side in (text.pairs.sentence1, text.pairs.sentence2):
         batch = packed(text.tokenizer, (sentence.split() for sentence in side))
-        sides.append(weighted_mean(model.encode(batch)[0], batch.offsets)[0])
+        sides.append(pool(model.encode(batch)[0], batch.offsets)[0])
     return 100 * spearman(cosine(*sides), text.pairs.score)
+
+
+# ---- poolings -----------------------------------------------------------------------------------
+
+class Learned(NamedTuple):
+    """A text, and the model that BASE trains on it."""
+
+    text: Text
+    model: Variant
+
+
+def pooled(settings: dict, learned: Learned) -> float:
+    """STS in % of a pooling, of the trained model or of the untrained one."""
+    text, model = learned
+    if not settings["is_trained"]:
+        model = new_model(BASE, len(text.tokenizer), text.seed)
+    return score_pairs(text, model, settings["pool"])
