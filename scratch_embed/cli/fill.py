@@ -15,8 +15,8 @@ def add_commands(commands):
     command = add_command(
         commands, "fill", "print the most probable tokens for each [MASK]",
         "scratch-embed fill bert 'the [MASK] sat on the mat' -k 3", run=run_fill,
-        details="A line per [MASK] (or '<mask>', for a RoBERTa): token, probability, token, probability, "
-                "and so on.")
+        details="A line per [MASK] (for a RoBERTa '<mask>'): token, probability, token, "
+                "probability, and so on.")
     model = command.add_argument("model", metavar="MODEL", help="a folder with a BERT or RoBERTa "
                                  "and its masked-LM head, of `train bert` or of transformers")
     command.add_argument("texts", nargs="+", metavar="SENTENCE", help="one or more [MASK] with "
