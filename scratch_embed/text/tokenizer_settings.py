@@ -225,8 +225,8 @@ def for_kind(settings: Settings, kind: str, whole: bool = True) -> Settings:
     whole   whether it is that of a tokenizer.json
     """
     if settings.name is None:
-        name = "BertTokenizer" if kind == "WordPiece" else "TokenizersBackend"
-        return settings._replace(name=name)
+        classes = {"WordPiece": "BertTokenizer", **({} if whole else {"BPE": "GPT2Tokenizer"})}
+        return settings._replace(name=classes.get(kind, "TokenizersBackend"))
     kinds = settings.of_class.kinds
     if settings.of_class is GENERIC and not whole:
         raise FormatError(settings.path, "field 'tokenizer_class'", "expected a class that reads a "
