@@ -10,7 +10,7 @@ Equation  linear      y = x Wᵀ + b
           pre-norm    y = x + dropout(f(norm(x)))          residual    (GPT-2, Mistral, ViT)
 Shapes    x (..., D): usually (T, D), tokens packed end to end; any leading axes are allowed, such
           as one vector for each head, (T, H, d).  W (O, I) as in torch
-Cost      BLAS computes the products of `linear`.  The other functions do little arithmetic per
+Cost      nn/matmul.py or BLAS computes the products of `linear`.  The others do little work per
           number that they read; so add_norm's kernel does dropout, sum and norm in one pass.
 Differs   from torch in layer norm's default eps, which is BERT's, 1e-12 (torch: 1e-5).  A bias
           that p does not name is not added; a tensor that g does not name gets no gradient.
@@ -45,6 +45,8 @@ from scratch_embed.nn.contract import (
     ParamOnlyBackward,
 )
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout, mask
+from scratch_embed.nn.low_rank import has_low_rank, low_rank
+from scratch_embed.nn.matmul import matmul_transposed
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import hash32
@@ -55,7 +57,7 @@ NEARLY_CONSTANT = f32(1e-4)        # var x < 1e-4 · (mean x)²: the rounding of
 
 
 def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackward]:
-    """y = x Wᵀ + b over the last axis; b is added if p has it.
+    """y = x Wᵀ + b over the last axis; b is added if p has it, and so is LoRA's term s x Aᵀ Bᵀ.
 
     x: (..., I), W: (O, I), b: (O,) -> y: (..., O)
 
@@ -68,9 +70,12 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     """
     W = p[name + ".weight"]
     rows = x.reshape(-1, x.shape[-1])
-    y = rows @ W.T
+    y = matmul_transposed(rows, W)
     if name + ".bias" in p:
         y += p[name + ".bias"]
+    if has_low_rank(p, name):
+        term, back_term = low_rank(rows, p, name)
+        y += term
 
     def backward(dy, g):
         dy = dy.reshape(-1, len(W))
@@ -78,7 +83,10 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
             g[name + ".weight"] += dy.T @ rows
         if name + ".bias" in g:
             g[name + ".bias"] += dy.sum(0)
-        return (dy @ W).reshape(x.shape)
+        dx = dy @ W
+        if has_low_rank(p, name):
+            dx += back_term(dy, g)
+        return dx.reshape(x.shape)
     return y.reshape(*x.shape[:-1], len(W)), backward
 
 

@@ -10,6 +10,7 @@ thread or several: the block that ends last restores the number.
 """
 import contextlib
 import ctypes
+import functools
 import threading
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ import numpy as np
 
 # of the names of OpenBLAS's functions, which differ between builds: NumPy's wheels, others
 _PREFIXES, _SUFFIXES = ("scipy_openblas", "openblas"), ("64_", "")
+_AVX512_CORES = (b"SkylakeX", b"Cooperlake", b"SapphireRapids")        # names of its kernels
 _lock, _open_blocks, _threads_before = threading.Lock(), 0, 1
 
 
@@ -24,7 +26,7 @@ _lock, _open_blocks, _threads_before = threading.Lock(), 0, 1
 def one_blas_thread() -> Iterator[None]:
     """Within the block, a matrix product uses one thread.  No effect without OpenBLAS."""
     global _open_blocks, _threads_before
-    get_threads, set_threads = _openblas()
+    get_threads, set_threads, _ = _openblas()
     with _lock:
         if _open_blocks == 0:
             _threads_before = get_threads()
@@ -45,7 +47,7 @@ def blas_threads_at_most(most: int | None) -> Iterator[None]:
 
     For a whole program: unlike one_blas_thread, such blocks must not overlap in several threads.
     """
-    get_threads, set_threads = _openblas()
+    get_threads, set_threads, _ = _openblas()
     before = get_threads()
     if most is not None and before is not None:
         set_threads(min(before, most))
@@ -61,14 +63,27 @@ def blas_threads() -> int | None:
     return _openblas()[0]()
 
 
+def blas_has_avx512() -> bool:
+    """Whether OpenBLAS uses its AVX-512 kernels on this processor; False without OpenBLAS."""
+    return _openblas()[2]() in _AVX512_CORES
+
+
 def _openblas():
-    """(get_threads, set_threads) of the OpenBLAS that NumPy uses; without it, two dummies."""
+    """get_threads(), set_threads(n) and get_core_name() of NumPy's OpenBLAS."""
+    return _functions(_PREFIXES)
+
+
+@functools.cache                                   # searching the library takes 0.1 ms
+def _functions(prefixes):
+    """The three functions; without OpenBLAS, dummies."""
     with contextlib.suppress(OSError):
         library = ctypes.CDLL(np.linalg._umath_linalg.__file__)        # linked to OpenBLAS
-        for prefix in _PREFIXES:
+        for prefix in prefixes:
             for suffix in _SUFFIXES:
-                get_threads = getattr(library, f"{prefix}_get_num_threads{suffix}", None)
-                set_threads = getattr(library, f"{prefix}_set_num_threads{suffix}", None)
-                if get_threads and set_threads:
-                    return get_threads, set_threads
-    return lambda: None, lambda threads: None
+                names = [f"{prefix}_{name}{suffix}"
+                         for name in ("get_num_threads", "set_num_threads", "get_corename")]
+                if all(hasattr(library, name) for name in names):
+                    get_threads, set_threads, core_name = (getattr(library, n) for n in names)
+                    core_name.restype = ctypes.c_char_p
+                    return get_threads, set_threads, core_name
+    return lambda: None, lambda threads: None, lambda: None

@@ -321,10 +321,14 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
         """Join the pieces of ids (T,) to a text.  Normalisation is not undone."""
+        return self._joined(self._tokens(ids, skip_special))
+
+    def _tokens(self, ids, skip_special):
+        """The pieces and added tokens of ids, without the special ones if skip_special."""
         pieces = []
         for number in map(int, ids):
             if number not in self._spelled:
                 raise ValueError(f"token ids must be in 0..{len(self) - 1}, got {number}")
             if not (skip_special and number in self._special):
                 pieces.append(self._spelled[number])
-        return self._joined(pieces)
+        return pieces

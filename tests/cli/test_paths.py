@@ -65,7 +65,8 @@ def typed(name, kinds, folder, **instead):
     """A command line: every path as it should be, but for those in `instead` {dest: path}."""
     command = dict(LEAVES)[name]
     words, also = name.split(), {*instead, *ALSO.get(name, ())}
-    if name in ("train sbert", "train m3", "train cross-encoder") and {"triplets", "scored"} & {*instead}:
+    if name in ("train sbert", "train m3", "train cross-encoder") and (
+            {"triplets", "scored"} & {*instead}):
         also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
         also |= {"corpus", "queries", "qrels"}                   # all three or none

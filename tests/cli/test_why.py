@@ -74,6 +74,7 @@ def test_glove_and_fasttext_print_their_predictions_first(method, last, capsys):
 
 @pytest.mark.parametrize("method, others, arguments", [
     ("bert", r"loss [+-]\d+\.\d\d ± \d+\.\d\d", []),
+    ("gpt2", r"loss as in training [+-].+, STS [+-].+", []),
     ("simcse", r"STS [+-].+, alignment [+-].+, uniformity [+-].+", ["--documents", "40"])])
 def test_ablations_of_a_transformer_print_further_measures(method, others, arguments,
                                                            monkeypatch, capsys):
@@ -82,6 +83,9 @@ def test_ablations_of_a_transformer_print_further_measures(method, others, argum
     ablations = [ablation._replace(settings=dict(ablation.settings, steps=2, batch_size=8))
               for ablation in module.ABLATIONS[1:3]]
     monkeypatch.setattr(module, "ABLATIONS", ablations)
+    if method == "gpt2":
+        monkeypatch.setattr(module, "BASE", ablations[0].settings)
+        monkeypatch.setattr(module, "toy_text", partial(module.toy_text, pairs=24))
     if method == "simcse":
         from scratch_embed.why.sentences import pretrain
         monkeypatch.setattr("scratch_embed.why.sentences.pretrain", partial(pretrain, steps=2))

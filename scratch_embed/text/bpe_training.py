@@ -1,0 +1,175 @@
+"""BPE training: learn merges by repeatedly joining the most frequent pair of neighbouring pieces.
+
+    low low lot   ->   (l, o) occurs three times: lo w, lo w, lo t   ->   (lo, w) twice: low ...
+
+Paper     Sennrich, Haddow & Birch 2016, "Neural Machine Translation of Rare Words with Subword
+          Units", Algorithm 1; over bytes: Radford et al. 2019 (GPT-2), §2.2
+Equation  count(x, y) = Σ_words n(word) · (how often y follows x in the word's pieces)
+          Join the pair with the largest count (on a tie, the pair with the lowest ids) to a new
+          piece with the next id.  Repeat until there are `size` pieces, or count < min_frequency.
+Shapes    texts: an iterable of str -> pieces (list of str; the index of a piece is its id), and
+          merges (list of pairs of pieces, in the order in which they were learned)
+Cost      a join visits only the words that contain the pair; the candidates are in a heap.
+          Memory: every distinct word once, and for each pair the words in which it occurs.
+          There is no kernel: in Python the joins take about as long as in the tokenizers library
+Differs   from the tokenizers library's BpeTrainer, nothing in byte-level BPE: ids and merges are
+          equal.  With an end_of_word_suffix ("o</w>", CLIP) the library numbers the last letters in
+          the order of its hash table, which changes from run to run; here by code point.
+          Here it is an error if the special tokens and the letters alone are more than `size`
+Read next text/bpe.py (how the merges are used), text/wordpiece_training.py (the same joins, with
+          "##" before the letters inside a word)
+
+Why is a heap enough?  All occurrences of a piece are formed in one join.  So a pair has its largest
+count when the later of its two pieces is formed, and later joins can only reduce it.  An entry of
+the heap may therefore be too high but never too low, and is corrected when it reaches the top.
+(Why in one join?  Wherever a string becomes a piece, no earlier join has crossed its ends.  So the
+same joins were made inside it, in the same order, at each of these places.)
+"""
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from scratch_embed.text.added_tokens import AddedToken
+from scratch_embed.text.bpe import BPE
+from scratch_embed.text.byte_level import BYTE_OF_CHAR, GPT2, split_by_all, to_characters
+from scratch_embed.text.normal_forms import AS_IT_IS, TextNormalizer
+
+Pair = tuple[int, int]
+END_OF_TEXT = "<|endoftext|>"      # GPT-2's only special token
+
+
+def train_bpe(texts: Iterable[str], vocab_size: int = 30_000, *,
+              special: Sequence[str] = (END_OF_TEXT,), min_frequency: int = 2,
+              normalizer: TextNormalizer = AS_IT_IS, patterns: Sequence[str] = (GPT2,),
+              prefix_space: bool = False, suffix: str = "") -> BPE:
+    """Learn a byte-level BPE tokenizer with at most vocab_size tokens from texts.
+
+    special          special tokens, with the first ids; none is added to a text by encode()
+    min_frequency    pairs that occur less often are not joined
+    normalizer, patterns, prefix_space, suffix    as for BPE
+
+    >>> bpe = train_bpe(["low lower lowest"] * 2, 261)
+    >>> bpe.merges
+    [('l', 'o'), ('lo', 'w'), ('Ġ', 'low'), ('Ġlow', 'e')]
+    >>> bpe.tokenize("slow lowest")
+    ['s', 'low', 'Ġlowe', 's', 't']
+    """
+    words = count_words(texts, normalizer, patterns, prefix_space)
+    pieces = first_pieces(words, special, suffix)
+    if len(pieces) > vocab_size:
+        raise ValueError(f"vocab_size={vocab_size}: expected at least {len(pieces)}, the special "
+                         "tokens and the bytes; choose a larger one")
+    pieces, merges = join_pairs(words, pieces, vocab_size, min_frequency, suffix=suffix)
+    added = [AddedToken(token, number) for number, token in enumerate(dict.fromkeys(special))]
+    return BPE(pieces, merges, added, normalizer=normalizer, patterns=patterns,
+               prefix_space=prefix_space, suffix=suffix)
+
+
+# ---- before the first join --------------------------------------------------------------------
+
+def count_words(texts: Iterable[str], normalizer: TextNormalizer = AS_IT_IS,
+                patterns: Sequence[str] = (GPT2,), prefix_space: bool = False) -> Counter[str]:
+    """Count the words of texts, written as characters for bytes.  -> {word: count}
+
+    >>> count_words(["né né"])
+    Counter({'nÃ©': 1, 'ĠnÃ©': 1})
+    """
+    if isinstance(texts, (str, bytes)):
+        raise TypeError("texts: expected an iterable of strings, got one string; put it into a "
+                        "list")
+    words = Counter()
+    for text in texts:
+        text = normalizer(text)
+        if prefix_space and text and not text.startswith(" "):
+            text = " " + text
+        words.update(split_by_all(text, patterns))
+    return Counter({to_characters(word.encode()): count for word, count in words.items()})
+
+
+def first_pieces(words: Iterable[str], special: Sequence[str], suffix: str = "") -> list[str]:
+    """`special`, the 256 characters for bytes by code point, and the last letters with suffix."""
+    pieces = [*special, *sorted(BYTE_OF_CHAR)]
+    if suffix:
+        pieces += sorted({word[-1] + suffix for word in words})
+    return list(dict.fromkeys(pieces))
+
+
+# ---- joining ----------------------------------------------------------------------------------
+
+def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int, min_frequency: int = 0,
+               prefix: str = "", suffix: str = "") -> tuple[list[str], list[tuple[str, str]]]:
+    """Join pairs until there are `size` pieces.  -> `pieces` and the joined ones, the merges
+
+    words     {word: count}; letters that are not among `pieces` are dropped from the words
+    pieces    special tokens and letters: prefix + letter inside a word, + suffix at its end
+    """
+    pieces, merges = list(pieces), []
+    index = {piece: number for number, piece in enumerate(pieces)}
+    spelled = [spell(word, index, prefix, suffix) for word in words]
+    counts = list(words.values())
+    total, found_in = Counter(), defaultdict(set)  # the count and the words of each pair
+    for w, numbers in enumerate(spelled):
+        for pair in zip(numbers, numbers[1:]):
+            total[pair] += counts[w]
+            found_in[pair].add(w)
+    heap = [(-count, pair) for pair, count in total.items()]
+    heapq.heapify(heap)
+    while len(pieces) < size:
+        pair = pop_most_frequent(heap, total)
+        if pair is None or total[pair] < max(min_frequency, 1):
+            break
+        first, second = pieces[pair[0]], pieces[pair[1]]
+        joined = first + second.removeprefix(prefix)
+        number = index.setdefault(joined, len(pieces))
+        if number == len(pieces):                  # else it is a special token
+            pieces.append(joined)
+        merges.append((first, second))
+        new = set()
+        for w in found_in.pop(pair):
+            spelled[w], changes = join(spelled[w], pair, number)
+            for neighbour, change in changes:
+                total[neighbour] += change * counts[w]
+                if change > 0:
+                    found_in[neighbour].add(w)
+                    new.add(neighbour)
+        for pair in new:
+            heapq.heappush(heap, (-total[pair], pair))
+    return pieces, merges
+
+
+def spell(word: str, index: Mapping[str, int], prefix: str = "", suffix: str = "") -> list[int]:
+    """The ids of a word's letters, with prefix inside the word and suffix at its end."""
+    last = len(word) - 1
+    letters = (prefix * (i > 0) + letter + suffix * (i == last) for i, letter in enumerate(word))
+    return [index[letter] for letter in letters if letter in index]
+
+
+def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -> Pair | None:
+    """Pop the most frequent pair; counts that are too high are corrected.  None: empty heap."""
+    while heap:
+        count, pair = heap[0]
+        if -count == total[pair]:
+            return heapq.heappop(heap)[1]
+        heapq.heapreplace(heap, (-total[pair], pair))
+    return None
+
+
+def join(word: Sequence[int], pair: Pair, number: int) -> tuple[list[int], list[tuple[Pair, int]]]:
+    """Replace a pair in a word by `number`, from the left.  -> word, changes of pair counts
+
+    [2, 0, 1, 3], (0, 1), 7  ->  [2, 7, 3] and (2, 0) −1, (2, 7) +1, (1, 3) −1, (7, 3) +1
+    """
+    first, second = pair
+    new, changes, i = [], [], 0
+    while i < len(word):
+        if word[i] == first and i + 1 < len(word) and word[i + 1] == second:
+            if new:
+                changes += [((new[-1], first), -1), ((new[-1], number), 1)]
+            if i + 2 < len(word):
+                changes += [((second, word[i + 2]), -1), ((number, word[i + 2]), 1)]
+            new.append(number)
+            i += 2
+        else:
+            new.append(word[i])
+            i += 1
+    return new, changes
