@@ -65,6 +65,7 @@ IGNORED = {
                     "stored defaults of a call; transformers takes the caller's"),
     "trim_offsets": "changes positions in the text, not ids",
     "legacy": "tokenizer.json says where spaces are put",
+    "unk_id": "tokenizer.json says which piece is that of unknown characters",
     **dict.fromkeys(("chat_template", "use_default_system_prompt"), "is used for conversations")}
 READ = ("truncation_side", "tokenizer_class", "added_tokens_decoder", "model_input_names",
         "add_prefix_space", "add_bos_token", "add_eos_token")
@@ -269,13 +270,12 @@ def _require_same_names(settings, tokenizer):
     """Raise FormatError for other names of [UNK], [CLS] or [SEP] than those in tokenizer.json."""
     if not settings.of_class.kinds:                    # tokenizer.json is used as it is
         return
-    single = [tokenizer.id_to_token(number) for part in tokenizer.template.single
-              for number in part.ids]
     in_file = {} if tokenizer.unk is None else {"unk_token": tokenizer.unk}
-    if single or settings.of_class.template:
-        first, last = (single[0], single[-1]) if single else (None, None)
-        roles = settings.of_class.ends
-        in_file |= dict.fromkeys(roles[::2], first) | dict.fromkeys(roles[1::2], last)
+    for end, roles in (0, settings.of_class.ends[::2]), (-1, settings.of_class.ends[1::2]):
+        part = tokenizer.template.single[end]
+        if part.text is None or settings.of_class.template:
+            token = tokenizer.id_to_token(part.ids[end]) if part.text is None else None
+            in_file |= dict.fromkeys(roles, token)
     for role, name in in_file.items():
         token = settings.names.get(role)
         if token is not None and token.content != name:
