@@ -16,7 +16,7 @@ import pytest
 import scratch_embed
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.nn.optim import AdamW
-from scratch_embed.nn.params import Constant, Normal, Params, init_params
+from scratch_embed.nn.params import Constant, Normal, Params, Uniform, init_params
 from scratch_embed.numerics.errors import FormatError, TrainingDiverged
 from scratch_embed.numerics.interrupt import HeldInterrupt
 from scratch_embed.numerics.json_files import Fields
@@ -33,8 +33,12 @@ from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weight
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
 from scratch_embed.text.bpe import BPE
+from scratch_embed.text.precompiled import Precompiled
 from scratch_embed.text.reader import DecodedWords, empty_words
+from scratch_embed.text.sentencepiece import SentencePiece
+from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
 from scratch_embed.text.tokenizer import Tokenizer
+from scratch_embed.text.unigram import Unigram
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Session
@@ -93,17 +97,21 @@ EXAMPLES = {
     M3Index: lambda: M3Index(m3_vectors()),
     MissingWord: lambda: MissingWord("cats", ["a", "cat"]), Normal: lambda: Normal(0.02),
     MultiVectorIndex: lambda: MultiVectorIndex(*m3_vectors().multi),
-    Params: params, RandomVectors: lambda: RandomVectors(4), SentenceEncoder: tiny_encoder,
+    Params: params, Precompiled: lambda: Precompiled.from_keys({"a": "b"}),
+    RandomVectors: lambda: RandomVectors(4), SentenceEncoder: tiny_encoder,
+    SentencePieceBPE: lambda: SentencePieceBPE(["<unk>", "▁", "r", "▁r"], [("▁", "r")]),
     SparseIndex: lambda: SparseIndex(m3_vectors().sparse),
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
-    Table: lambda: Table(str.upper), TextIndex: text_index,
-    TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1), Vocab: lambda: Vocab(["a"], [3]),
+    Table: lambda: Table(str.upper), TextIndex: text_index, Uniform: lambda: Uniform(0.5),
+    TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1),
+    Unigram: lambda: Unigram(["<unk>", "▁", "red"], [0.0, -1.0, -2.0]),
+    Vocab: lambda: Vocab(["a"], [3]),
     WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer,
     WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
     supervised.Classifier: tiny_classifier}
-# a running training, whose checkpoint is the way to keep it; a class whose kinds are examples
-NOT_DATA = {Session, Tokenizer}
+# a running training, whose checkpoint is the way to keep it; classes whose kinds are examples
+NOT_DATA = {SentencePiece, Session, Tokenizer}
 
 
 def public_classes():

@@ -45,6 +45,7 @@ from scratch_embed.nn.contract import (
     ParamOnlyBackward,
 )
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout, mask
+from scratch_embed.nn.low_rank import has_low_rank, low_rank
 from scratch_embed.nn.matmul import matmul_transposed
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.kernel import kernel
@@ -56,7 +57,7 @@ NEARLY_CONSTANT = f32(1e-4)        # var x < 1e-4 · (mean x)²: the rounding of
 
 
 def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackward]:
-    """y = x Wᵀ + b over the last axis; b is added if p has it.
+    """y = x Wᵀ + b over the last axis; b is added if p has it, and so is LoRA's term s x Aᵀ Bᵀ.
 
     x: (..., I), W: (O, I), b: (O,) -> y: (..., O)
 
@@ -72,6 +73,9 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     y = matmul_transposed(rows, W)
     if name + ".bias" in p:
         y += p[name + ".bias"]
+    if has_low_rank(p, name):
+        term, back_term = low_rank(rows, p, name)
+        y += term
 
     def backward(dy, g):
         dy = dy.reshape(-1, len(W))
@@ -79,7 +83,10 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
             g[name + ".weight"] += dy.T @ rows
         if name + ".bias" in g:
             g[name + ".bias"] += dy.sum(0)
-        return (dy @ W).reshape(x.shape)
+        dx = dy @ W
+        if has_low_rank(p, name):
+            dx += back_term(dy, g)
+        return dx.reshape(x.shape)
     return y.reshape(*x.shape[:-1], len(W)), backward
 
 

@@ -33,6 +33,17 @@ class Normal:
 
 
 @dataclass(frozen=True)
+class Uniform:
+    """Initial values drawn from U(−bound, bound)."""
+
+    bound: float
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Draw an array of this shape, float64."""
+        return rng.uniform(-self.bound, self.bound, shape)
+
+
+@dataclass(frozen=True)
 class Constant:
     """Initial values that all equal one number."""
 

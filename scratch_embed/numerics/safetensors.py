@@ -33,7 +33,7 @@ import re
 import struct
 import sys
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +43,7 @@ from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.json_files import is_text, parse, show
 
 LONGEST_HEADER = 100_000_000
+BLOCK = 1 << 16                    # numbers of a BF16 that are converted at once
 MOST_AXES = 32                                     # NumPy 1's limit
 # in the order in which their data are written: the widest first, so that every tensor is aligned
 DTYPES = {"U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "U32": "<u4", "I32": "<i4",
@@ -85,24 +86,42 @@ def read_safetensors(path: str | os.PathLike, names: Collection[str] | None = No
     Raises FormatError for a truncated or damaged file, ValueError for a name that is not in it.
     """
     with open(path, "rb") as file:
-        entries, metadata, text = _read_header(path, file)
-        for name in names or ():
-            if name not in entries:
-                raise ValueError(f"{path}: expected one of the tensors {list(entries)}, got "
-                                 f"{name!r}")
-        wanted = {name: entry for name, entry in entries.items() if names is None or name in names}
-        expected = metadata.pop(CHECKSUM, None) if len(wanted) == len(entries) else None
-        checksum, tensors = zlib.crc32(_without_checksum(text)), {}
-        for name, entry in wanted.items():
-            numbers = _read_numbers(path, file, name, entry)
-            if expected is not None:
-                checksum = zlib.crc32(numbers, checksum)
-            tensors[name] = _as_array(path, name, entry, numbers)
-        metadata.pop(CHECKSUM, None)
+        header = _read_header(path, file)
+        tensors = dict(_each(path, file, header, names))
+    header[1].pop(CHECKSUM, None)
+    return tensors, header[1]
+
+
+def each_tensor(path: str | os.PathLike, names: Collection[str] | None = None
+                ) -> Iterator[tuple[str, np.ndarray]]:
+    """Read the tensors of a file one by one: yields (name, array), in the order of the data.
+
+    As read_safetensors(), but only one array is in memory, if the caller keeps none.  A wrong
+    checksum is an error after the last tensor.
+    """
+    with open(path, "rb") as file:
+        yield from _each(path, file, _read_header(path, file), names)
+
+
+def _each(path, file, header, names):
+    """The tensors with these names (None: all) of an open file, and then its checksum."""
+    entries, metadata, text = header
+    for name in names or ():
+        if name not in entries:
+            raise ValueError(f"{path}: expected one of the tensors {list(entries)}, got {name!r}")
+    wanted = {name: entry for name, entry in entries.items() if names is None or name in names}
+    expected = metadata.get(CHECKSUM) if len(wanted) == len(entries) else None
+    checksum = zlib.crc32(_without_checksum(text))
+    for name, entry in wanted.items():
+        numbers = _read_numbers(path, file, name, entry)
+        if expected is not None:
+            checksum = zlib.crc32(numbers, checksum)
+        numbers = _as_array(path, name, entry, numbers)
+        yield name, numbers
+        del numbers                                # freed before the next one is read
     if expected not in (None, found := f"crc32:{checksum:08x}"):
         raise FormatError(path, "its checksum", f"expected {show(expected)}, found {found}: the "
                           "file is damaged; use a copy, or make it again")
-    return tensors, metadata
 
 
 def read_header(path: str | os.PathLike) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -204,16 +223,27 @@ def _check_tiling(path, ordered, data_start, size):
 
 
 def _read_numbers(path, file, name, entry):
-    """Read the numbers of one tensor into an array (n,) of its own; BF16 as whole numbers."""
+    """Read the numbers of one tensor into an array (n,); BF16 as whole numbers.
+
+    The array of a BF16 is the second half of its buffer, in which _widened() has room.
+    """
     if entry.dtype in NOT_READ:
         raise FormatError(path, f"tensor {name!r}", f"expected numbers that NumPy can hold, found "
                           f"{entry.dtype}, which is not read; give the names of other tensors")
     file.seek(entry.begin)
     count = math.prod(entry.shape)
-    numbers = np.fromfile(file, DTYPES[entry.dtype], count)
-    if len(numbers) < count:
+    if entry.dtype == "BF16":
+        numbers, found = np.empty(2 * count, DTYPES["BF16"])[count:], 0
+        for start in range(0, count, BLOCK):
+            part = np.fromfile(file, numbers.dtype, min(BLOCK, count - start))
+            numbers[start:start + len(part)] = part
+            found += len(part)
+    else:
+        numbers = np.fromfile(file, DTYPES[entry.dtype], count)
+        found = len(numbers)
+    if found < count:
         raise FormatError(path, f"tensor {name!r}", f"expected {count} numbers, found "
-                          f"{len(numbers)}: the file was truncated while it was read")
+                          f"{found}: the file was truncated while it was read")
     return numbers
 
 
@@ -222,9 +252,22 @@ def _as_array(path, name, entry, numbers):
     if entry.dtype == "BOOL" and numbers.view(np.uint8).max(initial=0) > 1:
         raise FormatError(path, f"tensor {name!r}", "expected the bytes 0 and 1, found "
                                                     f"{numbers.view(np.uint8).max()}")
-    if entry.dtype == "BF16":                      # the upper half of a float32
-        numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
-    return numbers.reshape(entry.shape)
+    return (_widened(numbers) if entry.dtype == "BF16" else numbers).reshape(entry.shape)
+
+
+def _widened(halves):
+    """BF16, the upper halves of float32, as float32, in the buffer of which it is the second half.
+
+    Number i is written to bytes 4 i to 4 i + 3, and the numbers after it are read from byte
+    2 n + 2 (i + 1) on, which is never below 4 (i + 1): so no number is overwritten before it is
+    read, and a tensor takes no more memory than if it were stored in float32.
+    """
+    n = len(halves)
+    wide = halves.base.view("<u4")
+    for start in range(0, n, BLOCK):
+        end = min(start + BLOCK, n)
+        wide[start:end] = halves[start:end].astype(np.uint32) << 16
+    return wide.view("<f4")
 
 
 # ---- writing ---------------------------------------------------------------

@@ -30,6 +30,7 @@ from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.bpe_merging import NONE, merge_words, numbered, pair_table
 from scratch_embed.text.byte_level import (
     CHAR_OF_BYTE,
+    CLIP_TOKENS,
     GPT2,
     PATTERNS,
     split,
@@ -38,7 +39,7 @@ from scratch_embed.text.byte_level import (
     to_characters,
 )
 from scratch_embed.text.corpus import READ_SIZE
-from scratch_embed.text.normal_forms import AS_IT_IS, TextNormalizer
+from scratch_embed.text.normal_forms import AS_IT_IS, CLIP_NORMALIZER, TextNormalizer
 from scratch_embed.text.tokenizer import ENTRY, KNOWN_BYTES, NO_TEMPLATE, Template, Tokenizer
 
 INNER_SPACE = re.compile(r"\S(?= \S)")              # no pattern has a word that goes on here
@@ -186,6 +187,12 @@ class BPE(Tokenizer):
     def _joined(self, pieces):
         text = b"".join(map(to_bytes, pieces)).decode("utf-8", "replace")
         return text.replace(self.suffix, " ").strip() if self.suffix else text
+
+
+def clip_bpe(pieces: Iterable[str], merges: Iterable[tuple[str, str]], unk: str) -> BPE:
+    """A BPE with the settings of CLIP's, which vocab.json and merges.txt do not state."""
+    return BPE(pieces, merges, normalizer=CLIP_NORMALIZER, patterns=(CLIP_TOKENS, GPT2),
+               suffix="</w>", unk=unk)
 
 
 def _bytes_of(known):

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.text.pair_slots import EMPTY, empty_slots, pair_slot
 
 Pair = tuple[int, int]
 Merges = Mapping[Pair, tuple[int, int]]            # {pair: (rank, the id of the merged piece)}
@@ -70,16 +71,15 @@ def numbered(merges: Iterable[tuple[str, str]], index: Mapping[str, int]) -> Mer
 class PairTable(NamedTuple):
     """A hash table of merges, for kernels.  S: the number of slots, a power of two."""
 
-    keys: np.ndarray               # (S,) int64: left · 2³² + right; NONE: an empty slot
+    keys: np.ndarray               # (S,) int64: see pair_slots.py
     ranks: np.ndarray              # (S,) int32
     merged: np.ndarray             # (S,) int32: the id of the merged piece
 
 
 def pair_table(merges: Merges) -> PairTable:
-    """The hash table of merges, at most a third full."""
-    slots = 1 << (3 * len(merges) + 1).bit_length()
-    table = PairTable(np.full(slots, NONE, np.int64), np.empty(slots, np.int32),
-                      np.empty(slots, np.int32))
+    """The hash table of merges."""
+    keys = empty_slots(len(merges))
+    table = PairTable(keys, np.empty(len(keys), np.int32), np.empty(len(keys), np.int32))
     numbers = np.array([(*pair, *value) for pair, value in merges.items()], np.int64)
     _fill(numbers.reshape(-1, 4), *table)
     return table
@@ -89,19 +89,8 @@ def pair_table(merges: Merges) -> PairTable:
 def _fill(numbers, keys, ranks, merged):
     """Enter rows (left, right, rank, merged) into a table."""
     for left, right, rank, new in numbers:
-        slot = _slot(left, right, keys)
+        slot = pair_slot(left, right, keys)
         keys[slot], ranks[slot], merged[slot] = left << 32 | right, rank, new
-
-
-@kernel(inline=True)
-def _slot(left, right, keys):
-    """The slot of a pair, or the empty slot where it would be."""
-    key = np.int64(left) << 32 | np.int64(right)
-    slot = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-    slot = np.int64(slot) & (len(keys) - 1)
-    while keys[slot] != key and keys[slot] != NONE:
-        slot = (slot + 1) & (len(keys) - 1)
-    return slot
 
 
 def merge_words(ids: np.ndarray, offsets: np.ndarray, table: PairTable
@@ -136,8 +125,8 @@ def _merge_words(ids, offsets, keys, ranks, merged, links, heap, out, out_offset
             j = following[i]
             if j >= n:
                 continue
-            slot = _slot(piece[i], piece[j], keys)
-            if keys[slot] == NONE or ranks[slot] != rank:
+            slot = pair_slot(piece[i], piece[j], keys)
+            if keys[slot] == EMPTY or ranks[slot] != rank:
                 continue                           # the pair has changed since it was pushed, or
                                                    # piece i is NONE: it has been merged
             piece[i], piece[j] = merged[slot], NONE
@@ -157,8 +146,8 @@ def _merge_words(ids, offsets, keys, ranks, merged, links, heap, out, out_offset
 @kernel
 def _push(i, j, piece, keys, ranks, heap, size):
     """Push the pair of the pieces at i and j, if it has a rank: rank · 2³² + i.  -> size"""
-    slot = _slot(piece[i], piece[j], keys)
-    if keys[slot] == NONE:
+    slot = pair_slot(piece[i], piece[j], keys)
+    if keys[slot] == EMPTY:
         return size
     entry = np.int64(ranks[slot]) << 32 | i
     child = size

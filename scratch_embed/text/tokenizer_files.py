@@ -2,6 +2,7 @@
 
     tokenizer.json             the whole tokenizer, of any kind: see tokenizer_json.py
     vocab.txt                  the pieces of a WordPiece, read if there is no tokenizer.json
+    vocab.json, merges.txt     the pieces and merges of a byte-level BPE, read if there is neither
     tokenizer_config.json      settings, names of special tokens, added tokens: see
                                tokenizer_settings.py, also for the next two
     special_tokens_map.json    the names of the special tokens again, for older readers
@@ -19,7 +20,9 @@ from typing import Any, NamedTuple
 
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields, write_json
-from scratch_embed.text import wordpiece_json
+from scratch_embed.text import bpe_files, bpe_json, unigram_json, wordpiece_json
+from scratch_embed.text.bpe import BPE, clip_bpe
+from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
 from scratch_embed.text.tokenizer import (
     NO_TEMPLATE,
     Tokenizer,
@@ -33,17 +36,21 @@ from scratch_embed.text.tokenizer_settings import (
     CONFIG,
     NAMES,
     ROLES,
+    TYPES,
     for_kind,
     overriding,
     read_settings,
     with_settings,
 )
+from scratch_embed.text.unigram import Unigram
+from scratch_embed.text.unigram_json import is_sentencepiece
 from scratch_embed.text.wordpiece import WordPiece
 from scratch_embed.text.wordpiece_files import read_vocab, write_vocab
 from scratch_embed.text.wordpiece_json import normalizer_of
 
 VOCAB, WHOLE = "vocab.txt", "tokenizer.json"
-FILES = (VOCAB, WHOLE, CONFIG, NAMES, ADDED)       # all that load() reads
+BPE_VOCAB, MERGES = "vocab.json", "merges.txt"
+FILES = (VOCAB, BPE_VOCAB, MERGES, WHOLE, CONFIG, NAMES, ADDED)    # all that load() reads
 SENTENCEPIECE = ("sentencepiece.bpe.model", "tokenizer.model", "spiece.model")
 CONVERT = ("""with transformers: python -c "from transformers import AutoTokenizer; """
            """AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')" """).strip()
@@ -67,13 +74,18 @@ class Kind(NamedTuple):
     to_json: Callable
 
 
-KINDS = (Kind("WordPiece", "WordPiece", WordPiece, wordpiece_json.parse, wordpiece_json.to_json),)
+KINDS = (Kind("WordPiece", "WordPiece", WordPiece, wordpiece_json.parse, wordpiece_json.to_json),
+         Kind("BPE", "BPE", BPE, bpe_json.parse, bpe_json.to_json),
+         Kind("SentencePieceBPE", "BPE", SentencePieceBPE, unigram_json.parse,
+              unigram_json.to_json),
+         Kind("Unigram", "Unigram", Unigram, unigram_json.parse, unigram_json.to_json))
 
 
 def read_kind(whole: Fields) -> Kind:
     """The kind of a tokenizer.json, after its model.type.  FormatError for one not in KINDS."""
     model = whole.part("model", [*dict.fromkeys(kind.model for kind in KINDS)]).text("type")
-    return next(kind for kind in KINDS if kind.model == model)
+    name = "SentencePieceBPE" if model == "BPE" and is_sentencepiece(whole) else model
+    return next(kind for kind in KINDS if kind.name == name)
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -91,21 +103,23 @@ def write_tokenizer(path: Path, tokenizer: Tokenizer) -> None:
 # ---- a folder -----------------------------------------------------------------------------------
 
 def load(folder: Path) -> Tokenizer:
-    """Load the tokenizer in a model's folder: tokenizer.json, or else vocab.txt and its settings.
+    """Load the tokenizer in a model's folder, from tokenizer.json, or else from a vocabulary.
 
-    A vocab.txt without a tokenizer_config.json gets the settings of uncased BERT.
+    Without a tokenizer_config.json or a model_type, a vocab.txt gets the settings of uncased BERT,
+    and vocab.json and merges.txt get those of GPT-2.
     """
-    path, vocab = os.path.join(folder, WHOLE), os.path.join(folder, VOCAB)
-    if not os.path.lexists(path) and not os.path.exists(vocab):
-        raise _nothing_to_read(folder)
-    settings = read_settings(folder)
-    if not os.path.lexists(path):
-        settings = for_kind(settings, "WordPiece", whole=False)
-        return with_settings(settings, _wordpiece(settings, vocab), whole=False)
-    whole = with_model_type(Fields.read(path))
-    kind = read_kind(whole)
-    settings = for_kind(settings, kind.name)
-    return with_settings(settings, kind.parse(whole, overriding(settings, kind.name)))
+    path = os.path.join(folder, WHOLE)
+    if os.path.lexists(path):
+        settings, whole = read_settings(folder), with_model_type(Fields.read(path))
+        kind = read_kind(whole)
+        settings = for_kind(settings, kind.name)
+        return with_settings(settings, kind.parse(whole, overriding(settings, kind.name)))
+    for name, kind, read in ((VOCAB, "WordPiece", _wordpiece), (BPE_VOCAB, "BPE", _bpe)):
+        vocab = os.path.join(folder, name)
+        if os.path.exists(vocab):
+            settings = for_kind(read_settings(folder), kind, whole=False)
+            return with_settings(settings, read(settings, vocab), whole=False)
+    raise _nothing_to_read(folder)
 
 
 def _nothing_to_read(folder):
@@ -116,7 +130,7 @@ def _nothing_to_read(folder):
             return FormatError(path, "the file", f"expected a {WHOLE} beside it, since models of "
                                "the sentencepiece package are not read, found none; write it "
                                + CONVERT.replace("FOLDER", os.fspath(folder)))
-    return FileNotFoundError(f"{folder}: expected {WHOLE} or {VOCAB}, found neither")
+    return FileNotFoundError(f"{folder}: expected {WHOLE}, {VOCAB} or {BPE_VOCAB}, found none")
 
 
 def _wordpiece(settings, vocab):
@@ -127,6 +141,22 @@ def _wordpiece(settings, vocab):
                           f"among them; add it, or name another in {CONFIG}")
     return WordPiece(pieces, normalizer_of(overriding(settings, "WordPiece")), (), NO_TEMPLATE,
                      unk=unk)
+
+
+def _bpe(settings, vocab):
+    """The BPE of a vocab.json and the merges.txt beside it, without added tokens and template."""
+    merges = os.path.join(os.path.dirname(vocab), MERGES)
+    if not os.path.exists(merges):
+        raise FormatError(merges, "the file", f"expected the merges of {BPE_VOCAB}, found no such "
+                          "file")
+    pieces, pairs = bpe_files.read_vocab(vocab), bpe_files.read_merges(merges)
+    space = overriding(settings, "BPE").get("add_prefix_space", False)
+    try:
+        if settings.name == "CLIPTokenizer":
+            return clip_bpe(pieces, pairs, settings.token("unk_token").content)
+        return BPE(pieces, pairs, prefix_space=space)
+    except ValueError as error:
+        raise FormatError(merges, "its merges", str(error)) from None
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -155,8 +185,9 @@ def save(folder: Path, tokenizer: Tokenizer, max_length: int | None = None) -> N
     config["added_tokens_decoder"] = {
         str(token.id): {name: value for name, value in token._asdict().items() if name != "id"}
         for token in tokenizer.added}
-    if not tokenizer.has_types:
-        config["model_input_names"] = ["input_ids", "attention_mask"]
+    if not tokenizer.has_types or config["tokenizer_class"] != "BertTokenizer":
+        config["model_input_names"] = ["input_ids", *[TYPES] * tokenizer.has_types,
+                                       "attention_mask"]
     if tokenizer.truncation_side != "right":
         config["truncation_side"] = tokenizer.truncation_side
     if max_length is not None:

@@ -17,10 +17,14 @@ Differs   Sequences are packed, not padded; only attention and positions depend 
           Bert.load refuses a config.json with an option that would change what the model computes,
           and a decoder that is not tied to the embeddings.  Dropout probabilities are arguments of
           training and are not saved.
-Read next transformer/masked_lm.py (its pre-training), transformer/pooling.py (sentence vectors)
+Read next nn/blocks.py (the layer), transformer/masked_lm.py (its pre-training),
+          transformer/pooling.py (sentence vectors)
 
 The norm follows each residual connection ("post-norm"), as in Vaswani et al.; GPT-2 and most later
 language models normalise the input of each sublayer instead ("pre-norm", nn/layers.py).
+
+The layer and the masked-LM head, forward and backward, are in nn/blocks.py, because RoBERTa,
+DistilBERT and MPNet are made of the same blocks.
 """
 import os
 from collections.abc import Callable
@@ -28,11 +32,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.activations import gelu, gelu_tanh, tanh
-from scratch_embed.nn.attention import attention
+from scratch_embed.nn.activations import gelu
+from scratch_embed.nn.blocks import (
+    masked_lm_head,
+    masked_lm_tensors,
+    pooler,
+    post_norm_layer,
+    post_norm_tensors,
+    summed_embeddings,
+)
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
-from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
+from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
+from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import (
     Normal,
     Params,
@@ -41,10 +52,15 @@ from scratch_embed.nn.params import (
     linear_tensors,
     norm_tensors,
 )
-from scratch_embed.numerics.json_files import Fields, show
+from scratch_embed.numerics.json_files import Fields
 from scratch_embed.text.packed import Packed, positions
 from scratch_embed.transformer.checkpoint import Renames, streams
-from scratch_embed.transformer.config_fields import check_fields
+from scratch_embed.transformer.config_fields import (
+    ACTIVATIONS,
+    activation_name,
+    check_fields,
+    read_sizes,
+)
 from scratch_embed.transformer.model import Architecture, Transformer
 
 TABLE, DECODER = "embed.tokens.weight", "mlm.decoder.weight"
@@ -102,19 +118,12 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
     Raises ValueError unless heads divides dim.
     """
     V, D, L, H, F, P, types = config[:7]
-    if D % H:
-        raise ValueError(f"heads: expected a divisor of dim={D}, got {H}")
     init = Normal(std)
     declared = {**embedding_tensors("embed.tokens", V, D, init),
                 **embedding_tensors("embed.positions", P, D, init),
                 **embedding_tensors("embed.types", types, D, init), **norm_tensors("embed.norm", D)}
     for n in range(L):
-        for part in ("q", "k", "v", "o"):
-            declared |= linear_tensors(f"layers.{n}.attn.{part}", D, D, init)
-        declared |= norm_tensors(f"layers.{n}.attn_norm", D)
-        declared |= linear_tensors(f"layers.{n}.mlp.up", F, D, init)
-        declared |= linear_tensors(f"layers.{n}.mlp.down", D, F, init)
-        declared |= norm_tensors(f"layers.{n}.mlp_norm", D)
+        declared |= post_norm_tensors(f"layers.{n}.", D, H, F, init)
     return streams(declared, NAMES)
 
 
@@ -126,8 +135,7 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
     V, D, init = config.vocab, config.dim, Normal(std)
     decoder = {} if tied else embedding_tensors("mlm.decoder", V, D, init)
     return streams({
-        **linear_tensors("mlm.dense", D, D, init), **norm_tensors("mlm.norm", D),
-        "mlm.bias": Tensor((V,)), **decoder, **linear_tensors("pooler", D, D, init),
+        **masked_lm_tensors(V, D, init), **decoder, **linear_tensors("pooler", D, D, init),
         **linear_tensors("next_sentence", 2, D, init)}, NAMES)
 
 
@@ -136,41 +144,16 @@ def head_tensors(config: Config, tied: bool = True, std: float = 0.02) -> dict[s
 def embed(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """Layer norm of the sum of token, position and segment embeddings.  -> x (T, D)."""
-    of_token, back_token = embedding(batch.ids, p, "embed.tokens")
-    of_position, back_position = embedding(positions(batch.offsets), p, "embed.positions")
-    of_type, back_type = embedding(batch.types, p, "embed.types")
-    x, back_norm = layer_norm(of_token + of_position + of_type, p, "embed.norm", config.eps)
-    x, back_drop = apply_dropout(x, dropout)
-
-    def backward(dx, g):
-        dx = back_norm(back_drop(dx), g)
-        for back in (back_token, back_position, back_type):
-            back(dx, g)
-    return x, backward
+    ids = {"embed.tokens": batch.ids, "embed.positions": positions(batch.offsets),
+           "embed.types": batch.types}
+    return summed_embeddings(ids, p, "embed.norm", config.eps, dropout)
 
 
 def encoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
                   dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: the prefix of its parameters, "layers.0."; x (T, D) -> y (T, D)."""
-    q, back_q = linear(x, p, name + "attn.q")
-    k, back_k = linear(x, p, name + "attn.k")
-    v, back_v = linear(x, p, name + "attn.v")
-    a, back_a = attention(q, k, v, offsets, config.heads, dropout=dropout.at(0))
-    o, back_o = linear(a, p, name + "attn.o")
-    h, back_h = add_norm(x, o, p, name + "attn_norm", config.eps, dropout.at(1))
-
-    u, back_u = linear(h, p, name + "mlp.up")                                   # (T, F)
-    f, back_f = config.activation(u)
-    w, back_w = linear(f, p, name + "mlp.down")
-    y, back_y = add_norm(h, w, p, name + "mlp_norm", config.eps, dropout.at(2))
-
-    def backward(dy, g):
-        dh, dw = back_y(dy, g)
-        dh = dh + back_u(back_f(back_w(dw, g)), g)
-        dx, do = back_h(dh, g)
-        dq, dk, dv = back_a(back_o(do, g))
-        return dx + back_q(dq, g) + back_k(dk, g) + back_v(dv, g)
-    return y, backward
+    return post_norm_layer(x, p, name, offsets, config.heads, config.activation, config.eps,
+                           (dropout.at(0), dropout.at(1), dropout.at(2)))
 
 
 def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
@@ -201,27 +184,7 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
 
 def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamBackward]:
     """The logits of the masked tokens.  x: (M, D) -> (M, V).  E: DECODER, if p has it."""
-    E = DECODER if DECODER in p else TABLE
-    u, back_u = linear(x, p, "mlm.dense")
-    f, back_f = config.activation(u)
-    y, back_y = layer_norm(f, p, "mlm.norm", config.eps)
-    logits = y @ p[E].T
-    logits += p["mlm.bias"]
-
-    def backward(dlogits, g):
-        if "mlm.bias" in g:
-            g["mlm.bias"] += dlogits.sum(0)
-        if E in g:
-            g[E] += dlogits.T @ y                    # tied: a second gradient of the embeddings
-        return back_u(back_f(back_y(dlogits @ p[E], g)), g)
-    return logits, backward
-
-
-def pooler(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
-    """tanh(P x + d) of the [CLS] rows.  x, y: (N, D)."""
-    u, back_u = linear(x, p, "pooler")
-    y, back_y = tanh(u)
-    return y, lambda dy, g: back_u(back_y(dy), g)
+    return masked_lm_head(x, p, config.activation, config.eps, DECODER if DECODER in p else TABLE)
 
 
 def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
@@ -236,8 +199,6 @@ def next_sentence(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
 FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
           "heads": "num_attention_heads", "ff": "intermediate_size",
           "positions": "max_position_embeddings", "types": "type_vocab_size"}
-ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
-                                    "gelu_pytorch_tanh": gelu_tanh}
 # for each option that would change what is computed, the only value supported here
 ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
         "add_cross_attention": False, "pruned_heads": {}}
@@ -252,27 +213,20 @@ def read_config(path: str | os.PathLike) -> Config:
     for name, value in ONLY.items():
         fields.one_of(name, [value], value)
     check_fields(fields, (*FIELDS.values(), *ONLY, "hidden_act", "layer_norm_eps"))
-    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
-    if sizes["dim"] % sizes["heads"]:
-        raise fields.fault("num_attention_heads", f"a divisor of hidden_size, {sizes['dim']}",
-                           show(sizes["heads"]))
-    activation = ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")]
-    return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)),
-                  activation=activation)
+    return Config(**read_sizes(fields, FIELDS),
+                  eps=float(fields.positive("layer_norm_eps", 1e-12)),
+                  activation=ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")])
 
 
 def config_fields(config: Config) -> dict:
     """The fields of config.json except `architectures`, which save() adds.
 
-    Raises ValueError for an activation that is not in ACTIVATIONS.
+    Raises ValueError for an activation that config.json has no name for.
     """
-    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
-    if not names:
-        raise ValueError("activation: config.json has names for gelu and gelu_tanh of "
-                         f"nn/activations.py, got {config.activation}")
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
-    return {"model_type": "bert", **sizes, "hidden_act": names[0], "layer_norm_eps": config.eps,
-            "position_embedding_type": "absolute", "tie_word_embeddings": True}
+    return {"model_type": "bert", **sizes, "hidden_act": activation_name(config.activation),
+            "layer_norm_eps": config.eps, "position_embedding_type": "absolute",
+            "tie_word_embeddings": True}
 
 
 # ---- the model -----------------------------------------------------------------------------------
@@ -299,3 +253,7 @@ class Bert(Transformer):
     architecture = Architecture("BertModel", NAMES, tensors, encode, infer, read_config,
                                 config_fields, original_class, head_tensors,
                                 pretraining=("mlm", "next_sentence"))
+
+    def mlm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
+        """The logits of masked tokens.  x: (M, D) -> (M, V)."""
+        return mlm_head(x, self.p, self.config)

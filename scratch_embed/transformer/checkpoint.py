@@ -5,7 +5,7 @@ Bytes     model.safetensors             all tensors; or, for a large model,
 Shapes    our matrices are (out, in).  A family's Renames says which original matrices are (in, out)
           and which original tensors are several of ours, concatenated along axis 0.
 Cost      each tensor is read once and copied once into Params; this needs the memory of the model
-          and of the largest file.
+          and of its largest tensor, whichever type of floats the file has.
 Differs   from transformers, which initialises a missing tensor at random and ignores an unknown
           one, with a warning: here both are errors.  pytorch_model.bin is not read: unpickling a
           file can run code.
@@ -30,8 +30,8 @@ from scratch_embed.numerics.json_files import REQUIRED, Fields, is_text, show, w
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import (
     Entry,
+    each_tensor,
     read_header,
-    read_safetensors,
     write_safetensors,
 )
 
@@ -226,22 +226,21 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
     originals = _match_names(weights, expected, tied, renames, what)
     present = {name: tensor for name, tensor in tensors.items()
                if renames.original(name) in originals.values()}
-    numbers = sum(math.prod(tensor.shape) for tensor in present.values())
-    paths = dict.fromkeys(weights.files.values())
-    require_memory(max(map(os.path.getsize, paths), default=0)
-                   + numbers * np.dtype(dtype).itemsize,
+    numbers = [math.prod(tensor.shape) for tensor in present.values()]
+    largest = max((math.prod(group.shape) for group in expected.values()), default=0)
+    require_memory(sum(numbers) * np.dtype(dtype).itemsize + 4 * largest,
                    f"reading {os.path.dirname(weights.path)}")
     p, copies = Params(present, dtype), {}
-    for path in paths:
+    for path in dict.fromkeys(weights.files.values()):
         names = [name for name in originals if weights.files[name] == path]
-        data, _ = read_safetensors(path, names)
-        for name in names:
-            tensor, theirs = data.pop(name), originals[name]     # freed after it is copied
+        for name, tensor in each_tensor(path, names):
+            theirs = originals[name]
             if theirs in tied:
-                copies[name] = tensor.astype(dtype)
+                copies[name] = tensor.astype(dtype, copy=False)
                 continue
             ours = expected[theirs].ours
             _fill(p, ours, tensor.T if renames.is_transposed(theirs, tensor.shape) else tensor)
+            del tensor                             # freed before the next one is read
             if not all(np.isfinite(p[name]).all() for name in ours):
                 raise FormatError(path, f"tensor {show(name)}", "expected finite numbers, found "
                                   f"nan, inf or one beyond {np.dtype(dtype)}")

@@ -5,12 +5,18 @@ those of training, of heads, of text generation and of the class that all config
 family reads the first kind.  check_fields() accepts these others, and refuses any field that it
 does not know: it could be an option of another architecture under the same model_type.
 
+read_sizes() and ACTIVATIONS are for the fields that several families read in the same way.
+
 Read next transformer/bert.py (FIELDS, ONLY: the fields that are read)
 """
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from scratch_embed.numerics.json_files import Fields
+from scratch_embed.nn.activations import gelu, gelu_tanh
+from scratch_embed.numerics.json_files import Fields, show
+
+ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
+                                    "gelu_pytorch_tanh": gelu_tanh}
 
 ONLY: dict[str, list[Any]] = {     # the accepted values of options that would change the vectors
     "is_encoder_decoder": [False, None], "auto_map": [None, {}], "quantization_config": [None],
@@ -63,3 +69,25 @@ def check_fields(fields: Fields, known: Collection[str]) -> None:
     for name, values in ONLY.items():
         fields.one_of(name, values, values[0])
     fields.no_others((*known, *ONLY, *IGNORED))
+
+
+def read_sizes(fields: Fields, names: Mapping[str, str]) -> dict[str, int]:
+    """The sizes of a model.  names: {ours: the field's}, of which "heads" and "dim" are two.
+
+    Raises FormatError for a field that is missing or not a whole number of at least 1, and unless
+    heads divides dim.
+    """
+    sizes = {ours: fields.whole(theirs) for ours, theirs in names.items()}
+    if sizes["dim"] % sizes["heads"]:
+        raise fields.fault(names["heads"], f"a divisor of {names['dim']}, {sizes['dim']}",
+                           show(sizes["heads"]))
+    return sizes
+
+
+def activation_name(activation: Callable) -> str:
+    """The name of an activation in config.json.  Raises ValueError if ACTIVATIONS has none."""
+    for name, function in ACTIVATIONS.items():
+        if function is activation:
+            return name
+    raise ValueError("activation: config.json has names for gelu and gelu_tanh of "
+                     f"nn/activations.py, got {activation}")

@@ -103,8 +103,12 @@ class Transformer:
             name for name in self.p if _head(name) not in self.architecture.pretraining))
 
     def encoder_tensors(self) -> list[str]:
-        """The names of the parameters that encode() uses: no head, not even a pooler."""
-        return list(self.architecture.tensors(self.config))
+        """The names of the parameters that encode() uses: no head, not even a pooler.
+
+        A layer's tensors of LoRA are among them (transformer/lora.py).
+        """
+        layers = {_layer(name) for name in self.architecture.tensors(self.config)}
+        return [name for name in self.p if _layer(name) in layers]
 
     @classmethod
     def load(cls: type[AnyModel], folder: str | os.PathLike, dtype: type = np.float32) -> AnyModel:
@@ -135,6 +139,11 @@ class Transformer:
         write_model(folder, p, need, family.names,
                     {"architectures": [kind], **family.config_fields(config)},
                     prefixed=kind != family.original)
+
+
+def _layer(name):
+    """A tensor's name without its last part: "layers.0.attn.q.weight" -> "layers.0.attn.q"."""
+    return name.rpartition(".")[0]
 
 
 def _head(name):

@@ -5,6 +5,7 @@ The tests use the names of a small invented model; test_bert_folder.py tests tho
 import json
 import os
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -262,3 +263,38 @@ def test_more_layers_than_tensors_are_refused_by_open_weights(folder):
     with pytest.raises(FormatError, match="tensors of 1000000000 layers"):
         open_weights(folder, layers=10**9)
     assert len(open_weights(folder).entries) == len(read_header(folder / "model.safetensors")[0])
+
+
+# ---- half precision -----------------------------------------------------------------------------
+
+def halved(folder, kind):
+    """Write model.safetensors again in F16 or BF16, as other programs do."""
+    path = folder / "model.safetensors"
+    header, at, data = {}, 0, b""
+    for name, x in read_safetensors(path)[0].items():
+        header[name] = {"dtype": kind, "shape": x.shape, "data_offsets": (at, at + 2 * x.size)}
+        at += 2 * x.size
+        data += (x.astype("<f2") if kind == "F16" else
+                 (x.view("<u4") >> 16).astype("<u2")).tobytes()
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+@pytest.mark.parametrize("kind", ["F16", "BF16"])
+def test_a_folder_in_half_precision_is_read_with_the_memory_of_its_twin(kind, tmp_path):
+    """At the peak, while its largest tensor is read and converted."""
+    tensors = {"embed.weight": Tensor((50_000, 20), Normal(1.0)), "scale": Tensor((), Normal(1.0))}
+    peaks, found = [], []
+    for name in "F32", kind:
+        folder = tmp_path / name
+        folder.mkdir()
+        write_tensors(folder, init_params(tensors, 0), NAMES)
+        if name != "F32":
+            halved(folder, kind)
+        tracemalloc.start()
+        found.append(read_tensors(open_weights(folder), tensors, NAMES, "Toy").flat)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert 1.9 < peaks[0] / found[0].nbytes < 2.3          # the model and its largest tensor
+    assert peaks[1] <= 1.02 * peaks[0]
+    np.testing.assert_allclose(found[1], found[0], rtol=2**-7, atol=1e-7)

@@ -1,0 +1,31 @@
+"""pair_slot: where a pair of numbers stands in a hash table, for kernels.
+
+The table is an array of keys whose length is a power of two; other arrays of this length hold the
+values.  A pair whose slot is taken goes to the next free one (open addressing, linear probing).
+
+Cost      O(1) on average while the table is at most half full
+Read next text/bpe_merging.py (merges), text/unigram.py (a trie: the pair is a node and a character)
+
+Why not a dict?  Numba's typed dict costs about ten times as much for each look-up.
+"""
+import numpy as np
+
+from scratch_embed.numerics.kernel import kernel
+
+EMPTY = -1                         # the key of an empty slot
+
+
+def empty_slots(pairs: int) -> np.ndarray:
+    """The keys (S,) int64 of a table for so many pairs, all EMPTY; at most half full."""
+    return np.full(1 << (2 * pairs).bit_length(), EMPTY, np.int64)
+
+
+@kernel(inline=True)
+def pair_slot(left, right, keys):
+    """The slot of a pair of numbers in 0 .. 2³¹-1, or the empty slot where it would be."""
+    key = np.int64(left) << 32 | np.int64(right)
+    slot = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+    slot = np.int64(slot) & (len(keys) - 1)
+    while keys[slot] != key and keys[slot] != EMPTY:
+        slot = (slot + 1) & (len(keys) - 1)
+    return slot
