@@ -1,4 +1,4 @@
-"""fill: predict the masked tokens of a text with a BERT."""
+"""fill: predict the masked tokens of a text with a BERT, RoBERTa, DistilBERT or MPNet."""
 import itertools
 
 from scratch_embed.cli.models import read_model
@@ -6,7 +6,7 @@ from scratch_embed.cli.parsing import add_command, add_json, add_top
 from scratch_embed.cli.printing import print_results
 from scratch_embed.cli.queries import texts_of
 
-MASK = "[MASK]"
+MASKS = ("[MASK]", "<mask>")         # BERT and DistilBERT; RoBERTa and MPNet
 BATCH_SIZE = 32                     # texts predicted together
 
 
@@ -15,9 +15,10 @@ def add_commands(commands):
     command = add_command(
         commands, "fill", "print the most probable tokens for each [MASK]",
         "scratch-embed fill bert 'the [MASK] sat on the mat' -k 3", run=run_fill,
-        details="A line per [MASK]: token, probability, token, probability, and so on.")
-    model = command.add_argument("model", metavar="MODEL", help="a folder with a BERT and its "
-                                 "masked-LM head, of `train bert` or of transformers")
+        details="A line per [MASK] (for a RoBERTa '<mask>'): token, probability, token, "
+                "probability, and so on.")
+    model = command.add_argument("model", metavar="MODEL", help="a folder with a BERT or RoBERTa "
+                                 "and its masked-LM head, of `train bert` or of transformers")
     command.add_argument("texts", nargs="+", metavar="SENTENCE", help="one or more [MASK] with "
                          'words around; each [MASK] is predicted separately; "-" alone: one '
                          "sentence per line of stdin")
@@ -30,7 +31,7 @@ def add_commands(commands):
 def run_fill(arguments):
     """Print a line for each [MASK], in the order of the texts."""
     model, tokenizer = read_model(arguments.model)
-    mask = tokenizer.token_to_id(MASK) if MASK in {t.content for t in tokenizer.added} else None
+    mask = next((t.content for t in tokenizer.added if t.content in MASKS), None)
     if "mlm.bias" not in model.p or mask is None:
         what = "[MASK] in its vocabulary" if mask is None else "masked-LM head (cls.predictions)"
         raise ValueError(f"{arguments.model} cannot predict masked tokens: it has no {what}; "
@@ -57,14 +58,14 @@ def predict(texts, model, tokenizer, mask, k):
     import numpy as np
 
     from scratch_embed.transformer.fill import fill_mask
-    batch = tokenizer.encode_batch(texts)
+    batch, mask_id = tokenizer.encode_batch(texts), tokenizer.token_to_id(mask)
     for text, start, end in zip(texts, batch.offsets, batch.offsets[1:]):
-        if mask not in batch.ids[start:end]:
-            raise ValueError(f"{text!r:.60} has no {MASK}: write it where a token is to be "
+        if mask_id not in batch.ids[start:end]:
+            raise ValueError(f"{text!r:.60} has no {mask}: write it where a token is to be "
                              "predicted")
         if end - start > model.max_length:
             raise ValueError(f"{text!r:.60} has {end - start} tokens, and the model accepts "
                              f"{model.max_length}: shorten it")
-    masked = np.flatnonzero(batch.ids == mask)
+    masked = np.flatnonzero(batch.ids == mask_id)
     rows = np.searchsorted(batch.offsets, masked, side="right") - 1
     return [texts[row] for row in rows], *fill_mask(batch, masked, model, k)

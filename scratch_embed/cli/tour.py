@@ -9,6 +9,7 @@ import textwrap
 
 from scratch_embed.cli.parsing import add_command, require_writable
 from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
+from scratch_embed.cli.tour_gpt import run_gpt
 from scratch_embed.cli.tour_learned import run_languages, run_learned, run_reranked
 from scratch_embed.cli.tour_models import run_senses, run_simcse
 
@@ -259,5 +260,5 @@ def show_codes(learned):
 
 PARTS = {"words": run_words, "retrieval": run_retrieval, "learned": run_learned,
          "rerank": run_reranked, "languages": run_languages, "senses": run_senses,
-         "simcse": run_simcse}
+         "simcse": run_simcse, "gpt": run_gpt}
 DEFAULT = ["words", "retrieval", "learned"]        # two minutes in all

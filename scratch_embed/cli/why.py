@@ -10,7 +10,7 @@ from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
 from scratch_embed.cli.why_e5 import run_e5
 from scratch_embed.cli.why_m3 import run_m3
 from scratch_embed.cli.why_matryoshka import run_matryoshka
-from scratch_embed.cli.why_models import run_bert, run_simcse
+from scratch_embed.cli.why_models import run_bert, run_gpt2, run_simcse
 from scratch_embed.cli.why_rerank import run_rerank
 from scratch_embed.cli.why_sbert import run_sbert
 
@@ -23,11 +23,11 @@ def add_commands(commands):
     for name, what, run, sentences in [
             ("word2vec", "word2vec", run_word2vec, 10_000), ("glove", "GloVe", run_glove, 10_000),
             ("fasttext", "FastText", run_fasttext, 10_000), ("bert", "BERT", run_bert, 8_000),
-            ("simcse", "SimCSE", run_simcse, 12_000),
+            ("gpt2", "GPT-2", run_gpt2, 12_000), ("simcse", "SimCSE", run_simcse, 12_000),
             ("sbert", "Sentence-BERT", run_sbert, 12_000),
             ("matryoshka", "Matryoshka and other short vectors", run_matryoshka, None),
             ("e5", "E5: negatives, instructions, teachers", run_e5, 12_000),
-            ("m3", "BGE-M3: dense, sparse and multi-vector scores", run_m3, None),
+            ("m3", "BGE-M3's three scores", run_m3, None),
             ("rerank", "the cross-encoder that reranks", run_rerank, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",

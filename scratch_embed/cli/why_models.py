@@ -1,4 +1,4 @@
-"""why bert, why simcse: ablations of the methods that train a transformer."""
+"""why bert, why gpt2, why simcse: ablations of the methods that train a transformer."""
 import sys
 
 from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
@@ -27,6 +27,45 @@ def run_bert(arguments):
               f"{listed(BASE)}.")
     show_effects(ABLATIONS, measure_ablations(ABLATIONS, texts, trained, progress=True,
                                               score=measures), OTHERS)
+
+
+def run_gpt2(arguments):
+    """Print the ablations of the causal LM, predictions first, and those of pooling."""
+    import numpy as np
+
+    from scratch_embed.why.ablations import measure_ablations
+    from scratch_embed.why.gpt2 import (
+        ABLATIONS,
+        BASE,
+        DEEP,
+        OTHERS,
+        POOLINGS,
+        Learned,
+        measures,
+        pooled,
+        toy_text,
+        trained,
+    )
+    from scratch_embed.why.seeds import for_seeds
+    say_wait()
+    texts = [toy_text(seed, arguments.sentences) for seed in range(1, arguments.seeds + 1)]
+    heading("1  Ablations of the causal LM")
+    bigrams = np.mean([100 * (1 - text.bigrams / text.unigrams) for text in texts])
+    paragraph("How much lower the loss of held-out next tokens is than that of token frequencies, "
+              f"in %; frequencies have 0, bigrams {bigrams:.1f}.  Each token is predicted from the "
+              f"tokens before it alone.  Mean of {len(texts)} seeds, each with a text of "
+              f"{arguments.sentences:,} sentences (worlds/facts.py) and initial weights; the "
+              "difference, with - without, is paired by seed and has its 95% interval.  The line "
+              "below each is the difference in the loss as it is computed in training (nats; less "
+              f"is better) and in STS of weighted means (in %).  {listed(BASE)}; eight layers: "
+              f"steps {DEEP['steps']}, lr {DEEP['lr']}.")
+    show_effects(ABLATIONS, measure_ablations(ABLATIONS, texts, trained, progress=True,
+                                              score=measures), OTHERS)
+    heading("2  Which pooling?")
+    paragraph("STS in %: Spearman's rho of the cosines of two sentences with the number of facts "
+              "that they share; the model of part 1.")
+    learned = for_seeds(lambda text: Learned(text, trained(BASE, text)), texts, progress=True)
+    show_effects(POOLINGS, measure_ablations(POOLINGS, learned, pooled, score=lambda _, x: x))
 
 
 def run_simcse(arguments):

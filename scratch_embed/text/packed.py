@@ -93,6 +93,23 @@ def token_batches(lengths: np.ndarray, tokens: int, most: int | None = None
         yield np.arange(start, len(lengths))
 
 
+def require_rows(corpus: Packed, tokens: int, positions: int, types: int = 1) -> None:
+    """Raise ValueError for ids, lengths or types for which a model has no embedding.
+
+    tokens, positions, types: the number of rows of each table.
+    """
+    for what, numbers, rows in (("token ids", corpus.ids, tokens),
+                                ("token type ids", corpus.types, types),
+                                ("positions", np.diff(corpus.offsets) - 1, positions)):
+        got = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
+        if not 0 <= got < rows:
+            raise ValueError(f"corpus: expected {what} in 0..{rows - 1}, which the model has rows "
+                             f"for, got {got}; use the model's own vocabulary, or shorter "
+                             "sequences")
+    if len(corpus.offsets) < 2:
+        raise ValueError("corpus: expected at least 1 sequence, got 0")
+
+
 def _as_int32(parts):
     whole = np.concatenate(parts) if parts else np.empty(0, np.int32)
     if whole.dtype.kind not in "iu" or (whole.astype(np.int32) != whole).any():

@@ -253,3 +253,7 @@ class Bert(Transformer):
     architecture = Architecture("BertModel", NAMES, tensors, encode, infer, read_config,
                                 config_fields, original_class, head_tensors,
                                 pretraining=("mlm", "next_sentence"))
+
+    def mlm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
+        """The logits of masked tokens.  x: (M, D) -> (M, V)."""
+        return mlm_head(x, self.p, self.config)

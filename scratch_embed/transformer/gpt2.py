@@ -136,13 +136,17 @@ def embed(batch: Packed, p: Params, dropout: Dropout = NO_DROPOUT
 
 
 def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, config: Config,
-                  dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
-    """One layer.  name: the prefix of its parameters, "layers.0."; x (T, D) -> y (T, D)."""
+                  dropout: Dropout = NO_DROPOUT, causal: bool = True
+                  ) -> tuple[np.ndarray, ParamBackward]:
+    """One layer.  name: the prefix of its parameters, "layers.0."; x (T, D) -> y (T, D).
+
+    causal: False removes the mask, so that every token attends to all (why/gpt2.py)
+    """
     n, back_n = layer_norm(x, p, name + "attn_norm", config.eps)
     q, back_q = linear(n, p, name + "attn.q")
     k, back_k = linear(n, p, name + "attn.k")
     v, back_v = linear(n, p, name + "attn.v")
-    a, back_a = attention(q, k, v, offsets, config.heads, causal=True, dropout=dropout.at(0))
+    a, back_a = attention(q, k, v, offsets, config.heads, causal=causal, dropout=dropout.at(0))
     o, back_o = linear(a, p, name + "attn.o")
     h, back_h = residual(x, o, dropout.at(1))
 
@@ -161,13 +165,16 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, conf
     return y, backward
 
 
-def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT
-           ) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
+def encode(batch: Packed, p: Params, config: Config, dropout: Dropout = NO_DROPOUT,
+           layer: Callable = decoder_layer) -> tuple[np.ndarray, ParamOnlyBackward]:
+    """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g).
+
+    layer: the function of one layer, another one in an ablation
+    """
     x, back_embed = embed(batch, p, dropout.at(config.layers))
     backs = []
     for n in range(config.layers):
-        x, back = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config, dropout.at(n))
+        x, back = layer(x, p, f"layers.{n}.", batch.offsets, config, dropout.at(n))
         backs.append(back)
     x, back_norm = layer_norm(x, p, "norm", config.eps)
 

@@ -32,7 +32,14 @@ from scratch_embed.nn.params import Params, init_params
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
-from scratch_embed.text.packed import Packed, by_length, positions, split_by_tokens, take
+from scratch_embed.text.packed import (
+    Packed,
+    by_length,
+    positions,
+    require_rows,
+    split_by_tokens,
+    take,
+)
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.bert import (
     Bert,
@@ -154,7 +161,7 @@ def train(corpus: Packed, config: Config, masking: Masking,
     Raises     ValueError for ids or lengths for which the model has no row, or if all tokens are
                special; TrainingDiverged
     """
-    check_ids(corpus, config)
+    require_rows(corpus, config.vocab, config.positions, config.types)
     if np.isin(corpus.ids, masking.special).all():
         raise ValueError("corpus: expected tokens to mask, got special tokens only")
     workers, seed, checkpoint, _ = options
@@ -210,17 +217,3 @@ def split(examples: Examples, workers: int) -> list[Examples]:
         parts.append(Examples(take(batch, rows), masked_positions[inside] - first, targets[inside],
                               None if labels is None else labels[rows]))
     return parts
-
-
-def check_ids(corpus: Packed, config: Config) -> None:
-    """Raise ValueError for ids, types or lengths for which the model has no row."""
-    for what, numbers, rows in (("token ids", corpus.ids, config.vocab),
-                                ("token type ids", corpus.types, config.types),
-                                ("positions", np.diff(corpus.offsets) - 1, config.positions)):
-        got = numbers.max(initial=0) if numbers.min(initial=0) >= 0 else numbers.min()
-        if not 0 <= got < rows:
-            raise ValueError(f"corpus: expected {what} in 0..{rows - 1}, which the model has rows "
-                             f"for, got {got}; use the model's own vocabulary, or shorter "
-                             "sequences")
-    if len(corpus.offsets) < 2:
-        raise ValueError("corpus: expected at least 1 sequence, got 0")

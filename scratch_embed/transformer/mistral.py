@@ -1,9 +1,9 @@
-"""Mistral: a causal transformer with RMSNorm, rotary positions (RoPE), grouped queries, SwiGLU.
+"""Mistral, Llama: causal transformers with RMSNorm, rotary positions, grouped queries, SwiGLU.
 
 Paper     Jiang et al. 2023, "Mistral 7B", section 2; its parts: Zhang & Sennrich 2019 (RMSNorm), Su
           et al. 2021 (rotary), Ainslie et al. 2023 (grouped queries), Shazeer 2020 (SwiGLU), Child
-          et al. 2019 (windows); all but windows and groups are Llama's (Touvron et al. 2023).
-Equation  x = token[id];  in each of L layers, without biases,
+          et al. 2019 (windows).  Touvron et al. 2023, "LLaMA": the same without the window.
+Equation  x = token[id];  in each of L layers, without biases (Llama's are optional),
           h = x + Wₒ attention(R W_q n, R W_k n, W_v n),  n = RMSNorm(x), R the rotation by the
           token's position; token i attends to the w tokens i − w + 1 .. i;
           y = h + W_down (silu(W_gate m) ∘ W_up m),  m = RMSNorm(h);
@@ -14,14 +14,14 @@ Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, 
 Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d operations per layer, for sequences of t tokens;
           three times as many in training; BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
-          Mistral.load reads them.  Mistral is not in families.py, because this package has no
-          tokenizer for it.
+          Mistral.load and Llama.load read them
 Differs   Sequences are packed, not padded.  A window does not save work: all scores are computed
           (nn/attention.py).  Rotation angles are float64; in transformers they are float32
           (nn/rotary.py).  Initial weights are normal with standard deviation 0.02, as in
           transformers; the paper does not give their distribution.  Dropout is
           applied to the attention weights only, as in transformers.  The model does not enforce
-          max_length, because it has no table of positions.  Scaled RoPE (linear, yarn) is refused.
+          max_length, because it has no table of positions.  Scaled RoPE (linear, yarn, llama3) is
+          refused.
 Read next transformer/gpt2.py (the parts of 2019), transformer/causal_lm.py (the loss)
 
 Why each part?  RMSNorm: in the experiments of Zhang & Sennrich, layer norm without the mean and the
@@ -33,7 +33,8 @@ tokens back, L layers L (w − 1): Mistral 7B with w = 4096 and L = 32 reaches 1
 generation stores k and v of w tokens per layer.
 """
 import os
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -94,6 +95,8 @@ class Config(NamedTuple):
     theta: float = 10_000.0        # of the rotary angles
     eps: float = 1e-6              # of RMSNorm
     tied: bool = False             # whether the head's matrix is the token embeddings
+    attn_bias: bool = False        # whether q, k, v and o have biases; only in Llama
+    mlp_bias: bool = False         # whether gate, up and down have biases; only in Llama
 
     @property
     def max_length(self) -> int:
@@ -118,10 +121,10 @@ def tensors(config: Config, std: float = 0.02) -> dict[str, Tensor]:
         declared |= norm_tensors(f"layers.{n}.attn_norm", D, bias=False)
         for part, O, I in (("attn.q", H * d, D), ("attn.k", G * d, D), ("attn.v", G * d, D),
                            ("attn.o", D, H * d)):
-            declared |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=False)
+            declared |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=config.attn_bias)
         declared |= norm_tensors(f"layers.{n}.mlp_norm", D, bias=False)
         for part, O, I in (("mlp.gate", F, D), ("mlp.up", F, D), ("mlp.down", D, F)):
-            declared |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=False)
+            declared |= linear_tensors(f"layers.{n}.{part}", O, I, init, bias=config.mlp_bias)
     return streams(declared | norm_tensors("norm", D, bias=False), NAMES)
 
 
@@ -205,7 +208,7 @@ def lm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Param
 
     Raises ValueError for a model without a head: not tied, and no head in p.
     """
-    if not config.tied and HEAD not in p:
+    if not has_head(config, p):
         raise ValueError("the model has no next-token head (lm_head): it can encode texts, but not "
                          "continue them")
     return linear(x, p, "embed.tokens" if config.tied else "lm_head")
@@ -216,55 +219,95 @@ def lm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Param
 FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_layers",
           "heads": "num_attention_heads", "kv_heads": "num_key_value_heads",
           "head_dim": "head_dim", "ff": "intermediate_size",
-          "positions": "max_position_embeddings", "sliding_window": "sliding_window"}
+          "positions": "max_position_embeddings"}
+MISTRALS = {"sliding_window": "sliding_window"}        # the fields that only one of both has
+LLAMAS = {"attn_bias": "attention_bias", "mlp_bias": "mlp_bias"}
 # for each option that would change what is computed, the only value supported here
-ONLY = {"model_type": "mistral", "hidden_act": "silu", "rope_scaling": None}
+ONLY = {"hidden_act": "silu", "rope_scaling": None}
 
 
 def read_config(path: str | os.PathLike) -> Config:
-    """Read a Config from a config.json of transformers 4 or 5.
+    """Read a Mistral's Config from a config.json of transformers 4 or 5.
 
     Raises FormatError with the field, the expected values and the value found.
     """
-    fields = Fields.read(path)
-    for name, value in ONLY.items():
-        fields.one_of(name, [value], value)
-    check_fields(fields, (*FIELDS.values(), *ONLY, "rope_parameters", "rope_theta",
-                          "rms_norm_eps", "tie_word_embeddings"))
+    fields = checked_fields(path, "mistral", MISTRALS)
+    return read_shared(fields)._replace(sliding_window=whole_or(
+        fields, "sliding_window", None if "sliding_window" in fields else 4096))
 
-    def whole(name, default):                      # the default if it is missing or null
-        return default if fields.values.get(name) is None else fields.whole(name)
+
+def read_llama_config(path: str | os.PathLike) -> Config:
+    """Read a Llama's Config, in the same way."""
+    fields = checked_fields(path, "llama", LLAMAS)
+    return read_shared(fields)._replace(**{ours: fields.flag(theirs, False)
+                                           for ours, theirs in LLAMAS.items()})
+
+
+def checked_fields(path: str | os.PathLike, model_type: str, own: Mapping[str, str]) -> Fields:
+    """The fields of a config.json.  Raises FormatError for one that is not supported."""
+    fields = Fields.read(path)
+    for name, value in {"model_type": model_type, **ONLY}.items():
+        fields.one_of(name, [value], value)
+    check_fields(fields, (*FIELDS.values(), *own.values(), *ONLY, "model_type", "rope_parameters",
+                          "rope_theta", "rms_norm_eps", "tie_word_embeddings"))
+    return fields
+
+
+def read_shared(fields: Fields) -> Config:
+    """The Config of the fields that Mistral and Llama have in common."""
     sizes = {ours: fields.whole(FIELDS[ours])
              for ours in ("vocab", "dim", "layers", "heads", "ff", "positions")}
     D, H = sizes["dim"], sizes["heads"]
-    G, d = whole("num_key_value_heads", H), whole("head_dim", D // H)
+    G, d = whole_or(fields, "num_key_value_heads", H), whole_or(fields, "head_dim", D // H)
     if H % G:
         raise fields.fault("num_key_value_heads", f"a divisor of num_attention_heads, {H}", show(G))
     if d < 2 or d % 2:
         raise fields.fault("head_dim", "an even number, by default hidden_size // "
                            "num_attention_heads", show(d))
-    window = whole("sliding_window", None if "sliding_window" in fields else 4096)
     given = fields.values.get("rope_parameters")
-    rope = Fields(path, {} if given is None else given, "rope_parameters")
-    rope.no_others(("rope_type", "type", "rope_theta"))
+    rope = Fields(fields.path, {} if given is None else given, "rope_parameters")
     for name in ("rope_type", "type"):
         rope.one_of(name, ["default"], "default")
+    rope.no_others(("rope_type", "type", "rope_theta"))
     theta = rope.positive("rope_theta", fields.positive("rope_theta", 10_000.0))
-    return Config(**sizes, kv_heads=G, head_dim=d, sliding_window=window, theta=float(theta),
+    return Config(**sizes, kv_heads=G, head_dim=d, theta=float(theta),
                   eps=float(fields.positive("rms_norm_eps", 1e-6)),
                   tied=fields.flag("tie_word_embeddings", False))
 
 
-def config_fields(config: Config) -> dict:
-    """The fields of config.json, for transformers 4 and 5."""
-    sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
-    return {"model_type": "mistral", **sizes, "hidden_act": "silu", "rms_norm_eps": config.eps,
+def whole_or(fields: Fields, name: str, default: int | None) -> Any:
+    """A whole number of at least 1; the default if the field is missing or null."""
+    return default if fields.values.get(name) is None else fields.whole(name)
+
+
+def fields_of(config: Config, model_type: str, own: Mapping[str, str], none: Mapping[str, str]
+              ) -> dict:
+    """The fields of config.json, for transformers 4 and 5.
+
+    own, none: the fields that only this model_type has, and only the other one
+    Raises ValueError for a config that this model_type cannot express.
+    """
+    for ours in none:
+        if getattr(config, ours):
+            raise ValueError(f"{ours}: a {model_type} has none, got {getattr(config, ours)}")
+    sizes = {theirs: getattr(config, ours) for ours, theirs in {**FIELDS, **own}.items()}
+    return {"model_type": model_type, **sizes, "hidden_act": "silu", "rms_norm_eps": config.eps,
             "rope_theta": config.theta,
             "rope_parameters": {"rope_type": "default", "rope_theta": config.theta},
             "tie_word_embeddings": config.tied}
 
 
-# ---- the model -----------------------------------------------------------------------------------
+def config_fields(config: Config) -> dict:
+    """The fields of a Mistral's config.json."""
+    return fields_of(config, "mistral", MISTRALS, LLAMAS)
+
+
+def llama_config_fields(config: Config) -> dict:
+    """The fields of a Llama's config.json."""
+    return fields_of(config, "llama", LLAMAS, MISTRALS)
+
+
+# ---- the models ----------------------------------------------------------------------------------
 
 class Mistral(Transformer):
     """A Mistral model: its config and its parameters.  Each call uses their current values.
@@ -274,9 +317,23 @@ class Mistral(Transformer):
 
     architecture = Architecture(
         "MistralModel", NAMES, tensors, encode, infer, read_config, config_fields,
-        lambda config, p: "MistralForCausalLM" if config.tied or HEAD in p else "MistralModel",
+        lambda config, p: "MistralForCausalLM" if has_head(config, p) else "MistralModel",
         head_tensors, pretraining=("lm_head",))
 
     def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
         """The logits of the next token.  x: (M, D) -> logits (M, V)."""
         return lm_head(x, self.p, self.config)
+
+
+class Llama(Mistral):
+    """A Llama model: a Mistral without a window, whose linear layers may have biases."""
+
+    architecture = Mistral.architecture._replace(
+        original="LlamaModel", read_config=read_llama_config, config_fields=llama_config_fields,
+        original_class=lambda config, p: ("LlamaForCausalLM" if has_head(config, p) else
+                                          "LlamaModel"))
+
+
+def has_head(config: Config, p: Params) -> bool:
+    """Whether a model can predict next tokens: with its own matrix, or with its embeddings."""
+    return config.tied or HEAD in p

@@ -188,18 +188,22 @@ def small():
                             ("learned_tour.reranked", dict(steps=2, groups=12, queries=6,
                                                            training=40)),
                             ("learned_tour.train_bi", dict(steps=2)),
-                            ("rerank.train_bi", dict(steps=2))):
+                            ("rerank.train_bi", dict(steps=2)),
+                            ("causal_tour.sense_accuracies", dict(steps=2)),
+                            ("causal_tour.sentence_scores", dict(documents=60, sentences=150,
+                                                                 steps=2))):
             module, function = f"scratch_embed.why.{name}".rsplit(".", 1)
             patch.setattr(f"{module}.{function}", partial(
                 getattr(importlib.import_module(module), function), **sizes))
         patch.setattr("scratch_embed.why.learned_tour.LABELLED", 100)
-        assert main(["tour", "--parts", "simcse", "senses", "learned", "rerank"]) == 0
+        assert main(["tour", "--parts", "gpt", "simcse", "senses", "learned",
+                     "rerank"]) == 0
     return out.getvalue()
 
 
 def test_only_the_chosen_parts_are_shown_in_the_order_of_the_tour(small, tmp_path):
     heads = re.findall(r"^(\d+)  ", small, re.M)
-    assert heads == ["10", "11", "13", "14"] and not (tmp_path / "tour.vec").exists()
+    assert heads == ["10", "11", "13", "14", "15", "16"] and not (tmp_path / "tour.vec").exists()
 
 
 def test_senses_and_sentences_are_printed_beside_their_baselines(small):
@@ -215,6 +219,13 @@ def test_senses_and_sentences_are_printed_beside_their_baselines(small):
     for row in ("BM25", "word2vec, SIF", "untrained", "SimCSE", "bi-encoder", "+ hard negatives",
                 "as many steps without them"):
         assert re.search(rf"^    {re.escape(row)} +\d+\.\d ± *\d+\.\d$", small, re.M), row
+    for row in ("BERT, word", "GPT, word", "GPT, end token",
+                "untrained GPT, end token"):
+        assert re.search(rf"^    {re.escape(row)} +(\d+\.\d ± +\d+\.\d *){{3}}$", small, re.M), row
+    for pool in "mean", "weighted", "last token":
+        for state in "GPT", "untrained":
+            assert re.search(rf"^    {state}, {pool} +(-?\d+\.\d ± +\d+\.\d *){{2}}$", small,
+                             re.M), pool
     assert re.search(r"^    mean cosine: .+ before SimCSE, .+ after, .+ significant$", small, re.M)
     assert max(map(len, small.splitlines())) <= 96
 
@@ -227,7 +238,7 @@ def test_reranking_has_a_row_for_each_depth_beside_its_baselines(small):
 
 def test_every_table_is_followed_by_what_it_shows(tour, small, languages):
     assert tour[1].count("The table shows") == 6 and tour[1].count("The map shows") == 1
-    assert small.count("The table shows") == 4 and languages.count("The table shows") == 2
+    assert small.count("The table shows") == 6 and languages.count("The table shows") == 2
 
 
 def test_an_unknown_part_is_refused(capsys):

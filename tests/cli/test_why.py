@@ -74,6 +74,7 @@ def test_glove_and_fasttext_print_their_predictions_first(method, last, capsys):
 
 @pytest.mark.parametrize("method, others, arguments", [
     ("bert", r"loss [+-]\d+\.\d\d ± \d+\.\d\d", []),
+    ("gpt2", r"loss as in training [+-].+, STS [+-].+", []),
     ("simcse", r"STS [+-].+, alignment [+-].+, uniformity [+-].+", ["--documents", "40"])])
 def test_ablations_of_a_transformer_print_further_measures(method, others, arguments,
                                                            monkeypatch, capsys):
@@ -82,6 +83,9 @@ def test_ablations_of_a_transformer_print_further_measures(method, others, argum
     ablations = [ablation._replace(settings=dict(ablation.settings, steps=2, batch_size=8))
               for ablation in module.ABLATIONS[1:3]]
     monkeypatch.setattr(module, "ABLATIONS", ablations)
+    if method == "gpt2":
+        monkeypatch.setattr(module, "BASE", ablations[0].settings)
+        monkeypatch.setattr(module, "toy_text", partial(module.toy_text, pairs=24))
     if method == "simcse":
         from scratch_embed.why.sentences import pretrain
         monkeypatch.setattr("scratch_embed.why.sentences.pretrain", partial(pretrain, steps=2))
@@ -252,3 +256,17 @@ def test_why_e5_prints_two_parts(monkeypatch, capsys):
         assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row
     assert re.search(r"^    find reports about the same deed: .+\n      1  ", printed, re.M)
     assert max(map(len, printed.splitlines())) <= 110
+
+
+def test_why_m3_prints_predictions_the_table_and_what_held(monkeypatch, capsys):
+    """Two tiny worlds, one step of each training; the scores mean nothing."""
+    from scratch_embed.why import m3
+    monkeypatch.setattr(m3, "draw_task", partial(m3.draw_task, documents=60, pairs=80))
+    assert main(["why", "m3", "--seeds", "2", "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(\d)  ", printed, re.M) == list("12")
+    assert printed.index("is above") < printed.index("± ")
+    for row in ("BM25", "sparse, untrained", "dense, trained alone", "hybrid, 1 : 0.3 : 1"):
+        assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row
+    assert len(re.findall(r"^ +\d+  \w+: .* (held|failed)$", printed, re.M)) == len(m3.CLAIMS)
+    assert max(map(len, printed.splitlines())) <= 100

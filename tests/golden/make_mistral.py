@@ -1,12 +1,12 @@
-"""How mistral_*.safetensors were made: by transformers 5.24 and torch 2.13, weights drawn here.
+"""How mistral_* and llama_*.safetensors were made: by transformers 5.24 and torch 2.13.
 
     python -m tests.golden.make_mistral
 
-make_gpt2.py describes the weights and the contents of a file.  There is one difference: in every
-type, transformers computes Mistral's norms, softmax and rotary angles in float32, so its float64
-model has only seven correct digits.  For float64, this script replaces the norms by torch's
-RMSNorm, the attention by torch's, and the angles by float64 angles.  `hidden` (float32) is computed
-by the unchanged model.
+make_gpt2.py describes the weights, which are drawn here, and the contents of a file.  There is one
+difference: in every type, transformers computes the norms, softmax and rotary angles in float32, so
+its float64 model has only seven correct digits.  For float64, this script replaces the norms by
+torch's RMSNorm, the attention by torch's, and the angles by float64 angles.  `hidden` (float32) is
+computed by the unchanged model.
 """
 import numpy as np
 
@@ -27,6 +27,15 @@ CASES = {                      # class, config, lengths
         "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 14,
         "max_position_embeddings": 16, "sliding_window": 2, "rms_norm_eps": 1e-3,
         "rope_theta": 1000.0}, [3, 3, 1, 7]),
+    "llama_lm": ("LlamaForCausalLM", {
+        "vocab_size": 29, "hidden_size": 15, "num_hidden_layers": 1, "num_attention_heads": 3,
+        "num_key_value_heads": 1, "head_dim": 4, "intermediate_size": 12,
+        "max_position_embeddings": 16, "rms_norm_eps": 1e-5, "rope_theta": 500.0,
+        "attention_bias": True, "mlp_bias": True}, [6, 1, 2]),
+    "llama_model": ("LlamaModel", {
+        "vocab_size": 23, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 10, "max_position_embeddings": 16,
+        "rms_norm_eps": 1e-6, "rope_theta": 10_000.0}, [1, 9, 4]),
 }
 
 
@@ -35,7 +44,8 @@ def original(kind, config, attention="eager"):
     import transformers
     theta = config["rope_theta"]
     config = {name: value for name, value in config.items() if name != "rope_theta"}
-    config = transformers.MistralConfig(
+    family = transformers.LlamaConfig if kind.startswith("Llama") else transformers.MistralConfig
+    config = family(
         **config, rope_parameters={"rope_type": "default", "rope_theta": theta})
     config._attn_implementation = attention
     return getattr(transformers, kind)(config).eval(), config.to_dict()
@@ -81,7 +91,7 @@ def make(kind, config, lengths, seed):
 
 def main():
     for seed, (name, (kind, config, lengths)) in enumerate(CASES.items()):
-        save(f"mistral_{name}", *make(kind, config, lengths, seed))
+        save(name if "llama" in name else f"mistral_{name}", *make(kind, config, lengths, seed))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""BERT's encoder: gradients, independence of sequences in a batch, dropout, and errors."""
+"""BERT's encoder: gradients, positions and segments, dropout, and errors."""
 import json
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.safetensors import read_safetensors
-from scratch_embed.text.packed import pack, take
+from scratch_embed.text.packed import pack
 from scratch_embed.transformer import bert
 from scratch_embed.transformer.bert import (
     NAMES,
@@ -116,22 +116,7 @@ def test_float32_gradients_are_the_float64_gradients_up_to_rounding():
         np.testing.assert_allclose(grads[0][name], grads[1][name], rtol=0, atol=1e-5 * largest)
 
 
-# ---- what a vector must not depend on -----------------------------------------------------------
-
-@dtypes
-@given(seed=seeds)
-def test_a_sequence_has_the_same_vectors_alone_in_any_batch_and_in_any_order(dtype, seed):
-    batch, p = random_batch(seed), params(seed % 5, dtype=dtype)
-    x = infer(batch, p, CONFIG)
-    order = np.random.default_rng(seed).permutation(len(batch.offsets) - 1)
-    reordered, y = take(batch, order), infer(take(batch, order), p, CONFIG)
-    for i, n in enumerate(order):
-        expected = x[batch.offsets[n]:batch.offsets[n + 1]]
-        found = y[reordered.offsets[i]:reordered.offsets[i + 1]]
-        np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL[dtype])
-        np.testing.assert_allclose(infer(take(batch, np.array([n])), p, CONFIG), expected, rtol=0,
-                                   atol=ATOL[dtype])
-
+# ---- positions and segments, see also test_invariances.py ---------------------------------------
 
 @dtypes
 @given(seed=seeds)
@@ -149,14 +134,6 @@ def test_with_position_and_segment_embeddings_order_and_segments_change_the_vect
     x = infer(pack([[3, 1, 4]]), p, CONFIG)
     assert abs(infer(pack([[4, 1, 3]]), p, CONFIG)[::-1] - x).max() > 0.1
     assert abs(infer(pack([[3, 1, 4]], [[0, 1, 1]]), p, CONFIG) - x).max() > 0.1
-
-
-@given(seeds)
-def test_float32_is_float64_up_to_rounding(seed):
-    batch, p = random_batch(seed), params(seed % 5, dtype=np.float32)
-    x, x64 = infer(batch, p, CONFIG), infer(batch, p.copy(np.float64), CONFIG)
-    assert x.dtype == np.float32 and x64.dtype == np.float64
-    np.testing.assert_allclose(x, x64, rtol=0, atol=ATOL[np.float32])
 
 
 # ---- infer, dropout, names and errors -----------------------------------------------------------

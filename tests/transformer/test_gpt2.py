@@ -146,7 +146,7 @@ def test_models_of_random_shapes_equal_transformers(transformers, seed, tmp_path
               "n_inner": [None, int(rng.integers(5, 40))][seed % 2],
               "activation_function": ["gelu_new", "gelu", "gelu_pytorch_tanh"][seed % 3],
               "layer_norm_epsilon": [1e-12, 1e-5][seed % 2]}
-    lengths = [max_length, *map(int, rng.integers(1, max_length + 1, rng.integers(0, 5)))]
+    lengths = [max_length, 1, *map(int, rng.integers(1, max_length + 1, rng.integers(0, 5)))]
     kind = ["GPT2LMHeadModel", "GPT2Model"][seed % 2]
     case = Case(Gpt2, *make_gpt2.make(kind, config, lengths, seed), tmp_path)
     assert_outputs(case)

@@ -55,7 +55,8 @@ CASES = {
     "gpt2": Case(gpt2.Gpt2, gpt2.Config(**SIZES), causal=True),
     "mistral": Case(mistral.Mistral, mistral.Config(**ROPE, sliding_window=3), causal=True,
                     window=3, rotary=True),
-    "mistral, no window": Case(mistral.Mistral, mistral.Config(**ROPE), causal=True, rotary=True),
+    "llama": Case(mistral.Llama, mistral.Config(**ROPE, attn_bias=True, mlp_bias=True),
+                  causal=True, rotary=True),
 }
 
 

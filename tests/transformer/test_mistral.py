@@ -1,4 +1,4 @@
-"""Mistral equals transformers: outputs, gradients, sliding window, rotary positions and folders."""
+"""Mistral and Llama equal transformers: outputs, gradients, window, positions and folders."""
 import json
 import os
 
