@@ -36,6 +36,7 @@ from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static_folder import is_static_folder, read_static_folder
 from scratch_embed.text.corpus_folder import CARD, open_corpus
+from scratch_embed.text.tokenizer_files import WHOLE as TOKENIZER
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
 from scratch_embed.transformer.checkpoint import TORCH_TO_SAFETENSORS
 from scratch_embed.transformer.classification import has_classifier
@@ -365,6 +366,8 @@ FOLDERS = (
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
     *MODELS,
     Kind("a corpus folder", has(CARD), open_corpus),
+    Kind("a tokenizer's folder, without a model", has(TOKENIZER), "`scratch-embed train` reads it "
+         "with --tokenizer-folder; in Python, load of text/tokenizer_files.py"),
 )
 FILES = (                # safetensors before pickles: a safetensors file may begin with any byte
     Kind("a fastText classifier", is_classifier, Classifier.load),
