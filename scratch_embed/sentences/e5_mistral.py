@@ -4,7 +4,8 @@ Paper     Wang et al. 2024, "Improving Text Embeddings with Large Language Model
           Hu et al. 2021 (LoRA).
 Equation  query    x = decoder(Instruct: i, Query: q </s>);   passage    x = decoder(p </s>)
           y = x_t / ‖x_t‖,  x_t the vector of </s>, the last token
-          L = InfoNCE(cos/τ): the positive against all positives and hard negatives of the batch
+          L = InfoNCE(cos/τ): the positive against all positives and hard negatives of the batch,
+          but for those that are the same text
 Shapes    N triplets -> 3 views of N texts; y (N, D)
 Cost      a step costs three passes of the decoder per triplet; with LoRA, of rank r, r (I + O)
           numbers of each matrix (O, I) are trained, for the 7 billion of Mistral 42 million at
@@ -38,11 +39,12 @@ and the few labelled texts cannot determine so many.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from scratch_embed.losses.false_negatives import text_numbers
 from scratch_embed.nn.optim import Optim
 from scratch_embed.sentences import sbert
 from scratch_embed.sentences.e5 import instruct
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.objectives import ranking
+from scratch_embed.sentences.objectives import by_text, ranking
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.families import Model
 from scratch_embed.transformer.lora import Lora, merged, with_lora
@@ -113,8 +115,11 @@ def views_of(encoder: SentenceEncoder, instructions: Sequence[str],
     """The views of [queries, positives, hard negatives ...], each query after its instruction.
 
     instructions: one for each query
+    Raises ValueError for an instruction that fills max_seq_length, so that no query fits after it.
     """
     queries, *others = texts
+    for what in dict.fromkeys(instructions):
+        encoder.prompt_tokens(instruct(what))
     prompted = [instruct(what) + query for what, query in zip(instructions, queries, strict=True)]
     return [sbert.tokenize(encoder, column) for column in (prompted, *others)]
 
@@ -134,8 +139,8 @@ def train(instructions: Sequence[str], texts: Sequence[Sequence[str]], encoder: 
     start = with_last_token(encoder)
     if lora is not None:
         start = with_model(start, with_lora(start.model.without_heads(), lora, stage.options.seed))
-    return sbert.train(views_of(start, instructions, texts), start, ranking(tau),
-                       **stage._asdict())
+    return sbert.train(views_of(start, instructions, texts), start, ranking(tau, by_text),
+                       text_numbers(*texts), **stage._asdict())
 
 
 def with_model(encoder: SentenceEncoder, model: Model) -> SentenceEncoder:

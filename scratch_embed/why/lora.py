@@ -7,10 +7,12 @@ Cost      a pre-training takes about five seconds on one core, a fine-tuning abo
 Read next sentences/e5_mistral.py, transformer/lora.py, worlds/instructions.py (the world and the
           ceiling), worlds/training_pairs.py (task_triplets), why/ablations.py
 
-A small Mistral learns to predict next words on the text of worlds/facts.py, reports and questions
-without instructions.  Then it is fine-tuned on three tasks, each with its instruction: to find the
-report that answers a question; reports about the same kind of person; reports from the same kind of
-place.  The last two have the same queries, so only the instruction says which documents are right.
+A small Mistral learns to predict next words: on the text of worlds/facts.py, reports and questions,
+and on the queries of the tasks with their instructions, without any answers.  So it has seen every
+word, as a large language model has; LoRA does not train the embeddings.  Then it is fine-tuned on
+three tasks, each with its instruction: to find the report that answers a question; reports about
+the same kind of person; reports from the same kind of place.  The last two have the same queries,
+so only the instruction says which documents are right.
 
 What could explain a score?  The ceiling of a model that is blind to instructions is computed.  The
 same model is given the queries without instructions, and with the instruction of the other task.
@@ -66,7 +68,7 @@ class Start(NamedTuple):
 
 
 def start(seed: int, documents: int = 600, sentences: int = 8000) -> Start:
-    """Draw the worlds of a seed, and pre-train a decoder on the search's text."""
+    """Draw the worlds of a seed, and pre-train a decoder on texts without labels."""
     world = instructions(seed, slots=SLOTS)
     search = facts(seed, documents, documents // 6, sentences=sentences, pairs=0)
     given, triplets = task_triplets(search, SLOTS, TRIPLETS, seed)
@@ -78,8 +80,9 @@ def start(seed: int, documents: int = 600, sentences: int = 8000) -> Start:
     model = Mistral(config, init_params(tensors(config) | head_tensors(config), seed))
     made = SentenceEncoder(tokenizer, model, Recipe((last_token,),
                                                     max_seq_length=config.positions))
+    read = [*search.text, *(text.split() for text in with_instructions(triplets.queries, given))]
     trained = causal_lm.train(
-        packed(tokenizer, search.text), model, PRETRAINING["steps"], PRETRAINING["batch_size"],
+        packed(tokenizer, read), model, PRETRAINING["steps"], PRETRAINING["batch_size"],
         Optim(PRETRAINING["lr"], weight_decay=0.0), dropout=0.0, options=RunOptions(seed=seed))
     return Start(seed, world, search, given, triplets, with_model(made, model.without_heads()),
                  with_model(made, trained.model.without_heads()))

@@ -17,9 +17,6 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.text.tokenizer import NO_TEMPLATE, Part, Template
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
-from scratch_embed.transformer.bert import Bert
-from scratch_embed.transformer.bert import Config as BertConfig
-from scratch_embed.transformer.bert import tensors as bert_tensors
 from scratch_embed.transformer.lora import Lora, lora_layers
 from scratch_embed.transformer.mistral import Config, Mistral, head_tensors, tensors
 from scratch_embed.transformer.pooling import last_token
@@ -99,6 +96,12 @@ def test_prompts_are_the_instructions_by_name():
     assert with_last_token(encoder).recipe.prompts == encoder.recipe.prompts
 
 
+def test_an_instruction_that_leaves_no_room_for_a_query_is_refused():
+    """With 6 tokens every query would become [CLS] instruct : deed query [SEP]."""
+    with pytest.raises(ValueError, match="prompt: expected fewer than max_seq_length=6 tokens"):
+        e5_mistral.train(TASKS, TEXTS, encoder_of(max_seq_length=6), stage=TINY)
+
+
 def test_each_query_needs_an_instruction():
     with pytest.raises(ValueError):
         views_of(with_last_token(encoder_of()), TASKS[:-1], TEXTS)
@@ -140,7 +143,7 @@ def test_training_lowers_the_loss_of_the_training_texts():
     assert trained.losses[-1] < trained.losses[0] / 2
 
 
-def test_the_merged_encoder_has_the_same_vectors_and_can_be_saved(tmp_path):
+def test_the_merged_encoder_has_the_same_vectors():
     trained = e5_mistral.train(TASKS, TEXTS, with_last_token(encoder_of(), {"query": "deed"}),
                                Lora(2, 4.0), stage=TINY).encoder
     merged = with_merged(trained)
@@ -148,9 +151,33 @@ def test_the_merged_encoder_has_the_same_vectors_and_can_be_saved(tmp_path):
     assert not lora_layers(merged.model.p) and merged.recipe == trained.recipe
 
 
-def test_lora_is_for_any_family():
-    config = BertConfig(len(TOKENIZER), dim=8, layers=1, heads=2, ff=8, positions=12, types=1)
-    start = SentenceEncoder(TOKENIZER, Bert(config, init_params(bert_tensors(config), 1)),
-                            Recipe(max_seq_length=12))
-    trained = e5_mistral.train(TASKS, TEXTS, start, Lora(1, 2.0), stage=TINY)
-    assert lora_layers(trained.encoder.model.p)
+# ---- folders -------------------------------------------------------------------------------------
+
+def test_sentence_transformers_loads_the_folder_and_gets_the_same_vectors(tmp_path):
+    """Queries by the prompt's name, passages without a prompt, texts that are truncated."""
+    st = pytest.importorskip("sentence_transformers")
+    start = with_last_token(encoder_of(), {"query": "deed"})
+    ours = with_merged(e5_mistral.train(TASKS, TEXTS, start, Lora(2, 4.0), stage=TINY).encoder)
+    ours.save(tmp_path)
+    theirs = st.SentenceTransformer(str(tmp_path), device="cpu")
+    texts = ["q1", "q1 q2 q3", "p1 p2 p3 p4 p5 p6 p7 p0 q1 q2 q3 q4 q5", ""]
+    for name in (None, "query"):
+        np.testing.assert_allclose(ours.encode(texts, prompt_name=name),
+                                   theirs.encode(texts, prompt_name=name), rtol=0, atol=1e-5)
+
+
+def test_a_folder_of_sentence_transformers_in_the_form_of_e5_mistral(tmp_path):
+    """Transformer, last-token Pooling, Normalize, and prompts, as its authors publish it."""
+    st = pytest.importorskip("sentence_transformers")
+    with_last_token(encoder_of()).save(tmp_path / "decoder")
+    transformer = st.models.Transformer(str(tmp_path / "decoder"), max_seq_length=10)
+    theirs = st.SentenceTransformer(
+        modules=[transformer, st.models.Pooling(8, "lasttoken"), st.models.Normalize()],
+        prompts={"web_search_query": "Instruct: place\nQuery: "}, device="cpu")
+    theirs.save(str(tmp_path / "e5"))
+    ours = SentenceEncoder.load(tmp_path / "e5")
+    assert require_end_token(ours) == END and ours.recipe.poolings == (last_token,)
+    texts = ["q1", "p1 p2 p3 p4 p5 p6 p7 p0 q1 q2"]
+    for name in (None, "web_search_query"):
+        np.testing.assert_allclose(ours.encode(texts, prompt_name=name),
+                                   theirs.encode(texts, prompt_name=name), rtol=0, atol=1e-5)
