@@ -26,14 +26,14 @@ def run_lora(arguments):
     steps = dict(steps=arguments.steps)
     heading("1  One query, two instructions")
     first, base = starts[0], BASE | steps
+    settings = dict(rank=base["lora"].rank, alpha=base["lora"].alpha, **steps, tau=TAU, **{
+        name: base[name] for name in ("batch_size", "lr")})
     paragraph(f"nDCG@10 in % of {len(first.world.queries) // 2} queries with two instructions each "
               f"on {len(first.world.corpus)} documents (worlds/instructions.py), and of "
               f"{len(first.search.queries)} questions on {len(first.search.corpus)} "
               f"(worlds/facts.py); mean of {len(starts)} seeds with its 95% interval.  A Mistral, "
               f"{listed(SIZES)}, is pre-trained as a language model, {listed(PRETRAINING)}, and "
-              f"fine-tuned on {TRIPLETS:,} triplets of each task: "
-              f"{listed({name: base[name] for name in ('lora', 'steps', 'batch_size', 'lr')})}, "
-              f"tau {TAU}.")
+              f"fine-tuned on {TRIPLETS:,} triplets of each task: {listed(settings)}.")
     show_intervals(over_seeds(lambda at: what_the_query_is_given(starts[at], base),
                               range(len(starts))), ["instructed", "search"])
     heading("2  Ablations")
