@@ -235,6 +235,12 @@ def test_a_folder_with_xlm_r_and_its_tokenizer_is_saved_and_loaded(tmp_path):
     assert after.sparse.dicts() == before.sparse.dicts()
 
 
+def test_heads_do_not_stay_when_another_model_replaces_the_folder(folder):
+    model(seed=9).encoder.save(folder)
+    with pytest.raises(FormatError, match="sparse_linear.safetensors: .* found no such file"):
+        BgeM3.load(folder)
+
+
 def test_the_dense_part_loads_as_a_sentence_encoder(folder):
     np.testing.assert_allclose(SentenceEncoder.load(folder).encode(TEXTS),
                                BgeM3.load(folder).encode(TEXTS).dense, atol=2e-7)
