@@ -1,10 +1,11 @@
-"""train: train word vectors, a classifier or a transformer on a text, by one of eight methods."""
+"""train: train word vectors, a classifier or a transformer on a text, by one of nine methods."""
 from scratch_embed.cli import (
     bert,
     classifier,
     cross_encoder,
     fasttext,
     glove,
+    gpt2,
     sbert,
     simcse,
     word2vec,
@@ -13,9 +14,9 @@ from scratch_embed.cli.parsing import add_command
 
 
 def add_commands(commands):
-    """Add `train` and its eight methods; each is in a file of its own."""
+    """Add `train` and its nine methods; each is in a file of its own."""
     train = add_command(commands, "train", "train vectors, a classifier or a transformer on a text",
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
-    for method in (word2vec, glove, fasttext, classifier, bert, simcse, sbert, cross_encoder):
+    for method in (word2vec, glove, fasttext, classifier, bert, gpt2, simcse, sbert, cross_encoder):
         method.add_training(methods)
