@@ -25,7 +25,13 @@ from scratch_embed.numerics.json_files import read_json, show
 from scratch_embed.numerics.safetensors import begins_like_safetensors, read_header
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.index_files import KIND as INDEX
+from scratch_embed.retrieve.multi_vector import KIND as MULTI_INDEX
+from scratch_embed.retrieve.multi_vector import MultiVectorIndex
+from scratch_embed.retrieve.sparse import KIND as SPARSE_INDEX
+from scratch_embed.retrieve.sparse import SparseIndex
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.bge_m3_index import KIND as M3_INDEX
+from scratch_embed.sentences.bge_m3_index import M3Index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.corpus_folder import CARD, open_corpus
@@ -60,7 +66,8 @@ def load(path: Path) -> Any:
                                        gzip, or safetensors or .npy with their vocabulary
     a fastText model of words       -> FastTextVectors
     a fastText classifier           -> Classifier
-    a search index                  -> Index, or TextIndex if it contains its texts
+    a search index                  -> Index, or TextIndex if it contains its texts; SparseIndex,
+                                       MultiVectorIndex, M3Index
     a cross-encoder's folder        -> CrossEncoder
     a sentence-transformers folder  -> SentenceEncoder
     a transformers folder (BERT)    -> SentenceEncoder, mean pooling of the tokens' vectors
@@ -175,7 +182,12 @@ def is_classifier(found: Found) -> bool:
 
 def is_index(found: Found) -> bool:
     """Whether the file is an Index: vectors and their ids, with or without texts."""
-    return found.metadata is not None and found.metadata.get("kind") == INDEX
+    return has_kind(INDEX)(found)
+
+
+def has_kind(kind: str) -> Callable[[Found], bool]:
+    """Whether the metadata of a safetensors file names this kind."""
+    return lambda found: found.metadata is not None and found.metadata.get("kind") == kind
 
 
 def is_text_index(found: Found) -> bool:
@@ -351,6 +363,9 @@ FILES = (                # safetensors before pickles: a safetensors file may be
     Kind("a fastText model of words, without labels", is_fasttext, FastTextVectors.load),
     Kind("a search index with its texts", is_text_index, TextIndex.load),
     Kind("a search index", is_index, Index.load),
+    Kind("an index of BGE-M3's vectors", has_kind(M3_INDEX), M3Index.load),
+    Kind("an index of sparse vectors", has_kind(SPARSE_INDEX), SparseIndex.load),
+    Kind("an index of token vectors", has_kind(MULTI_INDEX), MultiVectorIndex.load),
     Kind("a training checkpoint", is_checkpoint, "it resumes a training run and is not a model: "
          "train with the same text and settings and --checkpoint FILE --resume"),
     Kind("a training checkpoint of version 0.1", is_old_checkpoint, "only that version can resume "

@@ -121,7 +121,7 @@ def test_the_line_counts_of_the_readme_are_right():
 
 
 def test_every_family_of_models_is_in_the_table_of_folders_that_load():
-    page = (PACKAGE / "PRETRAINED.md").read_text()
+    page = (PACKAGE / "transformer/README.md").read_text()
     for name in FAMILIES:
         assert f"| `{name}` | yes" in page
 

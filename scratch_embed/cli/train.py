@@ -1,4 +1,4 @@
-"""train: train word vectors, a classifier or a transformer on a text, by one of nine methods."""
+"""train: train word vectors, a classifier or a transformer on a text, by one of several methods."""
 from scratch_embed.cli import (
     bert,
     classifier,
@@ -6,6 +6,7 @@ from scratch_embed.cli import (
     fasttext,
     glove,
     gpt2,
+    m3,
     sbert,
     simcse,
     word2vec,
@@ -14,9 +15,10 @@ from scratch_embed.cli.parsing import add_command
 
 
 def add_commands(commands):
-    """Add `train` and its nine methods; each is in a file of its own."""
+    """Add `train` and its methods; each is in a file of its own."""
     train = add_command(commands, "train", "train vectors, a classifier or a transformer on a text",
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
-    for method in (word2vec, glove, fasttext, classifier, bert, gpt2, simcse, sbert, cross_encoder):
+    for method in (word2vec, glove, fasttext, classifier, bert, gpt2, simcse, sbert, m3,
+                   cross_encoder):
         method.add_training(methods)

@@ -27,7 +27,7 @@ def add_commands(commands):
             ("sbert", "Sentence-BERT", run_sbert, 12_000),
             ("matryoshka", "Matryoshka and other short vectors", run_matryoshka, None),
             ("e5", "E5: negatives, instructions, teachers", run_e5, 12_000),
-            ("m3", "BGE-M3: dense, sparse and multi-vector scores", run_m3, None),
+            ("m3", "BGE-M3's three scores", run_m3, None),
             ("rerank", "the cross-encoder that reranks", run_rerank, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",

@@ -39,7 +39,7 @@ def run_m3(arguments):
     held = 0
     for number, (claim, found) in enumerate(zip(CLAIMS, differences(rows)), 1):
         held += found.verdict == claim.predicted
-        print(f"    {number:2}  {claim.column + ':':11}{claim.one + ' - ' + claim.other:44}"
+        print(f"    {number:2}  {claim.column + ':':11}{claim.one + ' - ' + claim.other:42}"
               f"{found.mean:+6.1f} ± {found.half:4.1f}  {IN_SHORT[found.verdict]:16}"
               f"{'held' if found.verdict == claim.predicted else 'failed'}", flush=True)
     print()

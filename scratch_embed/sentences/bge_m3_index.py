@@ -27,6 +27,7 @@ from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.index import Index
+from scratch_embed.retrieve.index_files import KIND as DENSE
 from scratch_embed.retrieve.lists import NO_ID, stack, top_k_of_query
 from scratch_embed.retrieve.multi_vector import MultiVectorIndex
 from scratch_embed.retrieve.sparse import SparseIndex
@@ -122,16 +123,16 @@ class M3Index:
         """Write one safetensors file with all three parts, atomically."""
         tensors, metadata = self.dense.as_tensors()
         write_safetensors(path, {**tensors, **self.sparse.as_tensors(), **self.multi.as_tensors()},
-                          {**metadata, "m3": KIND}, checksum=True)
+                          {**metadata, "kind": KIND}, checksum=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "M3Index":
         """Read a file written by save().  Raises FormatError for any other file."""
         tensors, metadata = read_safetensors(path)
-        if metadata.get("m3") != KIND:
-            raise FormatError(path, "its metadata", f"expected m3 {KIND!r}, found {metadata}")
+        if metadata.get("kind") != KIND:
+            raise FormatError(path, "its metadata", f"expected the kind {KIND!r}, found {metadata}")
         index = cls.__new__(cls)
-        index.dense = Index.from_tensors(path, tensors, metadata)
+        index.dense = Index.from_tensors(path, tensors, {**metadata, "kind": DENSE})
         index.sparse = SparseIndex.from_tensors(path, tensors)
         index.multi = MultiVectorIndex.from_tensors(path, tensors)
         try:

@@ -68,7 +68,7 @@ def read_cross_encoder_folder(folder: str | os.PathLike, dtype: type = np.float3
     """
     refuse_adapter(folder)
     path = os.path.join(folder, "config.json")
-    positions = family_of(folder).read_config(path).max_length
+    positions = family_of(folder).model.architecture.read_config(path).max_length
     fields = Fields.read(path)
     if not has_classifier(folder):
         raise fields.fault("architectures", f"{json.dumps([ARCHITECTURE])}; `scratch-embed train "

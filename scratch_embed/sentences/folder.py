@@ -91,7 +91,7 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
     if not has_modules(folder):
         refuse_adapter(folder)
         family = family_of(folder)
-        length, lower_case = read_length(folder, family.read_config(
+        length, lower_case = read_length(folder, family.model.architecture.read_config(
             os.path.join(folder, "config.json")).max_length)
         return family.model.load(folder, dtype), Recipe(
             (mean,), normalize=False, max_seq_length=length, lower_case=lower_case)
@@ -99,7 +99,7 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
     (_, base), (_, pooling), *rest = modules
     refuse_adapter(base)
     family = family_of(base)
-    config = family.read_config(os.path.join(base, "config.json"))
+    config = family.model.architecture.read_config(os.path.join(base, "config.json"))
     poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
     length, lower_case = read_length(base, config.max_length)
     prompts, default, similarity = _prompts(folder)

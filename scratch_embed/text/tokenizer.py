@@ -170,6 +170,10 @@ class Tokenizer:
         new._known, new._known_bytes = {}, 0
         return new
 
+    def without_types(self) -> "Tokenizer":
+        """The same tokenizer, for a model that has no types."""
+        return self.with_tokens(self.added, self.template, self.truncation_side, self.roles, False)
+
     # ---- what a kind defines
 
     def _clean(self, text: str) -> str:

@@ -5,7 +5,8 @@ does, the class is that of the model_type.
 
 Differs   from transformers (5.24), which ignores a class that it does not know: here that is an
           error.  Slow and fast classes ("Fast" at the end of the name) are the same here, as they
-          are in version 5.
+          are in version 5.  PreTrainedTokenizerFast returns token_type_ids, as in version 4; in
+          version 5 it is another name of TokenizersBackend, which does not.
 Read next text/tokenizer_settings.py
 """
 from collections.abc import Callable, Mapping
@@ -56,7 +57,7 @@ XLMR = TokenizerClass(("Unigram",), ANGLED, roberta_template,
 LLAMA = TokenizerClass(("SentencePieceBPE", "BPE"), {
     "unk_token": special("<unk>"), "bos_token": special("<s>"), "eos_token": special("</s>")},
     ends=("bos_token", "eos_token"))
-GENERIC = TokenizerClass(has_types=True)           # a tokenizer.json, as it is
+GENERIC = TokenizerClass()                         # a tokenizer.json, as it is
 CLASSES = {
     "BertTokenizer": BERT, "ElectraTokenizer": BERT,
     "DistilBertTokenizer": BERT._replace(has_types=False),
@@ -71,7 +72,8 @@ CLASSES = {
     "CLIPTokenizer": TokenizerClass(
         ("BPE",), {"unk_token": END, "bos_token": special("<|startoftext|>"), "eos_token": END,
                    "pad_token": END}, roberta_template, ("bos_token", "eos_token")),
-    "LlamaTokenizer": LLAMA, "PreTrainedTokenizerFast": GENERIC, "TokenizersBackend": GENERIC}
+    "LlamaTokenizer": LLAMA, "TokenizersBackend": GENERIC,
+    "PreTrainedTokenizerFast": GENERIC._replace(has_types=True)}
 # {model_type: the class of a folder that names none}
 OF_MODEL = {"bert": "BertTokenizer", "distilbert": "BertTokenizer", "electra": "ElectraTokenizer",
             "mpnet": "MPNetTokenizer", "roberta": "RobertaTokenizer",

@@ -36,6 +36,7 @@ from scratch_embed.text.tokenizer_settings import (
     CONFIG,
     NAMES,
     ROLES,
+    TYPES,
     for_kind,
     overriding,
     read_settings,
@@ -184,8 +185,9 @@ def save(folder: Path, tokenizer: Tokenizer, max_length: int | None = None) -> N
     config["added_tokens_decoder"] = {
         str(token.id): {name: value for name, value in token._asdict().items() if name != "id"}
         for token in tokenizer.added}
-    if not tokenizer.has_types:
-        config["model_input_names"] = ["input_ids", "attention_mask"]
+    if not tokenizer.has_types or config["tokenizer_class"] != "BertTokenizer":
+        config["model_input_names"] = ["input_ids", *[TYPES] * tokenizer.has_types,
+                                       "attention_mask"]
     if tokenizer.truncation_side != "right":
         config["truncation_side"] = tokenizer.truncation_side
     if max_length is not None:

@@ -33,7 +33,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import LARGEST, NULL, REQUIRED, Fields, show
 from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.tokenizer import NO_TEMPLATE, SIDES, Tokenizer
-from scratch_embed.text.tokenizer_classes import CLASSES, GENERIC, NEW, OF_MODEL, TokenizerClass
+from scratch_embed.text.tokenizer_classes import CLASSES, NEW, OF_MODEL, TokenizerClass
 from scratch_embed.text.tokenizer_json import added_token
 from scratch_embed.text.wordpiece_json import SETTINGS as FLAGS
 
@@ -65,6 +65,7 @@ IGNORED = {
                     "stored defaults of a call; transformers takes the caller's"),
     "trim_offsets": "changes positions in the text, not ids",
     "legacy": "tokenizer.json says where spaces are put",
+    "unk_id": "tokenizer.json says which piece is that of unknown characters",
     **dict.fromkeys(("chat_template", "use_default_system_prompt"), "is used for conversations")}
 READ = ("truncation_side", "tokenizer_class", "added_tokens_decoder", "model_input_names",
         "add_prefix_space", "add_bos_token", "add_eos_token")
@@ -144,7 +145,7 @@ def _class_name(folder, config):
 
 def _tokens_of(fields):
     """The names of fields that are special tokens: transformers takes any name_token for one."""
-    return [name for name in fields.values if name.endswith("_token") and name not in ONLY]
+    return [name for name in fields.values if name.endswith("_token") and name not in READ]
 
 
 def _names(fields, of_class):
@@ -228,7 +229,7 @@ def for_kind(settings: Settings, kind: str, whole: bool = True) -> Settings:
         classes = {"WordPiece": "BertTokenizer", **({} if whole else {"BPE": "GPT2Tokenizer"})}
         return settings._replace(name=classes.get(kind, "TokenizersBackend"))
     kinds = settings.of_class.kinds
-    if settings.of_class is GENERIC and not whole:
+    if not kinds and not whole:
         raise FormatError(settings.path, "field 'tokenizer_class'", "expected a class that reads a "
                           f"vocabulary, since there is no tokenizer.json, found {settings.name!r}")
     if kinds and kind not in kinds:
@@ -241,7 +242,7 @@ def for_kind(settings: Settings, kind: str, whole: bool = True) -> Settings:
 
 def overriding(settings: Settings, kind: str) -> dict[str, Any]:
     """The fields that override those of a tokenizer.json of this kind."""
-    if kind == "WordPiece" and settings.of_class is not GENERIC:
+    if kind == "WordPiece" and settings.of_class.kinds:
         return {name: settings.flags[name] for name in FLAGS if name in settings.flags}
     if settings.name in ("RobertaTokenizer", "GPT2Tokenizer"):
         return {"add_prefix_space": bool(settings.flags.get("add_prefix_space"))}
@@ -267,15 +268,14 @@ def with_settings(settings: Settings, tokenizer: Tokenizer, whole: bool = True) 
 
 def _require_same_names(settings, tokenizer):
     """Raise FormatError for other names of [UNK], [CLS] or [SEP] than those in tokenizer.json."""
-    if settings.of_class is GENERIC:
+    if not settings.of_class.kinds:                    # tokenizer.json is used as it is
         return
-    single = [tokenizer.id_to_token(number) for part in tokenizer.template.single
-              for number in part.ids]
     in_file = {} if tokenizer.unk is None else {"unk_token": tokenizer.unk}
-    if single or settings.of_class.template:
-        first, last = (single[0], single[-1]) if single else (None, None)
-        roles = settings.of_class.ends
-        in_file |= dict.fromkeys(roles[::2], first) | dict.fromkeys(roles[1::2], last)
+    for end, roles in (0, settings.of_class.ends[::2]), (-1, settings.of_class.ends[1::2]):
+        part = tokenizer.template.single[end]
+        if part.text is None or settings.of_class.template:
+            token = tokenizer.id_to_token(part.ids[end]) if part.text is None else None
+            in_file |= dict.fromkeys(roles, token)
     for role, name in in_file.items():
         token = settings.names.get(role)
         if token is not None and token.content != name:

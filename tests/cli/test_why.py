@@ -256,3 +256,17 @@ def test_why_e5_prints_two_parts(monkeypatch, capsys):
         assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row
     assert re.search(r"^    find reports about the same deed: .+\n      1  ", printed, re.M)
     assert max(map(len, printed.splitlines())) <= 110
+
+
+def test_why_m3_prints_predictions_the_table_and_what_held(monkeypatch, capsys):
+    """Two tiny worlds, one step of each training; the scores mean nothing."""
+    from scratch_embed.why import m3
+    monkeypatch.setattr(m3, "draw_task", partial(m3.draw_task, documents=60, pairs=80))
+    assert main(["why", "m3", "--seeds", "2", "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(\d)  ", printed, re.M) == list("12")
+    assert printed.index("is above") < printed.index("± ")
+    for row in ("BM25", "sparse, untrained", "dense, trained alone", "hybrid, 1 : 0.3 : 1"):
+        assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row
+    assert len(re.findall(r"^ +\d+  \w+: .* (held|failed)$", printed, re.M)) == len(m3.CLAIMS)
+    assert max(map(len, printed.splitlines())) <= 100

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratch_embed.loading import load
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.multi_vector import MultiVectorIndex
@@ -45,7 +46,7 @@ def test_a_saved_index_finds_the_same_and_a_damaged_file_is_refused(tmp_path):
     path = tmp_path / "tokens.index"
     index = MultiVectorIndex(*texts(np.random.default_rng(1), [2, 3]))
     index.save(path)
-    again = MultiVectorIndex.load(path)
+    again = load(path)
     assert str(again) == str(index) == "MultiVectorIndex(2 documents, 5 tokens x 3 dimensions)"
     np.testing.assert_array_equal(again.vectors, index.vectors)
     tensors, metadata = read_safetensors(path)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scratch_embed.loading import load
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.bm25 import BM25
@@ -49,7 +50,7 @@ def test_with_bm25s_weights_it_is_bm25():
 def test_a_saved_index_finds_the_same(tmp_path):
     index = SparseIndex(from_dicts([{7: 0.5, 2: 1.0}, {}, {2: 0.25, 9: 1.5}]))
     index.save(tmp_path / "sparse.index")
-    again = SparseIndex.load(tmp_path / "sparse.index")
+    again = load(tmp_path / "sparse.index")
     assert str(again) == str(index) == "SparseIndex(3 documents, 4 weights)"
     for before, after in zip(index.as_tensors().values(), again.as_tensors().values()):
         np.testing.assert_array_equal(before, after)

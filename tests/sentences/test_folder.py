@@ -77,7 +77,8 @@ def test_vectors_equal_those_of_sentence_transformers(layout, kind):
 
 
 def test_the_recipe_of_the_old_layout():
-    (config, _), recipe = read_sentence_folder(GOLDEN / "sentence_old")
+    model, recipe = read_sentence_folder(GOLDEN / "sentence_old")
+    config = model.config
     assert config.activation is gelu and recipe.dense[0].activation is tanh
     assert recipe._replace(dense=()) == Recipe(
         poolings=(cls, mean), include_prompt=True, normalize=True, max_seq_length=12,
@@ -85,7 +86,8 @@ def test_the_recipe_of_the_old_layout():
 
 
 def test_the_recipe_of_the_new_layout():
-    (config, _), recipe = read_sentence_folder(GOLDEN / "sentence_new")
+    model, recipe = read_sentence_folder(GOLDEN / "sentence_new")
+    config = model.config
     assert config.activation is gelu_tanh and recipe.dense[0].activation is None
     assert [*recipe.dense[0].p] == ["linear.weight"]              # no bias in the file
     assert recipe._replace(dense=()) == Recipe(
@@ -142,9 +144,9 @@ RECIPES = [
 def test_writing_and_reading_gives_the_same_model_and_recipe(tmp_path, recipe):
     model, _ = read_sentence_folder(GOLDEN / "sentence_old")
     write_sentence_folder(tmp_path, model, recipe, TOKENIZER)
-    (config, p), again = read_sentence_folder(tmp_path)
-    assert config == model.config and comparable(again) == comparable(recipe)
-    np.testing.assert_array_equal(p.flat, model.p.flat)
+    found, again = read_sentence_folder(tmp_path)
+    assert found.config == model.config and comparable(again) == comparable(recipe)
+    np.testing.assert_array_equal(found.p.flat, model.p.flat)
     assert (tmp_path / "vocab.txt").read_bytes() == TOKENIZER["vocab.txt"]
 
 
