@@ -111,7 +111,7 @@ def test_the_defaults_are_those_of_causal_lm_train():
 
 
 def test_a_stopped_run_is_resumed_to_the_same_bytes(text, tmp_path, run):
-    options = [*TINY[:-4], "--steps", 40, "--batch-size", 3, "--checkpoint", tmp_path / "state"]
+    options = [*TINY[:-4], "--steps", 400, "--batch-size", 3, "--checkpoint", tmp_path / "state"]
     run(text, "-o", tmp_path / "a", *options[:-2])
     with terminal(ctrl_c_at("loss")):
         code, _, _ = run(text, "-o", tmp_path / "b", *options)

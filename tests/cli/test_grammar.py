@@ -187,7 +187,7 @@ def test_an_unknown_option_is_refused_by_the_command_that_was_typed(name, comman
     ("train fasttext t -output v", "-output is --output here;"),
     ("similar v king --threads 3", "unknown option --threads; other commands have it, by the name "
                                    "--workers;"),
-    ("train word2vec t -o v --model m", "--model; it belongs to train bert, train simcse, "),
+    ("train word2vec t -o v --model m", "--model; it belongs to train bert, train gpt2, "),
     ("train word2vec t -o v --alpha 1", "--alpha is --lr here;"),
     ("encode m -i t", "-i is now the second argument, TEXT"),
     ("encode m --input=t", "--input is now the second argument, TEXT"),
