@@ -44,7 +44,8 @@ def train_bpe(texts: Iterable[str], vocab_size: int = 30_000, *,
               prefix_space: bool = False, suffix: str = "") -> BPE:
     """Learn a byte-level BPE tokenizer with at most vocab_size tokens from texts.
 
-    special          special tokens, with the first ids; none is added to a text by encode()
+    special          special tokens, with the first ids; none is added to a text by encode().  Files
+                     name END_OF_TEXT as the first and last token of a text, as GPT-2's do
     min_frequency    pairs that occur less often are not joined
     normalizer, patterns, prefix_space, suffix    as for BPE
 
@@ -61,8 +62,11 @@ def train_bpe(texts: Iterable[str], vocab_size: int = 30_000, *,
                          "tokens and the bytes; choose a larger one")
     pieces, merges = join_pairs(words, pieces, vocab_size, min_frequency, suffix=suffix)
     added = [AddedToken(token, number) for number, token in enumerate(dict.fromkeys(special))]
-    return BPE(pieces, merges, added, normalizer=normalizer, patterns=patterns,
-               prefix_space=prefix_space, suffix=suffix)
+    bpe = BPE(pieces, merges, added, normalizer=normalizer, patterns=patterns,
+              prefix_space=prefix_space, suffix=suffix)
+    if END_OF_TEXT in special:
+        bpe.roles = dict.fromkeys(("bos_token", "eos_token"), END_OF_TEXT)
+    return bpe
 
 
 # ---- before the first join --------------------------------------------------------------------

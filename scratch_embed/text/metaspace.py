@@ -2,7 +2,7 @@
 
     "a new day"  ->  "▁a", "▁new", "▁day"
 
-Paper     Kudo & Richardson 2018 (SentencePiece), section 3.2, "lossless tokenization": with "▁"
+Paper     Kudo & Richardson 2018 (SentencePiece), section 3.1, "lossless tokenization": with "▁"
           for a space, the pieces alone say where the spaces were, and decoding is joining.
 Equation  text.replace(" ", "▁");  "▁" before it, if it has none there
               prepend="always"   before each part of a text

@@ -3,7 +3,7 @@ r"""Precompiled: SentencePiece's normaliser, a table of replacements that a mode
     "ﬁ" -> "fi"     "Ａ" -> "A"     "e\u0301" -> "é"     tab -> space     zero-width space -> space
 
 Paper     Kudo & Richardson 2018, "SentencePiece: A simple and language independent subword
-          tokenizer and detokenizer for Neural Text Processing", section 3.3
+          tokenizer and detokenizer for Neural Text Processing", section 3.4
 Bytes     the length of the trie in bytes (uint32), the trie (uint32 each), then the replacements,
           each in UTF-8 with a NUL at its end.  The trie maps the bytes of a key to the place of
           its replacement.  It is a double array (Aoe 1989): from a unit at `node` the byte b leads

@@ -24,9 +24,9 @@ How is it trained?  By EM.  Begin with all frequent substrings as pieces, p thei
     E  for each word, the expected number of times that each piece occurs, over all splits weighted
        by their probability (the sums of forward-backward in place of Viterbi's maximum)
     M  p(x) = its expected count / the sum of all counts
-    prune  drop the tenth of the pieces whose loss lowers the likelihood least; keep all letters;
-           repeat until V are left
-BPE builds pieces up by counting pairs; Unigram prunes them down by likelihood.
+    prune  drop the fifth of the pieces whose loss lowers the likelihood least, but no letter
+The three steps are repeated until V pieces are left.
+BPE builds pieces up by counting pairs; Unigram prunes them by likelihood.
 
 Why the maximum and not the longest pieces?  Greedy choices cannot be taken back: WordPiece splits
 "unaff" into una ##ff even if un ##aff is far more frequent.
@@ -43,6 +43,7 @@ from scratch_embed.text.sentencepiece import METASPACE, NONE, Rules, SentencePie
 from scratch_embed.text.tokenizer import NO_TEMPLATE, Template
 
 UNK_PENALTY = 10.0
+POWERS = [float(f"1e{power}") for power in range(309)]
 
 
 class Split(NamedTuple):
@@ -129,7 +130,7 @@ def as_library(score: float) -> float:
     digits, _, exponent = repr(float(score)).partition("e")
     whole, _, decimals = digits.partition(".")
     power = int(exponent or 0) - len(decimals)
-    scale = float(f"1e{abs(power)}")
+    scale = POWERS[abs(power)]
     number = float(int(whole + decimals))
     return number / scale if power < 0 else number * scale
 

@@ -1,0 +1,54 @@
+"""The command `train bpe`, which trains a byte-level BPE tokenizer."""
+import json
+
+import pytest
+
+from scratch_embed.text.bpe_training import train_bpe
+from scratch_embed.text.tokenizer_files import load
+
+LINES = ["low low lower lowest", "", "naïve cafés, naïve"]
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("\n".join(LINES) + "\n", "utf-8")
+    return path
+
+
+def test_a_tokenizer_is_trained_and_saved(text, tmp_path, run):
+    folder = tmp_path / "tokenizer"
+    code, out, err = run("train", "bpe", text, "-o", folder, "--vocab-size", 265)
+    assert (code, out) == (0, "")
+    assert "the first line begins low Ġlow Ġlowe r Ġlowe s t (Ġ: a space)" in err
+    assert f"learnt 8 merges; wrote {folder}, 265 tokens" in err
+    expected = train_bpe(LINES, 265)
+    assert load(folder).merges == expected.merges and load(folder).pieces == expected.pieces
+
+
+def test_transformers_loads_it_with_its_end_token(text, tmp_path, run):
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path / "tokenizer"
+    assert run("train", "bpe", text, "-o", folder, "--min-count", 1)[0] == 0
+    theirs = transformers.AutoTokenizer.from_pretrained(str(folder))
+    assert theirs.eos_token == theirs.bos_token == "<|endoftext|>" and theirs.eos_token_id == 0
+    for line in LINES:
+        assert theirs(line)["input_ids"] == load(folder).encode(line).ids.tolist()
+
+
+def test_info_says_what_the_folder_is(text, tmp_path, run):
+    assert run("train", "bpe", text, "-o", tmp_path / "t")[0] == 0
+    found = json.loads(run("info", tmp_path / "t", "--json")[1])
+    assert found["kind"] == "a tokenizer's folder, without a model" and not found["loads"]
+    assert "--tokenizer-folder" in found["why"]
+
+
+@pytest.mark.parametrize("content, options, message", [
+    ("\n \n", [], "expected a text with words, found none"),
+    ("a", ["--vocab-size", "100"], "--vocab-size 100: expected at least 257, the special tokens"),
+    ("a", ["--vocab-size", "0"], "expected a whole number of at least 1, got '0'")])
+def test_what_is_refused(tmp_path, run, content, options, message):
+    (tmp_path / "text").write_text(content)
+    code, out, err = run("train", "bpe", tmp_path / "text", "-o", tmp_path / "t", *options)
+    assert code in (1, 2) and out == "" and message in err
+    assert not (tmp_path / "t").exists()
