@@ -12,9 +12,11 @@ Shapes    q, y (T, H·d), k, v (U, G·d): all sequences packed end to end; U = T
 Cost      O(Σ t² H d) for sequences of t tokens; BLAS computes the products, and in float32 a
           kernel computes softmax and dropout
 Differs   no padding: consecutive sequences of equal length are multiplied as one batch, so callers
-          sort by length.  Dropout of P is from BERT.  A window does not shorten the
-          products: all scores are computed.
-Read next nn/rotary.py and nn/relative_bias.py (positions), transformer/bert.py
+          sort by length.  Dropout of P is from BERT.  For more than LONG keys, without a bias,
+          nn/blockwise_attention.py computes the same in memory O(t), and a window in O(t w) time;
+          for fewer keys, or with a bias, all t² scores are computed and stored.
+Read next nn/blockwise_attention.py (long sequences), nn/rotary.py and nn/relative_bias.py
+          (positions), transformer/bert.py
 
 Why divide by √d?  A sum of d products of independent numbers of mean 0 and variance 1 has variance
 d.  Without the division, the size of the scores grows with √d, so softmax saturates and its
@@ -33,6 +35,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.nn.blockwise_attention import blockwise_attention
 from scratch_embed.nn.contract import Backward, BackwardEach
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout, mask
 from scratch_embed.nn.softmax import softmax
@@ -42,6 +45,7 @@ from scratch_embed.numerics.random import hash32
 
 f32, u32 = np.float32, np.uint32
 ZERO = f32(0)
+LONG = 1024                        # above it blocks are faster forward, up to 2 x slower backward
 
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, heads: int,
@@ -86,20 +90,23 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
 
     y, backs = np.empty_like(q), []
     for group in groups:
-        queries(y, group)[:], back = scaled_dot_product_attention(
-            queries(q, group), keys(k, group), keys(v, group),
-            visible(group, causal, window), dropout.at(group.row),
-            None if B is None else B[..., :group.t, :group.u])
+        QKV = queries(q, group), keys(k, group), keys(v, group)
+        sees, drop = visible(group, causal, window), dropout.at(group.row)
+        if group.u > LONG and B is None:
+            queries(y, group)[:], back = blockwise_attention(*QKV, sees, drop)
+        else:
+            queries(y, group)[:], back = scaled_dot_product_attention(
+                *QKV, sees, drop, None if B is None else B[..., :group.t, :group.u])
         backs.append(back)
 
     def backward(dy):
         dq, dk, dv = np.empty_like(q), np.empty_like(k), np.empty_like(v)
         dB = None if B is None else np.zeros_like(B)
         for group, back in zip(groups, backs):
-            queries(dq, group)[:], keys(dk, group)[:], keys(dv, group)[:], dS = back(
-                queries(dy, group))
+            grads = back(queries(dy, group))
+            queries(dq, group)[:], keys(dk, group)[:], keys(dv, group)[:] = grads[:3]
             if dB is not None:
-                corner = dB[..., :group.t, :group.u]
+                corner, dS = dB[..., :group.t, :group.u], grads[3]
                 corner += dS.reshape(-1, *corner.shape).sum(0)
         return (dq, dk, dv) if dB is None else (dq, dk, dv, dB if many_biases else dB[0])
     return y, backward

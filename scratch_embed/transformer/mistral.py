@@ -15,9 +15,9 @@ Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d operations per layer, for seq
           three times as many in training; BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Mistral.load and Llama.load read them
-Differs   Sequences are packed, not padded.  A window does not save work: all scores are computed
-          (nn/attention.py).  Rotation angles are float64; in transformers they are float32
-          (nn/rotary.py).  Initial weights are normal with standard deviation 0.02, as in
+Differs   Sequences are packed, not padded.  A window saves work in sequences of more than 1,024
+          tokens (nn/blockwise_attention.py).  Rotation angles are float64; in transformers they are
+          float32 (nn/rotary.py).  Initial weights are normal with standard deviation 0.02, as in
           transformers; the paper does not give their distribution.  Dropout is
           applied to the attention weights only, as in transformers.  The model does not enforce
           max_length, because it has no table of positions.  Scaled RoPE (linear, yarn, llama3) is
