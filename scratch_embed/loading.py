@@ -34,6 +34,7 @@ from scratch_embed.sentences.bge_m3_index import KIND as M3_INDEX
 from scratch_embed.sentences.bge_m3_index import M3Index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.static_folder import is_static_folder, read_static_folder
 from scratch_embed.text.corpus_folder import CARD, open_corpus
 from scratch_embed.text.tokenizer_files import WHOLE as TOKENIZER
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
@@ -70,8 +71,9 @@ def load(path: Path) -> Any:
     a search index                  -> Index, or TextIndex if it contains its texts; SparseIndex,
                                        MultiVectorIndex, M3Index
     a cross-encoder's folder        -> CrossEncoder
-    a sentence-transformers folder  -> SentenceEncoder
-    a transformers folder (BERT)    -> SentenceEncoder, mean pooling of the tokens' vectors
+    a sentence-transformers folder  -> SentenceEncoder; StaticEncoder for a StaticEmbedding
+    a transformers folder           -> SentenceEncoder, mean pooling of the tokens' vectors; which
+                                       models: transformer/README.md, "What loads"
     a corpus folder                 -> (Vocab, Corpus)
 
     Raises FileNotFoundError if `path` does not exist, and FormatError for any other kind; the
@@ -331,6 +333,11 @@ def is_cross_encoder(found: Found) -> bool:
     return found.model_type is not None and has_classifier(found.path)
 
 
+def is_static(found: Found) -> bool:
+    """Whether it is a folder of sentence-transformers without a transformer: static embeddings."""
+    return "modules.json" in found.names and is_static_folder(found.path)
+
+
 def lacks_config(found: Found) -> bool:
     """Whether it is a folder of sentence-transformers without the config.json of its transformer.
     """
@@ -355,6 +362,7 @@ FOLDERS = (
     Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
     Kind("a model's folder without config.json", lacks_config, "this file says what the model is: "
          "copy it from where the folder came"),
+    Kind("a sentence-transformers folder with static embeddings", is_static, read_static_folder),
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
     *MODELS,
     Kind("a corpus folder", has(CARD), open_corpus),

@@ -17,7 +17,7 @@ class Question(NamedTuple):
 CONTRASTIVE = Question("How does contrastive learning train embedding models?",
                        "how contrastive learning trains embedding models", 2000, 100)
 CROSS_OR_BI = Question("Cross-encoder vs bi-encoder — when to use each?",
-                       "when to use a cross-encoder, a bi-encoder, or both", 300, 3500)
+                       "when to use a cross-encoder, a bi-encoder, or both", 300, 6000)
 RAG = Question("How would you evaluate embedding quality for a RAG system?",
                "how to evaluate embedding quality for a RAG system", 300, 300)
 MATRYOSHKA = Question("What are Matryoshka embeddings and why are they useful?",

@@ -108,10 +108,13 @@ def load_encoder(path, sif=None, tokenizer=None, deduced=DEDUCED, note=True):
 
 
 def transformer_of(folder, note):
-    """The SentenceEncoder of a folder; one without modules.json gets mean pooling: see `note`."""
+    """The encoder of a folder; one without modules.json gets mean pooling: see `note`."""
     from scratch_embed.cli.models import require_model
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.folder import has_modules
+    from scratch_embed.sentences.static_folder import is_static_folder, read_static_folder
+    if is_static_folder(folder):
+        return read_static_folder(folder)
     require_model(folder)
     encoder = SentenceEncoder.load(folder)
     if note and not has_modules(folder):

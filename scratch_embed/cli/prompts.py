@@ -78,7 +78,7 @@ def chosen_prompts(encoder, name, query=None, document=None, query_name=None, do
     its default prompt.  Raises ValueError for a name that the model does not have.
     """
     recipe = getattr(encoder, "recipe", None)
-    known = {} if recipe is None else recipe.prompts
+    known = getattr(encoder, "prompts", {}) if recipe is None else recipe.prompts
     default = None if recipe is None else recipe.default_prompt_name
     found = Prompts(_choose(name, known, default, QUERY, query, query_name),
                     _choose(name, known, default, DOCUMENT, document, document_name))

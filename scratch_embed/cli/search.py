@@ -123,11 +123,12 @@ def new_index(arguments):
     """(an empty TextIndex, its encoder)."""
     from scratch_embed.retrieve.texts import TextIndex
     from scratch_embed.sentences.static import StaticEncoder
-    from scratch_embed.text.word_tokenizer import WORDS
+    from scratch_embed.text.word_tokenizer import WORDS, WordTokenizer
     tokenizer, digest = chosen_tokenizer(arguments), digest_of(arguments.model)
     sif = chosen_sif(arguments, arguments.model)
     encoder = load_encoder(arguments.model, sif, tokenizer)
     split = encoder.tokenize if isinstance(encoder, StaticEncoder) else None
+    split = split if isinstance(split, WordTokenizer) else None            # a folder has its own
     made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,
                "tokenizer": split and split._asdict(),
                "bm25_tokenizer": (tokenizer or WORDS)._asdict()}

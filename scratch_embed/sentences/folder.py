@@ -67,7 +67,7 @@ IGNORED = {                        # fields that do not change the vectors, each
                      "name": "modules have no names here"},
     "sentence_bert_config.json": {"unpad_inputs": "nothing is padded"},
     "config_sentence_transformers.json": {"__version__": "says which programs wrote the folder"}}
-MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
+MODULES = ("Transformer", "Pooling", "Dense", "Normalize", "StaticEmbedding")
 VECTOR = "sentence_embedding"      # name of the input and output of Dense and Normalize
 TOKEN_VECTORS: dict[str, Any] = {  # the only values of sentence_bert_config.json for an encoder
     "transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
@@ -96,6 +96,9 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
         return family.model.load(folder, dtype), Recipe(
             (mean,), normalize=False, max_seq_length=length, lower_case=lower_case)
     modules = _modules(folder)
+    if modules[0][0] == "StaticEmbedding":
+        raise FormatError(os.path.join(folder, "modules.json"), "its list", "expected Transformer "
+                          "first, found StaticEmbedding: se.load reads it as a StaticEncoder")
     (_, base), (_, pooling), *rest = modules
     refuse_adapter(base)
     family = family_of(base)
@@ -109,14 +112,14 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
             dense.append(_dense(path, width, dtype))
             width = len(dense[-1].p["linear.weight"])
         else:
-            _check_normalize(os.path.join(path, "config.json"))
+            check_normalize(os.path.join(path, "config.json"))
     model = family.model.load(base, dtype)             # last, because it takes longest
     return model, Recipe(poolings, include_prompt, tuple(dense), modules[-1][0] == "Normalize",
                          length, lower_case, prompts, default, similarity)
 
 
 def encoder_folder(folder: str | os.PathLike) -> str:
-    """The folder with the files of the transformer and the tokenizer: `folder` or a subfolder."""
+    """The folder with the files of the first module and the tokenizer: `folder` or a subfolder."""
     return _modules(folder)[0][1] if has_modules(folder) else os.fspath(folder)
 
 
@@ -176,12 +179,13 @@ def read_modules(folder: str | os.PathLike) -> list[tuple[str, str]]:
 
 
 def _modules(folder):
-    """The modules of a sentence encoder: Transformer, Pooling, Dense ..., Normalize."""
+    """The modules of an encoder: Transformer, Pooling, Dense ..., or StaticEmbedding; Normalize."""
     found = read_modules(folder)
     kinds = [kind for kind, _ in found]
     normalize = kinds[-1:] == ["Normalize"]
-    if kinds != ["Transformer", "Pooling", *["Dense"] * (len(kinds) - 2 - normalize),
-                 *["Normalize"] * normalize]:
+    if kinds[:1] != ["StaticEmbedding"] and kinds != [
+            "Transformer", "Pooling", *["Dense"] * (len(kinds) - 2 - normalize),
+            *["Normalize"] * normalize]:
         path = os.path.join(folder, "modules.json")
         raise FormatError(path, "its list", "expected Transformer, Pooling, any number of Dense, "
                           "and optionally Normalize, in this order; found "
@@ -245,7 +249,7 @@ def _dense(folder, width, dtype):
     return Dense(p, activation)
 
 
-def _check_normalize(path):
+def check_normalize(path: str | os.PathLike) -> None:
     """Check the config of Normalize: absent in the old layout, default values in the new one."""
     if os.path.exists(path):
         fields = Fields.read(path)

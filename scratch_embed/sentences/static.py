@@ -31,7 +31,7 @@ stays, because the mean is most of what u should remove.
 import array
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -63,15 +63,15 @@ class Words(Protocol):
     def vectors(self) -> np.ndarray:
         """(n, D); only D is used."""
 
-    def __getitem__(self, word: str, /) -> np.ndarray:
-        """The vector (D,) of a word; KeyError for an unknown word."""
+    def __getitem__(self, word: Any, /) -> np.ndarray:
+        """The vector (D,) of a word, as Tokenize returns it; KeyError for an unknown word."""
 
 
 class Tokenize(Protocol):
     """A function that splits a text into words: a WordTokenizer, str.split ..."""
 
-    def __call__(self, text: str, /) -> list[str]:
-        """The words of the text, in order."""
+    def __call__(self, text: str, /) -> list:
+        """The words of the text, in order: str, or the ids of tokens."""
 
 
 # ---- the weights of words ---------------------------------------------------------------------
@@ -212,16 +212,18 @@ class StaticEncoder:
     def __init__(self, words: Words, weights: Mapping[str, float] | None = None,
                  common: np.ndarray | None = None, tokenize: Tokenize = SPACES,
                  prompts: Mapping[str, str] | None = None, unit_words: bool = False,
-                 counts: WordCounts | None = None) -> None:
+                 counts: WordCounts | None = None, normalize: bool = False) -> None:
         """words: a WordVectors, or any Words; weights: {word: weight}, by default 1.
 
         common: (D,), a direction that is removed from every vector; tokenize: a text -> its words;
         prompts: {name: text}, see encode; unit_words: scale each word's vector to norm 1 first,
         so that all words have the same influence; words with a zero vector are then ignored;
-        counts: a WordCounts, to which encode() and without_common() add.
+        counts: a WordCounts, to which encode() and without_common() add;
+        normalize: encode() scales every text's vector to norm 1.
         """
         self.words, self.weights, self.tokenize = words, dict(weights or {}), tokenize
         self.prompts, self.unit_words, self.counts = dict(prompts or {}), unit_words, counts
+        self.normalize = normalize
         self.dim = words.vectors.shape[1]
         self.common = None if common is None else self._direction(common)
 
@@ -278,7 +280,7 @@ class StaticEncoder:
         u = first_singular_vector(weighted_means_kernel(batch, table)
                                   for _, batch in batches(corpus, FIT_BATCH))
         return StaticEncoder(self.words, self.weights, u, self.tokenize, self.prompts,
-                             self.unit_words, self.counts)
+                             self.unit_words, self.counts, self.normalize)
 
     def encode(self, inputs: str | Iterable[str], prompt_name: str | None = None,
                prompt: str | None = None, batch_size: int = 32,
@@ -307,7 +309,8 @@ class StaticEncoder:
         for start, batch in batches(corpus, batch_size):
             x = weighted_means_kernel(batch, table)
             x = x if self.common is None else without(x, self.common)
-            out[start:start + len(x)] = finish(x, truncate_dim, normalize_embeddings)
+            out[start:start + len(x)] = finish(x, truncate_dim,
+                                               normalize_embeddings or self.normalize)
         out = round_to(precision, out)
         return out[0] if single else out
 

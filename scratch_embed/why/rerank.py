@@ -4,7 +4,7 @@ Papers    Nogueira & Cho 2019, "Passage Re-ranking with BERT" (binary cross-entr
           Callan 2021, "Rethink Training of BERT Rerankers in Multi-Stage Retrieval Pipeline"
           (softmax over a query's candidates, negatives from the search that is reranked).
 Shapes    a score is three numbers: nDCG@10 in % of the bi-encoder's first 50, 10 and 100, reranked
-Cost      a training takes about half a minute on one core
+Cost      a training takes about 45 seconds on one core
 Read next why/who_did_what.py (the task and the base), why/ablations.py (how effects are measured)
 
 The verdict is about depth 50; the other two depths are printed below it.  At depth 10 the order of

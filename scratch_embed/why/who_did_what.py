@@ -5,7 +5,7 @@ Papers    Reimers & Gurevych 2019, "Sentence-BERT"; Nogueira & Cho 2019, "Passag
 Equation  candidates of q   the `depth` documents d with the highest cos(x_q, x_d)
           the ranking       the candidates by the cross-encoder's s(q, d), then the others by cosine
 Shapes    Q queries, N documents, gains (Q, N); a Point for each depth
-Cost      per seed on one core: the bi-encoder eight seconds, the cross-encoder half a minute
+Cost      per seed on one core: the bi-encoder 8 seconds, the cross-encoder 45
 Read next worlds/bindings.py (the task), why/rerank.py (ablations), retrieve/rerank.py,
           sentences/cross_encoder_training.py
 
@@ -68,7 +68,7 @@ SIZES = dict(dim=32, layers=3, heads=2, ff=64, positions=32, types=2)
 STD, ATTENTION_STD = 0.08, 0.2     # of initial weights, see initial() and with_matching()
 POOLER = 10                        # the pooler's weights times 10: 0.2, about 1/√32
 BI_ENCODER = dict(tau=0.05, steps=400, batch_size=64, lr=3e-3)
-CROSS_ENCODER = dict(steps=3500, batch_size=12, lr=1e-3)
+CROSS_ENCODER = dict(steps=6000, batch_size=12, lr=1e-3)
 GROUPS = 8000                      # to train on: a query, and the documents of a group
 DEPTHS = (1, 3, 10, 20, 50, 100)
 

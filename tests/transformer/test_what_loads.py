@@ -1,0 +1,202 @@
+"""Every row of the tables "What loads" (scratch_embed/transformer/README.md) is true."""
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scratch_embed.loading import load
+from scratch_embed.nn.params import ZEROS, Params, linear_tensors
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.sentences.recipe import Dense, Recipe
+from scratch_embed.text.tokenizer_files import save
+from scratch_embed.transformer.families import FAMILIES, NOT_READ
+from scratch_embed.transformer.pooling import cls, last_token, mean
+
+sys.path.append(str(Path(__file__).parent))
+
+from tiny_folders import TEXTS, encoder_of, model_of, tokenizer_of, write_folder
+
+PAGE = Path(__file__).parents[2] / "scratch_embed/transformer/README.md"
+SECTION = PAGE.read_text().split("## What loads")[1]
+TABLES = [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
+          for block in re.findall(r"(?:^\|.*\n)+", SECTION, re.MULTILINE)]
+TYPES, TOKENIZERS, MODULES, WEIGHTS = TABLES
+
+
+def edit(path, **fields):
+    """Change fields of a JSON file, which need not exist."""
+    value = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**value, **fields}))
+
+
+def refused(folder, message):
+    with pytest.raises(FormatError, match=message):
+        load(folder)
+
+
+def loads(folder, model_type, recipe=None):
+    expected = encoder_of(model_type, recipe).encode(TEXTS)
+    np.testing.assert_allclose(load(folder).encode(TEXTS), expected, atol=1e-6)
+
+
+# ---- model_type ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("row", TYPES, ids=lambda row: row[0])
+def test_a_model_type_loads_or_is_refused_with_the_reason(row, tmp_path):
+    names, verdict, _ = row
+    if verdict.startswith("yes"):
+        name = names.strip("`")
+        loads(write_folder(tmp_path / "m", name), name)
+        return
+    for name in re.findall("`([^`]+)`", names) or ["no_such_type"]:
+        write_folder(tmp_path / name, "bert")
+        edit(tmp_path / name / "config.json", model_type=name)
+        reason = NOT_READ.get(name)
+        assert reason is None or verdict == f"no: {reason}"
+        refused(tmp_path / name, "config.json: field 'model_type': expected one of .*bert.*llama.* "
+                f"found {name!r}" + (f", which is not read: {reason}" if reason else ""))
+
+
+def test_the_table_has_each_type_that_is_known():
+    listed = [name for row in TYPES for name in re.findall("`([^`]+)`", row[0])]
+    assert sorted(listed) == sorted([*FAMILIES, *NOT_READ])
+
+
+# ---- tokenizers ---------------------------------------------------------------------------------
+
+def vocabulary(folder, model_type, files):
+    """A folder with the older files of a tokenizer, as its class stores them."""
+    write_folder(folder, model_type)
+    for name in "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json":
+        (folder / name).unlink()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def test_each_row_of_tokenizers(tmp_path):
+    rows = {row[0]: row[1] for row in TOKENIZERS}
+    kinds = {"WordPiece": "bert", "byte-level BPE": "roberta", "SentencePiece's BPE": "mistral",
+             "Unigram": "xlm-roberta"}
+    for kind, model_type in kinds.items():
+        assert rows.pop(f"tokenizer.json with {kind}") == "yes"
+        save(tmp_path / kind, tokenizer_of(model_type))
+        model_of(model_type).save(tmp_path / kind)
+        x = load(tmp_path / kind).encode(TEXTS, normalize_embeddings=True)
+        np.testing.assert_allclose(x, encoder_of(model_type).encode(TEXTS), atol=1e-6)
+    assert rows.pop("vocab.txt") == "yes"
+    pieces = tokenizer_of("bert").pieces
+    vocabulary(tmp_path / "v", "bert", {"vocab.txt": "".join(f"{p}\n" for p in pieces)})
+    loads(tmp_path / "v", "bert")
+    assert rows.pop("vocab.json and merges.txt") == "yes"
+    bpe = tokenizer_of("gpt2")
+    vocabulary(tmp_path / "b", "gpt2", {
+        "vocab.json": json.dumps(bpe.index),
+        "merges.txt": "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in bpe.merges)})
+    loads(tmp_path / "b", "gpt2")
+    assert rows.pop("sentencepiece.bpe.model or tokenizer.model alone").startswith("no: models of")
+    for name in "sentencepiece.bpe.model", "tokenizer.model":
+        vocabulary(tmp_path / name, "mistral", {name: ""})
+        refused(tmp_path / name, "models of the sentencepiece package are not read")
+    assert rows.pop("tokenizer.json with WordLevel") == "no: expected WordPiece, BPE or Unigram"
+    edit(write_folder(tmp_path / "w", "bert") / "tokenizer.json",
+         model={"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"})
+    refused(tmp_path / "w", "'model': expected .* WordPiece or BPE or Unigram, found .* 'WordLev")
+    assert rows.pop("a class that reads another kind").startswith("no: expected a class that")
+    edit(write_folder(tmp_path / "c", "roberta") / "tokenizer_config.json",
+         tokenizer_class="BertTokenizer")
+    refused(tmp_path / "c", "'tokenizer_class': expected a class that reads BPE")
+    assert rows.pop("`auto_map` in tokenizer_config.json").startswith("no: code that comes with")
+    edit(write_folder(tmp_path / "a", "bert") / "tokenizer_config.json",
+         auto_map={"AutoTokenizer": ["code.Mine", None]})
+    refused(tmp_path / "a", "tokenizer_config.json: field 'auto_map': expected")
+    assert not rows
+
+
+# ---- modules ------------------------------------------------------------------------------------
+
+def dense(outputs, inputs):
+    p = Params(linear_tensors("linear", outputs, inputs, ZEROS))
+    p.flat[:] = np.random.default_rng(0).standard_normal(p.flat.size)
+    return Dense(p, None)
+
+
+def test_each_row_of_modules(tmp_path):
+    rows = {row[0]: row[1] for row in MODULES}
+    assert rows.pop("none: a folder of transformers alone") == "yes"
+    model_of("mpnet").save(tmp_path / "alone")
+    save(tmp_path / "alone", tokenizer_of("mpnet"))
+    loads(tmp_path / "alone", "mpnet", Recipe((mean,), normalize=False, max_seq_length=24))
+    recipes = [Recipe((cls,), normalize=False, max_seq_length=24),
+               Recipe((mean,), dense=(dense(5, 12), dense(3, 5)), max_seq_length=24),
+               Recipe((last_token, mean), normalize=True, max_seq_length=24)]
+    for name, recipe in zip(("Transformer, Pooling", "Dense", "Normalize"), recipes):
+        assert rows.pop(name) == "yes"
+        loads(write_folder(tmp_path / name, "distilbert", recipe), "distilbert", recipe)
+    assert rows.pop("StaticEmbedding") == "yes"            # see sentences/test_static_folder.py
+    name = "WordEmbeddings, BoW, CNN, LSTM, LayerNorm, Dropout ..."
+    assert rows.pop(name).startswith("no: expected Transformer, Pooling, Dense, Normalize")
+    path = write_folder(tmp_path / "other", "bert") / "modules.json"
+    modules = json.loads(path.read_text())
+    for kind in name.removesuffix(" ...").split(", "):
+        modules[1]["type"] = f"sentence_transformers.models.{kind}"
+        path.write_text(json.dumps(modules))
+        refused(tmp_path / "other", "expected Transformer, Pooling, Dense, Normalize, StaticEmbedd")
+    assert not rows
+
+
+# ---- weights and options ------------------------------------------------------------------------
+
+def cast(folder, dtype):
+    tensors, _ = read_safetensors(folder / "model.safetensors")
+    write_safetensors(folder / "model.safetensors",
+                      {name: x.astype(dtype) for name, x in tensors.items()})
+
+
+def test_each_row_of_weights_and_options(tmp_path):
+    rows = {row[0]: row[1] for row in WEIGHTS}
+
+    def folder(name, model_type="bert"):
+        return write_folder(tmp_path / name, model_type)
+    assert rows.pop("model.safetensors in float32, float16, bfloat16 or float64") == "yes"
+    for dtype in np.float16, np.float64:                   # bfloat16: see test_checkpoint.py
+        cast(folder(dtype.__name__, "roberta"), dtype)
+        x = load(tmp_path / dtype.__name__).encode(TEXTS)
+        np.testing.assert_allclose(x, encoder_of("roberta").encode(TEXTS), atol=0.02)
+    assert rows.pop("several files with an index") == "yes"
+    tensors, _ = read_safetensors(folder("shards", "gpt2") / "model.safetensors")
+    names, files = sorted(tensors), {}
+    for number in range(2):
+        file = f"model-{number + 1}-of-2.safetensors"
+        write_safetensors(tmp_path / "shards" / file, {n: tensors[n] for n in names[number::2]})
+        files |= dict.fromkeys(names[number::2], file)
+    (tmp_path / "shards/model.safetensors").unlink()
+    edit(tmp_path / "shards/model.safetensors.index.json", weight_map=files)
+    loads(tmp_path / "shards", "gpt2")
+    assert rows.pop("pytorch_model.bin alone").startswith("no: a pickle can run code")
+    (folder("pickle", "mistral") / "model.safetensors").rename(
+        tmp_path / "pickle/pytorch_model.bin")
+    refused(tmp_path / "pickle", "found pytorch_model.bin, a pickle: .* convert it with torch")
+    assert rows.pop("quantised weights") == "no: expected floats"
+    cast(folder("int8"), np.int8)
+    refused(tmp_path / "int8", "expected floats of shape .* found I8")
+    assert rows.pop("an adapter (adapter_config.json) beside the model").startswith("no: expected")
+    edit(folder("adapter") / "adapter_config.json", peft_type="LORA")
+    refused(tmp_path / "adapter", "expected a model without an adapter, found one")
+    assert rows.pop("`auto_map` in config.json").startswith("no: code that comes with a model is")
+    edit(folder("code") / "config.json", auto_map={"AutoModel": "code.Mine"})
+    refused(tmp_path / "code", "config.json: field 'auto_map': expected none: code that comes with")
+    assert rows.pop("a `rope_type` other than default") == "no: expected the default"
+    for model_type in "mistral", "llama":
+        edit(folder(f"rope {model_type}", model_type) / "config.json",
+             rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0})
+        refused(tmp_path / f"rope {model_type}", "'rope_type': expected \"default\"")
+    assert rows.pop("`position_embedding_type` other than absolute") == "no: expected absolute"
+    for model_type in "bert", "xlm-roberta":
+        edit(folder(f"positions {model_type}", model_type) / "config.json",
+             position_embedding_type="relative_key")
+        refused(tmp_path / f"positions {model_type}", "'position_embedding_type': expected \"absol")
+    assert not rows
