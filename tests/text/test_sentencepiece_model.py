@@ -1,7 +1,6 @@
 """A .model of the sentencepiece package becomes the tokenizer that transformers makes of it."""
 import json
 import runpy
-import struct
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.text.sentencepiece_model import camembert, read_sentencepiece_model, xlm_roberta
 from scratch_embed.text.tokenizer_files import load
 from scratch_embed.text.unigram_json import to_json
-from tests.text.sentencepiece_texts import random_texts
+from tests.text.sentencepiece_texts import FIRST, message, piece, random_texts
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STORED = json.loads((GOLDEN / "unigram.json").read_text("ascii"))
@@ -20,21 +19,6 @@ ROLES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_tok
          "mask_token": "<mask>"}
 
 
-def message(number, data):
-    """A field whose value is a text or a message."""
-    return varint(8 * number + 2) + varint(len(data)) + data
-
-
-def varint(value):
-    return (bytes([value & 0x7F | 0x80]) + varint(value >> 7)) if value > 0x7F else bytes([value])
-
-
-def piece(text, score, kind=None):
-    return message(1, message(1, text.encode()) + b"\x15" + struct.pack("<f", score)
-                   + (b"" if kind is None else b"\x18" + varint(kind)))
-
-
-FIRST = [piece("<unk>", 0, 2), piece("<s>", 0, 3), piece("</s>", 0, 3)]
 MODEL = b"".join([*FIRST, piece("▁a", -1.5), piece("é" * 80, -2), message(2, b"\x18\x01"),
                   message(3, message(1, b"identity") + b"\x18\x01")])
 
