@@ -73,6 +73,9 @@ def split_at_tokens(text: str, finder: Finder | None) -> list[str | AddedToken]:
         if token.single_word and (in_word(text[begin - 1:begin]) or in_word(text[end:end + 1])):
             continue
         if token.lstrip:
+            if end <= done:                        # white space that the token before has taken
+                continue
+            begin = max(begin, done)
             while begin > done and text[begin - 1] in WHITE_SPACE:
                 begin -= 1
         if token.rstrip:

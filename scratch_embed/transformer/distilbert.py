@@ -20,13 +20,12 @@ What is missing from BERT?  Segments: batch.types is ignored, so the two texts o
 by the [SEP] between them.  The pooler, because there is no next-sentence loss.  And every second
 layer: the others are copied from the teacher, as the student's first weights.
 
-What does distillation do?  A masked-LM target is one token, but after "the capital of France is
-[MASK]" the teacher gives "Paris" 0.8 and "Lyon" 0.05, and both are far above "the".  The student
-is trained to give these probabilities, softened by a temperature, beside the usual loss, and a
-third term turns its hidden vectors towards the teacher's.  A distribution says more per example
-than one token does, so half the layers keep most of the quality (97 % of BERT's GLUE score in the
-paper) and need about 60 % of the time.  This file has the network; its training is not repeated
-here.
+What does distillation do?  A masked-LM target is one token.  The teacher says more: for "the
+capital of France is [MASK]" it may give "Paris" 0.8 and "Lyon" 0.05, and "the" almost nothing.  The
+student is trained to give these probabilities, softened by a temperature, beside the usual loss,
+and a third term turns its hidden vectors towards the teacher's.  In the paper the student keeps
+97 % of BERT's GLUE score and needs about 60 % of its time.  This file has the network; its training
+is not repeated here.
 """
 import os
 from collections.abc import Callable

@@ -30,8 +30,8 @@ Unigram pieces for all of them.
 Why do positions begin at padding + 1?  It is an accident of the original's code, fairseq: it
 computes the positions of a padded batch as a running count of the tokens that are not padding, and
 gives padding the row `padding` of the table, which stays zero.  So rows 0 .. padding are not used
-for texts, and max_position_embeddings = 514 means 512 tokens.  A reader of such a folder that
-begins at row 0 gets vectors that look right and are not.
+for texts, and max_position_embeddings = 514 means 512 tokens.  A program that begins at row 0 reads
+such a folder without an error, and all of its vectors are wrong.
 
 mlm_head always uses gelu, whatever hidden_act says, as in the original.
 """

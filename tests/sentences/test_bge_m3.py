@@ -12,6 +12,7 @@ from scratch_embed.nn.gradcheck import check_parameters
 from scratch_embed.nn.params import Params, init_params, join
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.sentences import bge_m3_training, sbert
 from scratch_embed.sentences.bge_m3 import (
     BgeM3,
     head_tensors,
@@ -23,8 +24,12 @@ from scratch_embed.sentences.bge_m3 import (
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.space.max_sim import max_sim_matrix
+from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.packed import Packed, pack
+from scratch_embed.text.tokenizer import roberta_template
+from scratch_embed.text.unigram import Unigram
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
+from scratch_embed.transformer import roberta
 from scratch_embed.transformer.bert import Bert, Config, tensors
 from scratch_embed.transformer.pooling import mean
 from tests.rounding import seeds
@@ -147,6 +152,31 @@ def test_no_texts_have_empty_vectors(m3):
     assert found.multi.vectors.shape == (0, 8) and found.multi.offsets.tolist() == [0]
 
 
+def xlm_r():
+    """A tiny XLM-R with a Unigram tokenizer, as bge-m3 is: <s> text </s>."""
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁a", "▁red", "▁cat", "▁dog", "s", "▁"]
+    special = [AddedToken(piece, n) for n, piece in enumerate(pieces[:4])]
+    tokenizer = Unigram(pieces, [0.0] * 4 + [-2.0] * 6, added=special,
+                        template=roberta_template(0, 2))
+    config = roberta.Config(len(pieces), 8, 2, 2, 12, positions=16, model_type="xlm-roberta")
+    p = init_params(roberta.tensors(config), 1)
+    p.flat[:] += 0.2 * np.random.default_rng(1).standard_normal(p.flat.size)
+    return BgeM3.new(SentenceEncoder(tokenizer, roberta.Roberta(config, p)), 1)
+
+
+def test_xlm_r_with_its_own_tokenizer_is_the_models_original_form():
+    m3 = xlm_r()
+    assert m3.unweighted.tolist() == [0, 1, 2, 3]
+    found = m3.encode(["a red cats", "§"], **ALL)
+    assert np.diff(found.multi.offsets).tolist() == [5, 3]           # ▁a ▁red ▁cat s </s>
+    weights = found.sparse.dicts()
+    assert set(weights[0]) <= {4, 5, 6, 8} and set(weights[1]) <= {9}
+    views = [sbert.tokenize(m3.encoder, texts) for texts in (["a cat", "red"], ["cats", "a dog"])]
+    trained = bge_m3_training.train(views, m3, steps=2, batch_size=2)
+    assert np.isfinite(trained.losses).all()
+    assert (trained.model.encode("a red cat").dense != m3.encode("a red cat").dense).any()
+
+
 # ---- scores -------------------------------------------------------------------------------------
 
 def test_hybrid_scores_are_the_weighted_mean_of_the_three(m3):
@@ -252,6 +282,23 @@ def test_damaged_heads_are_refused(folder, name, change, message):
     heads_file(folder, name, change)
     with pytest.raises(FormatError, match=message):
         BgeM3.load(folder)
+
+
+def test_heads_of_half_precision_are_read(folder):
+    before = BgeM3.load(folder).heads.flat
+    for name in ("sparse", "colbert"):
+        heads_file(folder, name, lambda tensors: {part: x.astype(np.float16)
+                                                  for part, x in tensors.items()})
+    np.testing.assert_array_equal(BgeM3.load(folder).heads.flat, before.astype(np.float16))
+
+
+def test_a_head_that_is_cut_off_is_refused_at_every_byte(folder):
+    path = folder / "sparse_linear.safetensors"
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 5):
+        path.write_bytes(whole[:end])
+        with pytest.raises(FormatError, match="sparse_linear.safetensors"):
+            BgeM3.load(folder)
 
 
 def test_a_missing_head_is_refused(folder):

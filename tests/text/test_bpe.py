@@ -25,14 +25,14 @@ from scratch_embed.text.byte_level import (
     PATTERNS,
     split,
 )
-from scratch_embed.text.normal_forms import CLIP_NORMALIZER
+from scratch_embed.text.normal_forms import CLIP_NORMALIZER, TextNormalizer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STORED = json.loads((GOLDEN / "bpe.json").read_text("ascii"))
 ORIGINAL = runpy.run_path(str(GOLDEN / "make_bpe.py"))
 KINDS = [*STORED["tokenizers"]]
+few, flags = settings(max_examples=25), st.booleans()
 OURS = {name: parse(Fields("stored", kind["file"])) for name, kind in STORED["tokenizers"].items()}
-few = settings(max_examples=25)
 
 
 # ---- worked by hand -----------------------------------------------------------------------------
@@ -203,6 +203,37 @@ def test_merges_in_any_order_are_applied_as_by_the_library(data):
     theirs = tokenizers.Tokenizer.from_str(json.dumps(to_json(ours)))
     text = data.draw(st.text("abcx ", max_size=20))
     assert ours.token_ids(text) == theirs.encode(text).ids
+
+
+TOKENS = ["new", "New York", "<t>", "<t>x", "É", "ab", "Ġ", " low", "the", "'s", "\n", "日本"]
+
+
+@st.composite
+def added_tokens(draw):
+    """Added tokens with all flags, but none is both special and normalized."""
+    index, found, following = OURS["gpt2"].index, [], len(OURS["gpt2"].pieces)
+    for name in draw(st.lists(st.sampled_from(TOKENS), unique=True, max_size=4)):
+        number = index.get(name, following)
+        following += number == following
+        special = draw(flags)
+        found.append(AddedToken(name, number, special, not special and draw(flags),
+                                *draw(st.tuples(*[flags] * 3))))
+    return found
+
+
+@few
+@given(st.data())
+def test_tokenizers_of_any_settings_encode_as_in_the_library(data):
+    tokenizers = pytest.importorskip("tokenizers")
+    patterns = data.draw(st.sampled_from([(), (GPT2,), (CLIP, GPT2), (LLAMA3,), (LLAMA3, CLIP)]))
+    ours = BPE(OURS["gpt2"].pieces, OURS["gpt2"].merges, data.draw(added_tokens()),
+               normalizer=TextNormalizer(*data.draw(st.tuples(*[flags] * 3))), patterns=patterns,
+               prefix_space=data.draw(flags) and patterns in ((), (GPT2,)),
+               whole_words=data.draw(flags))
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(to_json(ours)))
+    known = st.sampled_from([*TOKENS, *ORIGINAL["FRAGMENTS"], "a", " "])
+    for text in data.draw(st.lists(st.lists(known, max_size=9).map("".join), max_size=9)):
+        assert ours.token_ids(text) == theirs.encode(text).ids, ascii(text)
 
 
 def test_added_tokens_are_found_before_words():

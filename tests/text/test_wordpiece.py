@@ -121,6 +121,12 @@ def test_flags_of_added_tokens_worked_by_hand():
     assert split_at_added_token("<t><t>") == ["<t>", "<t>"] and split_at_added_token("") == []
 
 
+def test_white_space_that_a_token_has_taken_is_not_another_token():
+    finder = make_finder([AddedToken("\n", 7, lstrip=True, rstrip=True)], str)
+    assert [getattr(part, "id", part) for part in split_at_tokens("a \n\r\nb", finder)] == [
+        "a", 7, "b"]
+
+
 def test_of_several_tokens_that_match_the_longest_is_taken():
     finder = make_finder([AddedToken("ab", 0), AddedToken("abc", 1), AddedToken("bcd", 2)], str)
     assert [getattr(part, "id", part) for part in split_at_tokens("xabcdab", finder)] == [

@@ -18,6 +18,7 @@ from scratch_embed.transformer.distilbert import Distilbert
 from scratch_embed.transformer.mpnet import Mpnet
 from scratch_embed.transformer.roberta import Roberta
 from tests.golden import make_encoders
+from tests.mutations import mutated
 from tests.rounding import dtypes
 from tests.transformer.causal_parity import (
     assert_same,
@@ -416,6 +417,25 @@ def test_a_missing_size_is_refused(copy, family):
         with pytest.raises(FormatError, match=f"field '{field}': expected a whole number"):
             family.load(folder)
         (folder / "config.json").write_text(json.dumps(whole))
+
+
+@families
+def test_a_damaged_config_is_refused_or_loads_all_tensors(copy, family):
+    """Each value and name of the fields that are read is changed in turn.
+
+    Some changes leave another valid config: one with another eps, or with one head.
+    """
+    folder, p = copy(family), model(family).p
+    change_config(folder, **dict.fromkeys(("architectures", "dtype", "tie_word_embeddings",
+                                           "sinusoidal_pos_embds"), ...))
+    for data in mutated(json.loads((folder / "config.json").read_text())):
+        (folder / "config.json").write_bytes(data)
+        try:
+            found = family.load(folder)
+        except FormatError as error:
+            assert str(folder) in str(error)
+        else:
+            assert_same(found.p, p)
 
 
 @families
