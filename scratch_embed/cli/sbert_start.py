@@ -74,7 +74,7 @@ def new_start(arguments, columns):
     if vectors is not None and not arguments.tokenizer:
         tokenizer = with_words_of(vectors, tokenizer, arguments.vocab_size or VOCAB_SIZE)
     config = config_of(arguments, len(tokenizer))
-    require_training_memory(count_parameters(config), arguments.workers)
+    require_training_memory(count_parameters(config, Bert), arguments.workers)
     model = Bert(config, init_params(tensors(config), arguments.seed))
     if vectors is not None:
         model, known = with_word_vectors(model, tokenizer, vectors_of_pieces(vectors, tokenizer))

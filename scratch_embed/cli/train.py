@@ -6,6 +6,7 @@ from scratch_embed.cli import (
     cross_encoder,
     fasttext,
     glove,
+    gpt2,
     m3,
     sbert,
     simcse,
@@ -19,6 +20,6 @@ def add_commands(commands):
     train = add_command(commands, "train", "train vectors, a classifier or a transformer on a text",
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
-    for method in (word2vec, glove, fasttext, classifier, bpe, bert, simcse, sbert, m3,
+    for method in (word2vec, glove, fasttext, classifier, bpe, bert, gpt2, simcse, sbert, m3,
                    cross_encoder):
         method.add_training(methods)

@@ -31,6 +31,7 @@ Gradient.  Let S = Q Kᵀ / √d + B.  With dP = dropout(dY Vᵀ), dS = P ∘ (d
 dK and dV are summed over the heads of q that share K and V.
 """
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -222,15 +223,16 @@ def equal_length_groups(offsets: np.ndarray, key_offsets: np.ndarray) -> Iterato
 
     Raises ValueError for a sequence without queries or keys.
     """
-    lengths = np.stack([np.diff(offsets), np.diff(key_offsets)], 1)
-    if (lengths < 1).any():
-        n = int((lengths < 1).any(1).argmax())
-        raise ValueError(f"sequence {n}: expected at least 1 token, got {lengths[n].min()}")
-    differs = (np.diff(lengths, axis=0, prepend=-1) != 0).any(1)       # from the sequence before
-    first = np.flatnonzero(differs)
-    for start, end in zip(first, [*first[1:], len(lengths)]):          # sequences start .. end − 1
+    t, u = offsets[1:] - offsets[:-1], key_offsets[1:] - key_offsets[:-1]
+    if len(t) and min(t.min(), u.min()) < 1:
+        shortest = np.minimum(t, u)
+        n = int((shortest < 1).argmax())
+        raise ValueError(f"sequence {n}: expected at least 1 token, got {shortest[n]}")
+    differs = (t[1:] != t[:-1]) | (u[1:] != u[:-1])                    # from the sequence before
+    bounds = [0, *(np.flatnonzero(differs) + 1), len(t)] if len(t) else []
+    for start, end in pairwise(bounds):                                # sequences start .. end − 1
         yield Group(int(offsets[start]), int(key_offsets[start]), int(end - start),
-                    *map(int, lengths[start]))
+                    int(t[start]), int(u[start]))
 
 
 def visible(group: Group, causal: bool, window: int | None) -> tuple[int, int]:

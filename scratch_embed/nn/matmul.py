@@ -20,15 +20,19 @@ by each of the other: 24 products for 10 loads.  A processor can load two vector
 pairs of vectors per cycle, so the loads do not slow it down.  The 24 sums stay in registers, of
 which AVX-512 has 32, AVX2 16.
 """
+from itertools import pairwise
+
 import numpy as np
 from numba import config
 from numba.core.codegen import get_host_cpu_features
 
 from scratch_embed.numerics.blas import blas_has_avx512, blas_threads
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.workers import parallel_map
 
 ZERO = np.float32(0)
 FEW = 64                           # rows for which the copy of BLAS takes longer than its products
+MANY = 512                         # rows for which a thread is started
 BLOCK = 128                        # rows of x that stay in the cache together with 6 rows of W
 USE_KERNEL = "+avx512f" in get_host_cpu_features().split(",") and not config.DISABLE_JIT
 
@@ -41,19 +45,27 @@ def matmul_transposed(x: np.ndarray, W: np.ndarray) -> np.ndarray:
     """
     kernel_applies = (x.dtype == W.dtype == np.float32 and W.flags.c_contiguous
                       and len(x) >= 4 and len(W) >= 6)
-    if not (kernel_applies and kernel_is_faster(len(x))):
+    threads = blas_threads() or 1
+    if not (kernel_applies and kernel_is_faster(len(x), threads)):
         return x @ W.T
-    y = np.empty((len(x), len(W)), np.float32)
-    matmul_kernel(np.ascontiguousarray(x), W, y)
+    x, y = np.ascontiguousarray(x), np.empty((len(x), len(W)), np.float32)
+    if len(x) <= FEW or threads == 1:
+        matmul_kernel(x, W, y)
+        return y
+    bounds = len(x) * np.arange(threads + 1) // threads
+    with parallel_map(threads) as in_parallel:
+        in_parallel(lambda rows: matmul_kernel(x[rows], W, y[rows]),
+                    [slice(*ends) for ends in pairwise(bounds)])
     return y
 
 
-def kernel_is_faster(rows: int) -> bool:
+def kernel_is_faster(rows: int, threads: int) -> bool:
     """Whether the kernel is faster than BLAS: for few rows, or if BLAS has no AVX-512.
 
-    It uses one thread.  So if BLAS may use several, it is taken for few rows only.
+    threads: how many BLAS may use.  Starting as many for the kernel pays off for many rows only.
     """
-    return USE_KERNEL and (rows <= FEW or (not blas_has_avx512() and blas_threads() == 1))
+    return USE_KERNEL and (rows <= FEW or (not blas_has_avx512()
+                                           and (threads == 1 or rows >= threads * MANY)))
 
 
 @kernel(inline=True)

@@ -12,8 +12,10 @@ first: then the last batches are short, and no thread waits long for another at 
 
 Why one batch per thread?  BLAS would split each matrix product among threads and wait for the
 slowest, and everything else would run in one thread.  Here each thread computes a whole batch, with
-one BLAS thread; a single batch runs in the caller's thread.
+one BLAS thread.  A single batch runs in the caller's thread; only for one long text, of more than
+LONG_TEXT tokens, the products and the heads of attention are shared by several threads.
 """
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -28,6 +30,7 @@ from scratch_embed.text.packed import Packed, by_length, split_by_tokens, take
 BLOCK = 4096                       # texts that are tokenized and sorted together
 TOKENS = 512                       # the approximate number of tokens per batch
 ONE_BATCH = 128                    # a block of at most this many tokens is one batch, in one thread
+LONG_TEXT = 1024                   # tokens of a single batch for which threads are started
 MOST_WORKERS = 8                   # most threads: all of them share Python's GIL
 
 Tokenize = Callable[[Sequence[Any]], Packed]
@@ -51,8 +54,9 @@ def compute_in_batches(compute: Callable[[np.ndarray, Packed], None], inputs: Se
     jobs = batches_by_length(inputs, tokenize, batch_size, workers)
     first = list(islice(jobs, 2))
     workers = workers if len(first) == 2 else 1              # no thread pool for a single batch
+    long = len(first) == 1 and len(first[0][1].ids) > LONG_TEXT
     with (tqdm(total=len(inputs), unit=unit, disable=None if show_progress_bar else True) as bar,
-          one_blas_thread()):
+          contextlib.nullcontext() if long else one_blas_thread()):
         for done in imap_unordered(compute_batch, chain(first, jobs), workers):
             bar.update(done)
 

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 PAIR = "the king and the queen\nthe man and the woman\n" * 20
 COMMANDS = [line.split() for line in [
     "", "tour", "phrases", "train", "train word2vec", "train glove", "train fasttext",
-    "train classifier", "train bpe", "train bert", "train simcse", "train sbert", "train m3",
-    "train cross-encoder",
+    "train classifier", "train bpe", "train bert", "train gpt2", "train simcse", "train sbert",
+    "train m3", "train cross-encoder",
     "encode", "fill", "similar",
     "analogy", "odd", "vectors", "plot", "ngrams", "predict", "evaluate", "evaluate words",
     "evaluate classifier", "evaluate sts", "evaluate run", "evaluate retrieval", "evaluate mteb",

@@ -99,7 +99,8 @@ def test_every_argument_that_is_a_path_is_read_or_written():
         if action.metavar in paths or (
                 not action.option_strings and action.metavar in ("TEXT", "IN")):
             known = read_as(action) or writes(action)
-            assert known or name in ("train bert", "train sbert", "train m3"), (name, action.dest)
+            assert known or name in ("train bert", "train gpt2", "train sbert", "train m3"), (
+                name, action.dest)
 
 
 def no_inputs(name, folder):

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratch_embed.nn import matmul
-from scratch_embed.nn.matmul import BLOCK, FEW, matmul_kernel, matmul_transposed
-from scratch_embed.numerics.blas import blas_has_avx512, one_blas_thread
+from scratch_embed.nn.matmul import BLOCK, FEW, MANY, matmul_kernel, matmul_transposed
 from tests.rounding import gamma, seeds, u32
 
 rows = st.integers(4, 20) | st.sampled_from([BLOCK - 1, BLOCK, BLOCK + 1, BLOCK + 4, 2 * BLOCK + 3])
@@ -72,10 +71,22 @@ def test_nan_and_inf_are_kept():
 
 def test_many_rows_are_left_to_blas_where_it_is_faster(monkeypatch):
     monkeypatch.setattr(matmul, "USE_KERNEL", True)
-    with one_blas_thread():
-        assert matmul.kernel_is_faster(FEW)
-        assert matmul.kernel_is_faster(FEW + 1) != blas_has_avx512()
-        monkeypatch.setattr(matmul, "blas_threads", lambda: 2)     # the kernel uses one thread
-        assert matmul.kernel_is_faster(FEW) and not matmul.kernel_is_faster(FEW + 1)
+    for avx512 in (False, True):
+        monkeypatch.setattr(matmul, "blas_has_avx512", lambda avx512=avx512: avx512)
+        assert matmul.kernel_is_faster(FEW, 1) and matmul.kernel_is_faster(FEW, 2)
+        assert matmul.kernel_is_faster(FEW + 1, 1) != avx512
+        assert not matmul.kernel_is_faster(FEW + 1, 2)             # threads would cost more
+        assert matmul.kernel_is_faster(2 * MANY, 2) != avx512
     monkeypatch.setattr(matmul, "USE_KERNEL", False)               # no AVX-512, or no compiler
-    assert not matmul.kernel_is_faster(FEW)
+    assert not matmul.kernel_is_faster(FEW, 1)
+
+
+def test_several_threads_compute_the_same_bits(monkeypatch):
+    x, W = draw(0, 2 * MANY + 1, 9), draw(1, 7, 9)
+    monkeypatch.setattr(matmul, "kernel_is_faster", lambda rows, threads: True)
+    found = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(matmul, "blas_threads", lambda threads=threads: threads)
+        found.append(matmul_transposed(x, W))
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])

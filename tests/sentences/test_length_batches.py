@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.sentences.length_batches import batches_by_length, compute_in_batches
+from scratch_embed.numerics.blas import blas_threads
+from scratch_embed.sentences.length_batches import (
+    LONG_TEXT,
+    batches_by_length,
+    compute_in_batches,
+)
 from scratch_embed.text.packed import Packed, pack
 
 TEXTS = st.lists(st.text("abc", min_size=1, max_size=60), max_size=40)
@@ -65,3 +70,13 @@ def test_an_input_without_tokens_is_an_error_that_names_it():
         return Packed(np.array([1, 1]), np.array([0, 1, 1, 2]), np.array([0, 0]))
     with pytest.raises(ValueError, match="input 1: expected a text with a token, got ''"):
         list(batches_by_length(["a", "", "b"], one_token_each_but_the_second, None, workers=1))
+
+
+def test_only_one_long_text_may_use_several_blas_threads():
+    """Several batches have a thread each, and a short text is faster in one."""
+    seen = []
+    before = blas_threads()
+    for texts in (["a"], ["a" * (LONG_TEXT + 1)], ["a" * (LONG_TEXT + 1)] * 2):
+        compute_in_batches(lambda indices, batch: seen.append(blas_threads()), texts, tokenize, 1)
+    one = None if before is None else 1
+    assert seen == [one, before, one, one]
