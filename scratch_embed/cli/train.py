@@ -4,6 +4,7 @@ from scratch_embed.cli import (
     bpe,
     classifier,
     cross_encoder,
+    e5_mistral,
     fasttext,
     glove,
     gpt2,
@@ -21,5 +22,5 @@ def add_commands(commands):
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
     for method in (word2vec, glove, fasttext, classifier, bpe, bert, gpt2, simcse, sbert, m3,
-                   cross_encoder):
+                   e5_mistral, cross_encoder):
         method.add_training(methods)

@@ -159,7 +159,8 @@ def refuse_adapter(folder):
     path = os.path.join(folder, "adapter_config.json")
     if os.path.exists(path):
         raise FormatError(path, "the file", "expected a model without an adapter, found one; merge "
-                          "it into the weights with peft's merge_and_unload(), or delete it")
+                          "it into the weights, with peft's merge_and_unload() or with merged() of "
+                          "transformer/lora.py, or delete it")
 
 
 def read_modules(folder: str | os.PathLike) -> list[tuple[str, str]]:
