@@ -102,8 +102,9 @@ def known_sizes(arguments):
     steps = {} if arguments.epochs else {"steps": arguments.steps}
     if arguments.model:
         return steps
+    from scratch_embed.transformer.bert import Bert
     config = config_of(arguments, vocab=1)
-    require_training_memory(count_parameters(config), arguments.workers)
+    require_training_memory(count_parameters(config, Bert), arguments.workers)
     return {**steps, **{name: value for name, value in config._asdict().items() if name != "vocab"}}
 
 
@@ -125,12 +126,12 @@ def start_model(arguments, lines):
             raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, "
                              f"got {arguments.max_length}")
         arguments.max_length = arguments.max_length or min(SIZES["max_length"], model.max_length)
-        report_size(count_parameters(model.config), arguments.workers)
+        report_size(count_parameters(model.config, Bert), arguments.workers)
         return tokenizer, model.with_params(join(model.p, init_params(missing, arguments.seed)))
     tokenizer = new_tokenizer(arguments, lines, arguments.corpus)
     require_mask(tokenizer, arguments.tokenizer)
     config = config_of(arguments, len(tokenizer))
-    report_size(count_parameters(config), arguments.workers)
+    report_size(count_parameters(config, Bert), arguments.workers)
     return tokenizer, Bert(config, init_params(tensors(config) | head_tensors(config),
                                                arguments.seed))
 

@@ -9,8 +9,8 @@ from scratch_embed.cli.tokenizing import DEDUCED, add_encoder_tokenizer, count_w
 from scratch_embed.cli.training import say
 
 MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers; or a "
-          "folder with a BERT, whose token vectors are averaged; or a file of word vectors, which "
-          "are averaged")
+          "folder with a transformer, whose token vectors are averaged; or a file of word vectors, "
+          "which are averaged")
 SIF = 0.001                        # the a of SIF's weights, as in the paper
 
 
@@ -91,8 +91,8 @@ def chosen_sif(arguments, model):
 def load_encoder(path, sif=None, tokenizer=None, deduced=DEDUCED, note=True):
     """An encoder, with encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
-    A folder becomes a SentenceEncoder; a file of word vectors becomes a StaticEncoder, the mean
-    of the vectors of a text's words.
+    A folder becomes a SentenceEncoder, or a StaticEncoder if it has a StaticEmbedding; a file of
+    word vectors becomes a StaticEncoder, the mean of the vectors of a text's words.
 
     sif: the a of sif_weights, or None for equal weights; a number for a folder is a ValueError.
     tokenizer: text -> words, for word vectors; None: the model's, which is printed.

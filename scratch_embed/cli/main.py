@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import warnings
-from functools import partial
+from functools import cache, partial
 
 from scratch_embed import __version__
 from scratch_embed.cli import (
@@ -112,6 +112,7 @@ def written_since(started, output):
     return os.path.exists(path) and os.stat(path).st_mtime >= started
 
 
+@cache
 def parser():
-    """The parser of all commands."""
+    """The parser of all commands.  It is made once, which takes longer than a simple command."""
     return top_parser(GROUPS, __version__)

@@ -90,10 +90,13 @@ def check_folder(path, sentences):
                          "this one")
 
 
-def report_size(size, workers):
-    """Print the number of parameters.  Raises MemoryError as require_training_memory does."""
+def report_size(size, workers, heads=", including the heads that only training uses"):
+    """Print the number of parameters.  Raises MemoryError as require_training_memory does.
+
+    heads: what to add about them
+    """
     require_training_memory(size, workers)
-    say(f"the model has {size:,} parameters, including the heads that only training uses")
+    say(f"the model has {size:,} parameters{heads}")
 
 
 def require_training_memory(size, workers):

@@ -42,9 +42,11 @@ def add_evaluation(kinds):
 
 
 def check_tasks(arguments):
-    """Exit with code 2 for an unknown task.  Makes the tasks of the toy world, arguments.toy."""
+    """Exit with code 2 for an unknown task.  Makes the tasks, arguments.toy, if some are named."""
     from scratch_embed.worlds.toy_mteb import toy_mteb
-    arguments.toy = toy_mteb(arguments.seed)
+    arguments.toy = toy_mteb(arguments.seed) if arguments.tasks else None
+    if arguments.toy is None:
+        return
     try:
         chosen_tasks(arguments.toy.tasks, arguments.tasks)
     except ValueError as error:
@@ -57,6 +59,7 @@ def run_evaluation(arguments):
 
     from scratch_embed.evaluate.mteb import evaluate_task
     from scratch_embed.evaluate.results import format_results, write_results
+    from scratch_embed.worlds.toy_mteb import toy_mteb
     name = column_names([arguments.model], taken=["random", "bag of words"])[arguments.model]
     tokenizer = chosen_tokenizer(arguments)
     refuse_for_a_transformer(arguments.model, tokenizer)
@@ -64,7 +67,7 @@ def run_evaluation(arguments):
     encoders = {name: load_encoder(arguments.model, sif, tokenizer)}
     if arguments.results_folder:
         os.makedirs(arguments.results_folder, exist_ok=True)
-    toy = arguments.toy
+    toy = arguments.toy or toy_mteb(arguments.seed)
     tasks = chosen_tasks(toy.tasks, arguments.tasks)
     say_unknown(encoders[name], toy.text)
     count_words(encoders[name])

@@ -9,14 +9,19 @@ VOCAB_SIZE = 30_000                # BERT's is 30,522
 
 # ---- options ------------------------------------------------------------------------------------
 
-def add_vocabulary_options(command):
-    """Add --vocab-size, --cased and --tokenizer-folder."""
+def add_vocabulary_options(command, kind="WordPiece vocabulary", cased=True):
+    """Add --vocab-size, --cased and --tokenizer-folder.
+
+    kind: what is read from a folder; cased: whether the tokenizer can drop capitals
+    """
     option = command.add_argument
     option("--vocab-size", type=whole(1), metavar="N",
            help=f"largest number of tokens in the vocabulary (default: {VOCAB_SIZE:,})")
-    option("--cased", action="store_true", help="keep capitals and accents")
+    if cased:
+        option("--cased", action="store_true", help="keep capitals and accents")
     option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
-           help="use the WordPiece vocabulary of this folder (default: learn one)")
+           help=f"use the {kind} of this folder (default: learn one)")
+    command.set_defaults(cased=False)
 
 
 def add_size_options(command, max_length):
@@ -62,14 +67,16 @@ def config_of(arguments, vocab):
                   arguments.max_length)
 
 
-def count_parameters(config):
-    """The number of parameters of a BERT with its heads, without listing the tensors of layers."""
-    import math
+def count_parameters(config, family):
+    """The number of parameters of a model with its heads, without listing the tensors of layers.
 
-    from scratch_embed.transformer.bert import head_tensors, tensors
+    family: a subclass of Transformer, such as Bert
+    """
+    import math
 
     def size(tensors):
         return sum(math.prod(tensor.shape) for tensor in tensors.values())
+    tensors, head_tensors = family.architecture.tensors, family.architecture.head_tensors
     one, two = (size(tensors(config._replace(layers=n))) for n in (1, 2))
     return one + (config.layers - 1) * (two - one) + size(head_tensors(config))
 

@@ -61,16 +61,20 @@ def new_start(arguments, columns):
     from scratch_embed.sentences.folder import BY_NAME
     from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.sentences.warm_start import with_word_vectors
+    from scratch_embed.text.wordpiece import WordPiece
     from scratch_embed.transformer.bert import Bert, tensors
     vectors = read_vectors(arguments)
     check_matryoshka(arguments, arguments.dim)         # before the vocabulary is learnt
     texts = [*(arguments.prompts or ()), *(text for column in columns for text in column)]
     _, path = kind_of_data(arguments)
     tokenizer = new_tokenizer(arguments, lambda: iter(texts), path)
+    if vectors is not None and not isinstance(tokenizer, WordPiece):
+        raise ValueError(f"--word-vectors: expected a WordPiece in {arguments.tokenizer}, whose "
+                         f"pieces can be words, got {tokenizer!r}; leave out --word-vectors")
     if vectors is not None and not arguments.tokenizer:
         tokenizer = with_words_of(vectors, tokenizer, arguments.vocab_size or VOCAB_SIZE)
     config = config_of(arguments, len(tokenizer))
-    require_training_memory(count_parameters(config), arguments.workers)
+    require_training_memory(count_parameters(config, Bert), arguments.workers)
     model = Bert(config, init_params(tensors(config), arguments.seed))
     if vectors is not None:
         model, known = with_word_vectors(model, tokenizer, vectors_of_pieces(vectors, tokenizer))

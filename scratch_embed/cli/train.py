@@ -4,8 +4,10 @@ from scratch_embed.cli import (
     bpe,
     classifier,
     cross_encoder,
+    e5_mistral,
     fasttext,
     glove,
+    gpt2,
     m3,
     sbert,
     simcse,
@@ -19,6 +21,6 @@ def add_commands(commands):
     train = add_command(commands, "train", "train vectors, a classifier or a transformer on a text",
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
-    for method in (word2vec, glove, fasttext, classifier, bpe, bert, simcse, sbert, m3,
-                   cross_encoder):
+    for method in (word2vec, glove, fasttext, classifier, bpe, bert, gpt2, simcse, sbert, m3,
+                   e5_mistral, cross_encoder):
         method.add_training(methods)

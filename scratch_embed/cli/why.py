@@ -8,6 +8,7 @@ import sys
 from scratch_embed.cli.parsing import add_command, whole
 from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
 from scratch_embed.cli.why_e5 import run_e5
+from scratch_embed.cli.why_lora import run_lora
 from scratch_embed.cli.why_m3 import run_m3
 from scratch_embed.cli.why_matryoshka import run_matryoshka
 from scratch_embed.cli.why_models import run_bert, run_gpt2, run_simcse
@@ -28,6 +29,7 @@ def add_commands(commands):
             ("matryoshka", "Matryoshka and other short vectors", run_matryoshka, None),
             ("e5", "E5: negatives, instructions, teachers", run_e5, 12_000),
             ("m3", "BGE-M3's three scores", run_m3, None),
+            ("lora", "LoRA and E5-Mistral", run_lora, None),
             ("rerank", "the cross-encoder that reranks", run_rerank, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",
@@ -38,7 +40,7 @@ def add_commands(commands):
                             help="number of runs to average over; each has its own text and "
                                  "initial weights (default: %(default)s)")
         if sentences is None:
-            steps = {run_rerank: 6000, run_m3: 400}.get(run, 300)
+            steps = {run_rerank: 6000, run_m3: 400, run_lora: 400}.get(run, 300)
             method.add_argument("--steps", type=whole(1), default=steps, metavar="N",
                                 help="steps of each training (default: %(default)s)")
             continue

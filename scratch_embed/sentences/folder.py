@@ -19,6 +19,7 @@ Differs   Two layouts are read.  The old one is that of releases up to 5.  In th
           sentence-transformers fails later, on a long text.
 Read next sentences/recipe.py (the contents of a folder), sentences/encoder.py (texts -> vectors)
 """
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -62,6 +63,7 @@ BY_NAME = dict(POOLINGS.values())
 ACTIVATIONS = {"torch.nn.modules.activation.Tanh": tanh, "torch.nn.modules.linear.Identity": None}
 FILES = (WEIGHTS, WEIGHTS_INDEX, "modules.json", "config.json", "sentence_bert_config.json",
          "config_sentence_transformers.json", *TOKENIZER_FILES)       # all that may be read
+M3_HEADS = ("sparse_linear.safetensors", "colbert_linear.safetensors")   # see bge_m3_folder.py
 IGNORED = {                        # fields that do not change the vectors, each with the reason
     "modules.json": {"idx": "the modules are in the order of the list",
                      "name": "modules have no names here"},
@@ -157,7 +159,8 @@ def refuse_adapter(folder):
     path = os.path.join(folder, "adapter_config.json")
     if os.path.exists(path):
         raise FormatError(path, "the file", "expected a model without an adapter, found one; merge "
-                          "it into the weights with peft's merge_and_unload(), or delete it")
+                          "it into the weights, with peft's merge_and_unload() or with merged() of "
+                          "transformer/lora.py, or delete it")
 
 
 def read_modules(folder: str | os.PathLike) -> list[tuple[str, str]]:
@@ -317,6 +320,10 @@ def write_sentence_folder(folder: str | os.PathLike, model: Model, recipe: Recip
     folder that is only partly written cannot be loaded.  Raises ValueError for a recipe that does
     not fit the model.
     """
+    for name in M3_HEADS:                              # of an older model, if they are not new
+        if name not in (files or {}):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
     with replaced_together(folder, "config.json") as temporary:
         model.save(temporary)
         write_modules(temporary, model, recipe)

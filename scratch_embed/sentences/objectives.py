@@ -28,7 +28,7 @@ only the vectors of a batch and a row of targets for each example.  An objective
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import Parameter, signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,7 @@ from scratch_embed.numerics.settings import saved_as, saved_with
 
 Views = list[np.ndarray]                                # of N rows each
 LossOfViews = Callable[[Views, np.ndarray | None, Params], tuple[float, Callable]]
-FalseNegatives = Callable[[Views, np.ndarray | None], np.ndarray]       # -> mask (N, M)
+FalseNegatives = Callable[[Views, Any], np.ndarray]            # (views, targets) -> mask (N, M)
 
 
 class Objective(NamedTuple):

@@ -37,6 +37,7 @@ SHORT = 6                          # bytes; longer clusters are looked up by cha
 PRINTABLE = "".join(map(chr, range(32, 127)))
 NOT_PRINTABLE = re.compile("[^ -~]")
 MOST_CLUSTERS = 1 << 16            # in the cache
+MOST_NODES = 8190                  # of from_keys(): offsets have 21 bits
 IS_LEAF = 1 << 31
 
 
@@ -136,6 +137,10 @@ class Precompiled:
                 node = children[node][byte]
             values[node] = len(texts)
             texts += text.encode() + b"\0"
+        if len(children) > MOST_NODES or "" in replacements or any(
+                "\0" in key + text for key, text in replacements.items()):
+            raise ValueError(f"replacements: expected keys of at most {MOST_NODES:,} prefixes, not "
+                             "empty, without NUL")
         units, places = np.zeros(256 * (len(children) + 1), np.uint32), {0: 0}
         for node, below in enumerate(children):    # a child's place is known before its own turn
             block = 256 * (node + 1)

@@ -3,13 +3,15 @@
     tokenizer.json             the whole tokenizer, of any kind: see tokenizer_json.py
     vocab.txt                  the pieces of a WordPiece, read if there is no tokenizer.json
     vocab.json, merges.txt     the pieces and merges of a byte-level BPE, read if there is neither
+    sentencepiece.bpe.model    the pieces of XLM-R's or CamemBERT's Unigram, read if none of these
+                               exists: see sentencepiece_model.py
     tokenizer_config.json      settings, names of special tokens, added tokens: see
                                tokenizer_settings.py, also for the next two
     special_tokens_map.json    the names of the special tokens again, for older readers
     added_tokens.json          added tokens in older folders; not written
 
 Differs   These are errors here: JSON with the same key twice, ids with a gap; a folder with only a
-          model of the sentencepiece package, which is not JSON.
+          model of the sentencepiece package that is of another class.
           save() names a class of transformers only if that class builds the same tokenizer from a
           vocabulary, and else PreTrainedTokenizerFast, which takes tokenizer.json as it is.
 Read next text/tokenizer_json.py, text/tokenizer_settings.py
@@ -23,6 +25,11 @@ from scratch_embed.numerics.json_files import Fields, write_json
 from scratch_embed.text import bpe_files, bpe_json, unigram_json, wordpiece_json
 from scratch_embed.text.bpe import BPE, clip_bpe
 from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
+from scratch_embed.text.sentencepiece_model import (
+    camembert,
+    read_sentencepiece_model,
+    xlm_roberta,
+)
 from scratch_embed.text.tokenizer import (
     NO_TEMPLATE,
     Tokenizer,
@@ -54,6 +61,8 @@ FILES = (VOCAB, BPE_VOCAB, MERGES, WHOLE, CONFIG, NAMES, ADDED)    # all that lo
 SENTENCEPIECE = ("sentencepiece.bpe.model", "tokenizer.model", "spiece.model")
 CONVERT = ("""with transformers: python -c "from transformers import AutoTokenizer; """
            """AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')" """).strip()
+# {class: how a model of the sentencepiece package becomes its tokenizer}
+CONVERTED = {"XLMRobertaTokenizer": xlm_roberta, "CamembertTokenizer": camembert}
 Path = str | os.PathLike
 
 
@@ -119,6 +128,9 @@ def load(folder: Path) -> Tokenizer:
         if os.path.exists(vocab):
             settings = for_kind(read_settings(folder), kind, whole=False)
             return with_settings(settings, read(settings, vocab), whole=False)
+    model = os.path.join(folder, SENTENCEPIECE[0])
+    if os.path.exists(model) and (settings := read_settings(folder)).name in CONVERTED:
+        return with_settings(settings, _unigram(settings, model), whole=False)
     raise _nothing_to_read(folder)
 
 
@@ -128,7 +140,8 @@ def _nothing_to_read(folder):
         path = os.path.join(folder, name)
         if os.path.exists(path):
             return FormatError(path, "the file", f"expected a {WHOLE} beside it, since models of "
-                               "the sentencepiece package are not read, found none; write it "
+                               f"the sentencepiece package are read for {' and '.join(CONVERTED)} "
+                               "only, found none; write it "
                                + CONVERT.replace("FOLDER", os.fspath(folder)))
     return FileNotFoundError(f"{folder}: expected {WHOLE}, {VOCAB} or {BPE_VOCAB}, found none")
 
@@ -157,6 +170,16 @@ def _bpe(settings, vocab):
         return BPE(pieces, pairs, prefix_space=space)
     except ValueError as error:
         raise FormatError(merges, "its merges", str(error)) from None
+
+
+def _unigram(settings, path):
+    """The Unigram of a model of the sentencepiece package, without added tokens and template."""
+    model = read_sentencepiece_model(path)
+    names = {role: settings.token(role).content for role in settings.of_class.tokens}
+    try:
+        return CONVERTED[settings.name](model, names)
+    except ValueError as error:
+        raise FormatError(path, "its pieces", str(error)) from None
 
 
 # ---- writing ------------------------------------------------------------------------------------

@@ -274,7 +274,7 @@ def _require_same_names(settings, tokenizer):
     for end, roles in (0, settings.of_class.ends[::2]), (-1, settings.of_class.ends[1::2]):
         part = tokenizer.template.single[end]
         if part.text is None or settings.of_class.template:
-            token = tokenizer.id_to_token(part.ids[end]) if part.text is None else None
+            token = tokenizer.id_to_token(part.ids[end]) if part.ids else None
             in_file |= dict.fromkeys(roles, token)
     for role, name in in_file.items():
         token = settings.names.get(role)

@@ -15,7 +15,7 @@ Read next transformer/lora.py, transformer/checkpoint.py (the names and shapes o
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,10 +25,10 @@ from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import REQUIRED, Fields, is_text, show, write_json
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.transformer.checkpoint import FLOATS, TORCH_TO_SAFETENSORS
+from scratch_embed.transformer.families import Model
 from scratch_embed.transformer.lora import linear_layers, lora_layers, lora_tensors, with_terms
 from scratch_embed.transformer.model import Transformer
 
-AnyModel = TypeVar("AnyModel", bound=Transformer)
 CONFIG, ADAPTER, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 PREFIX = "base_model.model."               # of all names in the file
 MERGE = "; merge such an adapter into the model with peft's merge_and_unload()"
@@ -102,7 +102,7 @@ def _of_pattern(patterns, name, default):
 
 # ---- reading -------------------------------------------------------------------------------------
 
-def read_adapter(folder: str | os.PathLike, model: AnyModel) -> AnyModel:
+def read_adapter(folder: str | os.PathLike, model: Transformer) -> Model:
     """The model with the LoRA of a folder; its own parameters are frozen.  merged() adds it to W.
 
     Raises FormatError for a file that is missing or damaged, an option that is not supported, or

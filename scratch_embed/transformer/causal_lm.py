@@ -18,7 +18,7 @@ perplexity: the model is as uncertain as a choice among e^L equally probable tok
 pass gives all t − 1 predictions, because in a causal model vector i does not depend on token i + 1.
 The first token is not predicted, because no vector precedes it.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -30,7 +30,14 @@ from scratch_embed.nn.params import Params
 from scratch_embed.nn.softmax import cross_entropy
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
-from scratch_embed.text.packed import Packed, by_length, require_rows, split_by_tokens, take
+from scratch_embed.text.packed import (
+    Packed,
+    by_length,
+    pack,
+    require_rows,
+    split_by_tokens,
+    take,
+)
 from scratch_embed.training.session import RunOptions, session
 
 
@@ -149,3 +156,21 @@ def train_step(batch: Packed, model: CausalModel, dropouts: list[Dropout], grads
         backward(grads[worker])
         return loss
     return sum(map(share_loss, range(len(grads))))
+
+
+# ---- continuing a text ---------------------------------------------------------------------------
+
+def continue_greedily(ids: Sequence[int], model: CausalModel, most: int, end: int | None = None
+                      ) -> list[int]:
+    """The ids of a text and of up to `most` next tokens, each the most probable one.
+
+    end: the token after which it stops.  It also stops at the model's maximum length.
+    Each token costs a pass over the whole text: there is no cache of keys and values.
+    """
+    found = list(ids)
+    for _ in range(min(most, model.config.max_length - len(found))):
+        x, _ = model.encode(pack([found]))
+        found.append(int(model.lm_head(x[-1:])[0].argmax()))
+        if found[-1] == end:
+            break
+    return found

@@ -82,6 +82,13 @@ class CausalVerdict(NamedTuple):
         """Whether the model is better than both; in a small text bigrams may be the worse."""
         return self.bigrams.learned and self.unigrams.learned
 
+    @property
+    def hardest(self) -> tuple[Verdict, str]:
+        """The verdict beside the baseline with the lower loss, and what that baseline knows."""
+        if self.bigrams.baseline < self.unigrams.baseline:
+            return self.bigrams, "bigrams"
+        return self.unigrams, "token frequencies"
+
 
 def of_causal_lm(model: CausalModel, start: CausalModel, sample: Packed, text: Packed,
                  read: float = 0, seed: int = 1) -> CausalVerdict:

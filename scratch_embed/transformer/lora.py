@@ -30,15 +30,14 @@ least roughly: peft's use_rslora divides by √r instead, because the terms part
 Why merge?  B A is a matrix like W, so after training it is added once.  Adapters of other kinds,
 small layers between the layers, cost time in each pass.
 """
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from scratch_embed.nn.params import ZEROS, Constant, Params, Tensor, Uniform, init_params, join
 from scratch_embed.numerics.checks import require_number, require_whole
-from scratch_embed.transformer.model import Transformer
+from scratch_embed.transformer.families import Model
 
-AnyModel = TypeVar("AnyModel", bound=Transformer)
 ALL = ()                           # as `targets`: every linear layer in the model's layers
 
 
@@ -95,7 +94,7 @@ def lora_tensors(layer: str, shape: tuple[int, int], rank: int, scale: float) ->
             f"{layer}.lora_scale": Tensor((), Constant(scale))}
 
 
-def with_lora(model: AnyModel, lora: Lora = Lora(), seed: int = 1) -> AnyModel:
+def with_lora(model: Model, lora: Lora = Lora(), seed: int = 1) -> Model:
     """The model with a low-rank term in each target, and with everything else frozen.
 
     The model must not have such terms: merge them first.  Its vectors are those of `model`, whose
@@ -110,7 +109,7 @@ def with_lora(model: AnyModel, lora: Lora = Lora(), seed: int = 1) -> AnyModel:
     return with_terms(model, init_params(tensors, seed, model.p.flat.dtype))
 
 
-def with_terms(model: AnyModel, terms: Params) -> AnyModel:
+def with_terms(model: Model, terms: Params) -> Model:
     """The model with these tensors, as lora_tensors() declares them; the others are frozen."""
     if layers := lora_layers(model.p):
         raise ValueError(f"model: expected one without LoRA, got one with it in {layers[0]}; "
@@ -124,7 +123,7 @@ def lora_layers(p: Params) -> list[str]:
     return [name.removesuffix(".lora_a") for name in p if name.endswith(".lora_a")]
 
 
-def merged(model: AnyModel) -> AnyModel:
+def merged(model: Model) -> Model:
     """A copy of the model in which s B A is added to W, without A and B; all of it is trainable."""
     old = model.p
     p = Params({name: tensor for name, tensor in old.tensors.items() if ".lora_" not in name},

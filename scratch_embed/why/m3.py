@@ -13,11 +13,12 @@ codes, so no code of the evaluation has been seen.  The tokenizer splits a code 
 "-", "41", "##7") that many codes share: only together do they name a report.
 
 Known truth: the gains of all reports for a question, and the one report of a code.  What could
-explain a score?  BM25 finds every code and few synonyms.  The sparse score with random weights is
-an unweighted count of common tokens, and finds many codes too: both are rows of the table.
+explain a score?  BM25 finds every code and few synonyms.  The sparse score with random weights also
+matches common tokens, and finds some codes.  Both are rows of the table.
 
-Why no dropout?  At this size a probability of 0.1 keeps the vector of [CLS] from learning at all:
-its loss stays at log 64.
+Why no dropout?  At this size a probability of 0.1 keeps the vector of [CLS] from learning: in a
+trial of one seed, trained alone, its loss stayed at log 64 for 400 steps; without it, it fell to
+0.45.
 """
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """Queries with instructions: the instruction determines which documents are relevant.
 
-Shapes    Q texts × 5 instructions = 5Q queries; N documents; gain 1 or 0
+Shapes    Q texts × S instructions = S Q queries, by default S = 5; N documents; gain 1 or 0
 Read next worlds/facts.py (facts and reports), worlds/bounds.py
 
     query         the glad mariner fixed the torch near the beach
@@ -12,9 +12,10 @@ independent, so two instructions have relevant documents in common only by chanc
 
 What could explain a score?  A model that ignores the instruction can at best rank documents by the
 number of slots that agree with the query.  upper_bound_without_instruction() computes the score of
-this ranking exactly (worlds/bounds.py with M = 5 cases).  Only a higher score shows that the model
+this ranking exactly (worlds/bounds.py with M = S cases).  Only a higher score shows that the model
 uses the instruction.
 """
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,9 +53,11 @@ class Instructed(NamedTuple):
     query_slots: dict[str, Slots]      # {query id: the slot that its instruction names}
 
 
-def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Instructed:
-    """Draw `queries` texts with five instructions each; another seed gives another sample.
+def instructions(seed: int = 0, documents: int = 300, queries: int = 60,
+                 slots: Sequence[str] = tuple(INSTRUCTIONS)) -> Instructed:
+    """Draw `queries` texts with an instruction for each of `slots`, by default all five.
 
+    Another seed gives another sample; other slots give other queries with the same texts.
     Each value of a slot is stated by documents/8 documents, ±1.
     Raises ValueError for fewer than 8 documents or no query.
     """
@@ -68,7 +71,7 @@ def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Inst
     for query in make_ids("q", queries):
         fact = tuple(rng.integers(VALUES, size=len(NAMES)).tolist())
         text = report(fact, rng, IN_QUESTIONS)
-        for slot, name in enumerate(NAMES):
+        for slot, name in ((NAMES.index(name), name) for name in slots):
             texts[f"{query}-{name}"] = text
             instruction_of[f"{query}-{name}"] = INSTRUCTIONS[name]
             query_slots[f"{query}-{name}"] = {slot: fact[slot]}
@@ -79,6 +82,6 @@ def instructions(seed: int = 0, documents: int = 300, queries: int = 60) -> Inst
 
 def upper_bound_without_instruction(world: Instructed, k: int = 10) -> float:
     """The highest expected nDCG@k of a model that knows all facts but not the instructions."""
-    gains = gain_table(world.qrels, list(world.corpus))                   # (5Q, N)
-    cases = gains.reshape(-1, len(NAMES), gains.shape[1])
+    gains = gain_table(world.qrels, list(world.corpus))                   # (S Q, N)
+    cases = gains.reshape(-1, len({*world.instructions.values()}), gains.shape[1])
     return float(np.mean([ndcg_upper_bound(case, k=k) for case in cases]))

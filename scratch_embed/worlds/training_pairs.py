@@ -13,7 +13,8 @@ words.
 
 What is a hard negative?  A document that is wrong in one respect: a report in which one of the
 query's slots has another value; another document of the same group of bindings; a report that
-agrees with the query in one slot, but not in the one that the instruction names.
+agrees with the query in one slot, but not in the one that the instruction names; or one that agrees
+in all others.
 
 A pair of texts of the taxonomy has a score: the number of levels of the tree on which they agree.
 """
@@ -39,6 +40,8 @@ from scratch_embed.worlds.facts import (
 from scratch_embed.worlds.instructions import INSTRUCTIONS
 from scratch_embed.worlds.taxonomy import PATHS, describe, levels_shared
 from scratch_embed.worlds.toy_mteb import change
+
+ANSWER = "find the report that answers the question"       # the instruction of a search
 
 
 class Triplets(NamedTuple):
@@ -127,6 +130,30 @@ def instruction_triplets(n: int = 4000, seed: int = 0, taken: Collection[str] = 
                      report(tuple(positive.tolist()), rng), report(tuple(negative.tolist()), rng),
                      INSTRUCTIONS[NAMES[slot]]))
     *triplets, given = columns(rows, 4, taken)
+    return given, Triplets(*triplets)
+
+
+def task_triplets(world: Facts, slots: Sequence[str], n: int = 3000, seed: int = 0
+                  ) -> tuple[list[str], Triplets]:
+    """n triplets of each of several tasks, in random order.  -> instructions, triplets
+
+    The first task is to find the report that answers a question, see fact_triplets().  In the
+    others the query is a report; the positive agrees with it in the slot that the instruction
+    names, and in others by chance; the negative agrees in all other slots.  All facts are copies
+    of the world's prototypes.
+    """
+    rng = np.random.default_rng([seed, 11])
+    rows = [(ANSWER, *texts) for texts in zip(*fact_triplets(world, n, seed))]
+    copies = np.array(draw_facts(2 * n, world.prototypes, 0.25, rng))
+    for name in slots:
+        slot = NAMES.index(name)
+        for fact in copies[rng.integers(len(copies), size=n)]:
+            same = pick(copies[copies[:, slot] == fact[slot]], rng)
+            wrong = change(tuple(fact.tolist()), [slot], rng)
+            rows.append((INSTRUCTIONS[name], report(tuple(fact.tolist()), rng, IN_QUESTIONS),
+                         report(tuple(same.tolist()), rng), report(wrong, rng)))
+    given, *triplets = (list(column) for column in zip(*(rows[i] for i in
+                                                         rng.permutation(len(rows)))))
     return given, Triplets(*triplets)
 
 

@@ -155,7 +155,7 @@ def test_the_defaults_are_those_of_masked_lm_train():
 def test_the_number_of_parameters_is_counted_without_listing_all_layers(layers):
     config = Config(50, 8, layers, 2, 12, 10)
     p = init_params(tensors(config) | head_tensors(config), 1)
-    assert count_parameters(config) == p.flat.size
+    assert count_parameters(config, Bert) == p.flat.size
 
 
 def test_many_steps_teach_which_words_share_a_line(tmp_path, run, capsys):

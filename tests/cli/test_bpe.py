@@ -1,10 +1,12 @@
 """The command `train bpe`, which trains a byte-level BPE tokenizer."""
 import json
 
+import numpy as np
 import pytest
 
 from scratch_embed.text.bpe_training import train_bpe
 from scratch_embed.text.tokenizer_files import load
+from scratch_embed.words.vectors import WordVectors
 
 LINES = ["low low lower lowest", "", "naïve cafés, naïve"]
 
@@ -52,3 +54,16 @@ def test_what_is_refused(tmp_path, run, content, options, message):
     code, out, err = run("train", "bpe", tmp_path / "text", "-o", tmp_path / "t", *options)
     assert code in (1, 2) and out == "" and message in err
     assert not (tmp_path / "t").exists()
+
+
+def test_a_sentence_encoder_is_trained_with_it(text, tmp_path, run):
+    """Without word vectors: its pieces are parts of words, with a space before them."""
+    (tmp_path / "pairs").write_text("low\tlower\nnaïve\tcafés\n", "utf-8")
+    WordVectors(["low", "cafés"], np.eye(2, 4, dtype=np.float32)).save(tmp_path / "words.vec")
+    assert run("train", "bpe", text, "-o", tmp_path / "t")[0] == 0
+    command = ["train", "sbert", "--pairs", tmp_path / "pairs", "-o", tmp_path / "model",
+               "--tokenizer-folder", tmp_path / "t", "--steps", 1, "--batch-size", 2, "--layers", 1]
+    code, _, err = run(*command, "--word-vectors", tmp_path / "words.vec")
+    assert code == 1 and "--word-vectors: expected a WordPiece in" in err
+    assert run(*command, "--dim", 8, "--ff", 8)[0] == 0
+    assert load(tmp_path / "model").merges == load(tmp_path / "t").merges

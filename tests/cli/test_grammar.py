@@ -15,8 +15,15 @@ from tests.cli.test_parsing import commands
 
 LEAVES = [(" ".join(words), command) for words, command in commands(parser())
           if not subcommands(command)]
-SHOWN = [(name, command, action) for name, command in LEAVES for action in command._actions
-         if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)]
+
+
+def shown(command):
+    """The arguments and options that its help shows."""
+    return [action for action in command._actions
+            if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)]
+
+
+SHOWN = [(name, command, action) for name, command in LEAVES for action in shown(command)]
 ALL = pytest.mark.parametrize("name, command", LEAVES, ids=[name for name, _ in LEAVES])
 
 # what an argument is called: files, folders, words and texts
@@ -24,19 +31,16 @@ ARGUMENTS = {"TEXT", "LABELLED", "VECTORS", "MODEL", "INDEX", "QRELS", "RUN", "W
              "QUERY", "SENTENCE", "NAME", "FILE", "IN", "OUT"}
 
 
-def id_of(part):
-    return part if isinstance(part, str) else getattr(part, "dest", "")
-
-
-@pytest.mark.parametrize("name, command, action", SHOWN, ids=id_of)
+@ALL
 def test_every_argument_and_option_has_help_without_a_full_stop_and_states_its_default(
-        name, command, action):
+        name, command):
     """What an option does if it is left out is in brackets at the end: (default: 5)."""
-    assert action.help and not action.help.rstrip().endswith(".")
-    assert "; default" not in action.help and action.help.count("(default: ") <= 1
-    optional = action.option_strings and not action.required or action.nargs in ("?", "*")
-    if optional and not isinstance(action, argparse._StoreTrueAction):
-        assert re.search(r"\(default: .*\)$", action.help, re.S), name
+    for action in shown(command):
+        assert action.help and not action.help.rstrip().endswith("."), action.dest
+        assert "; default" not in action.help and action.help.count("(default: ") <= 1, action.dest
+        optional = action.option_strings and not action.required or action.nargs in ("?", "*")
+        if optional and not isinstance(action, argparse._StoreTrueAction):
+            assert re.search(r"\(default: .*\)$", action.help, re.S), action.dest
 
 
 def test_an_argument_has_one_name_in_every_command():
@@ -68,11 +72,13 @@ def test_a_default_of_a_thousand_or_more_has_a_comma():
     assert "(default: 1,000)" in top.format_help() and "(default: 0.5)" in top.format_help()
 
 
-@pytest.mark.parametrize("name, command, action", SHOWN, ids=id_of)
-def test_defaults_do_not_point_in_a_circle_or_at_what_is_not_named(name, command, action):
+@ALL
+def test_defaults_do_not_point_in_a_circle_or_at_what_is_not_named(name, command):
     """A default is a value or a rule: not "see --rows", and not the name of another option."""
-    default = re.search(r"\(default: (.*)\)$", action.help, re.S)
-    assert not default or not re.search(r"^see |\bthem\b|^--\S+$|^[A-Z]+$", default[1]), name
+    for action in shown(command):
+        default = re.search(r"\(default: (.*)\)$", action.help, re.S)
+        assert not default or not re.search(r"^see |\bthem\b|^--\S+$|^[A-Z]+$", default[1]), (
+            action.dest)
 
 
 @ALL
@@ -187,7 +193,7 @@ def test_an_unknown_option_is_refused_by_the_command_that_was_typed(name, comman
     ("train fasttext t -output v", "-output is --output here;"),
     ("similar v king --threads 3", "unknown option --threads; other commands have it, by the name "
                                    "--workers;"),
-    ("train word2vec t -o v --model m", "--model; it belongs to train bert, train simcse, "),
+    ("train word2vec t -o v --model m", "--model; it belongs to train bert, train gpt2, "),
     ("train word2vec t -o v --alpha 1", "--alpha is --lr here;"),
     ("encode m -i t", "-i is now the second argument, TEXT"),
     ("encode m --input=t", "--input is now the second argument, TEXT"),

@@ -37,7 +37,7 @@ WRITES = [(name, action) for name, _, action in SHOWN if writes(action)]
 VALUES = {"WORD": "king", "A": "a", "B": "b", "C": "c", "QUERY": "king", "ID": "1",
           "SENTENCE": "a [MASK]", "NAME": "facts"}
 ALSO = {"evaluate words": ["pairs"], "index": ["model"], "neighbours": ["texts"],
-        "train sbert": ["pairs"], "train m3": ["pairs"],
+        "train sbert": ["pairs"], "train m3": ["pairs"], "train e5-mistral": ["pairs"],
         "train cross-encoder": ["pairs"]}                        # options that one must give
 
 
@@ -65,7 +65,7 @@ def typed(name, kinds, folder, **instead):
     """A command line: every path as it should be, but for those in `instead` {dest: path}."""
     command = dict(LEAVES)[name]
     words, also = name.split(), {*instead, *ALSO.get(name, ())}
-    if name in ("train sbert", "train m3", "train cross-encoder") and (
+    if name in ("train sbert", "train m3", "train e5-mistral", "train cross-encoder") and (
             {"triplets", "scored"} & {*instead}):
         also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
@@ -99,7 +99,8 @@ def test_every_argument_that_is_a_path_is_read_or_written():
         if action.metavar in paths or (
                 not action.option_strings and action.metavar in ("TEXT", "IN")):
             known = read_as(action) or writes(action)
-            assert known or name in ("train bert", "train sbert", "train m3"), (name, action.dest)
+            assert known or name in ("train bert", "train gpt2", "train sbert", "train m3",
+                                     "train e5-mistral"), (name, action.dest)
 
 
 def no_inputs(name, folder):

@@ -270,3 +270,20 @@ def test_why_m3_prints_predictions_the_table_and_what_held(monkeypatch, capsys):
         assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row
     assert len(re.findall(r"^ +\d+  \w+: .* (held|failed)$", printed, re.M)) == len(m3.CLAIMS)
     assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_why_lora_prints_what_the_query_is_given_and_the_ablations(monkeypatch, capsys):
+    """Two tiny worlds, one step of each training; the scores mean nothing."""
+    from scratch_embed.why import lora
+    monkeypatch.setattr(lora, "start", partial(lora.start, documents=60, sentences=60))
+    monkeypatch.setattr(lora, "TRIPLETS", 40)
+    monkeypatch.setitem(lora.PRETRAINING, "steps", 1)
+    assert main(["why", "lora", "--seeds", "2", "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(\d)  ", printed, re.M) == list("12")
+    for row in (lora.CEILING, "E5-Mistral", "  another instruction"):
+        assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row
+    assert "rank 1 1,024" in " ".join(printed.split())
+    for ablation in lora.ABLATIONS:
+        assert f"\n{ablation.name}\n    Prediction: " in printed
+    assert max(map(len, printed.splitlines())) <= 110

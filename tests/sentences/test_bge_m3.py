@@ -224,6 +224,23 @@ def test_a_saved_model_is_loaded_with_the_same_vectors(folder):
     assert BgeM3.load(folder, np.float64).heads.flat.dtype == np.float64
 
 
+def test_a_folder_with_xlm_r_and_its_tokenizer_is_saved_and_loaded(tmp_path):
+    m3, texts = xlm_r(), ["a red cats", "dogs", "§ a"]
+    m3.save(tmp_path)
+    again = BgeM3.load(tmp_path)
+    assert str(again) == str(m3) and again.unweighted.tolist() == [0, 1, 2, 3]
+    before, after = (each.encode(texts, **ALL) for each in (m3, again))
+    np.testing.assert_array_equal(after.dense, before.dense)
+    np.testing.assert_array_equal(after.multi.vectors, before.multi.vectors)
+    assert after.sparse.dicts() == before.sparse.dicts()
+
+
+def test_heads_do_not_stay_when_another_model_replaces_the_folder(folder):
+    model(seed=9).encoder.save(folder)
+    with pytest.raises(FormatError, match="sparse_linear.safetensors: .* found no such file"):
+        BgeM3.load(folder)
+
+
 def test_the_dense_part_loads_as_a_sentence_encoder(folder):
     np.testing.assert_allclose(SentenceEncoder.load(folder).encode(TEXTS),
                                BgeM3.load(folder).encode(TEXTS).dense, atol=2e-7)

@@ -1,6 +1,7 @@
-"""Random texts for tokenizers of SentencePiece's kinds, and the comparison with the library."""
+"""For tests of SentencePiece's kinds: random texts, comparison with the library, .model files."""
 import functools
 import random
+import struct
 import sys
 import unicodedata
 
@@ -49,3 +50,22 @@ def assert_alike(ours, theirs, text):
     assert ours.token_ids(text) == ids, ascii(text)
     assert ours.decode(ids) == theirs.decode(ids), ascii(text)
     assert ours.decode(ids, False) == theirs.decode(ids, skip_special_tokens=False), ascii(text)
+
+
+# ---- models of the sentencepiece package --------------------------------------------------------
+
+def message(number, data):
+    """A field whose value is a text or a message."""
+    return varint(8 * number + 2) + varint(len(data)) + data
+
+
+def varint(value):
+    return (bytes([value & 0x7F | 0x80]) + varint(value >> 7)) if value > 0x7F else bytes([value])
+
+
+def piece(text, score, kind=None):
+    return message(1, message(1, text.encode()) + b"\x15" + struct.pack("<f", score)
+                   + (b"" if kind is None else b"\x18" + varint(kind)))
+
+
+FIRST = [piece("<unk>", 0, 2), piece("<s>", 0, 3), piece("</s>", 0, 3)]

@@ -57,6 +57,17 @@ def test_a_table_is_copied_and_sent_to_other_processes():
     assert table != Precompiled.from_keys({"a": "b"}) and table != "a"
 
 
+@pytest.mark.parametrize("keys", [{"": "a"}, {"a\0": "b"}, {"a": "\0"}, {"a" * 9000: "b"}])
+def test_keys_that_a_table_cannot_have_are_refused(keys):
+    with pytest.raises(ValueError, match="replacements: expected keys"):
+        Precompiled.from_keys(keys)
+
+
+def test_the_largest_table_of_keys():
+    key = "a" * 8189
+    assert Precompiled.from_keys({key: "b"}).shortest(key + "c") == "b"
+
+
 # ---- the definition -----------------------------------------------------------------------------
 
 letters = st.sampled_from("ae\u0301\u0323¨A©ﬁ\t\r\n\u0600\u200dक\u094d")

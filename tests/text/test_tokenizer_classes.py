@@ -99,7 +99,7 @@ def test_the_types_are_0_if_a_call_does_not_return_them(inputs, types, tmp_path)
 
 # ---- what a folder has --------------------------------------------------------------------------
 
-@pytest.mark.parametrize("file", ["sentencepiece.bpe.model", "tokenizer.model"])
+@pytest.mark.parametrize("file", ["tokenizer.model", "spiece.model"])
 def test_a_model_of_sentencepiece_alone_is_refused_with_the_remedy(file, tmp_path):
     (write(tmp_path, XLMR) / "tokenizer.json").unlink()
     (tmp_path / file).write_bytes(b"\n\x0e\n\x05<unk>\x15")

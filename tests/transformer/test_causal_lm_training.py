@@ -14,7 +14,7 @@ from scratch_embed.training.batches import batches
 from scratch_embed.training.session import Checkpoint, RunOptions
 from scratch_embed.transformer import causal_lm as module
 from scratch_embed.transformer import gpt2, mistral
-from scratch_embed.transformer.causal_lm import causal_lm, train
+from scratch_embed.transformer.causal_lm import causal_lm, continue_greedily, train
 from scratch_embed.transformer.gpt2 import Gpt2
 from scratch_embed.transformer.mistral import Mistral
 from tests.transformer.causal_parity import random_params
@@ -170,3 +170,24 @@ def test_dropout_is_the_same_mask_for_the_same_seed():
     assert a.losses == b.losses != c.losses
     assert causal_lm(corpus(2), model(), Dropout(0.3, 1))[0] != causal_lm(
         corpus(2), model(), Dropout(0.3, 2))[0]
+
+
+# ---- continuing a text ---------------------------------------------------------------------------
+
+class Counting:
+    """Predicts the number after the last one; its vectors are the ids."""
+
+    config = CONFIG                # at most 12 positions
+
+    def encode(self, batch, dropout=None):
+        return batch.ids[:, None], None
+
+    def lm_head(self, x):
+        return np.eye(17)[(x[:, 0] + 1) % 17], None
+
+
+@pytest.mark.parametrize("ids, most, end, expected", [
+    ([3], 4, None, [3, 4, 5, 6, 7]), ([3], 4, 5, [3, 4, 5]), ([5], 2, 5, [5, 6, 7]),
+    ([0], 50, None, list(range(12))), ([0] * 12, 5, None, [0] * 12)])
+def test_a_text_is_continued_by_the_most_probable_token_until_the_end(ids, most, end, expected):
+    assert continue_greedily(ids, Counting(), most, end) == expected

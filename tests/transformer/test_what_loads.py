@@ -20,6 +20,8 @@ sys.path.append(str(Path(__file__).parent))
 
 from tiny_folders import TEXTS, encoder_of, model_of, tokenizer_of, write_folder
 
+from tests.text.sentencepiece_texts import FIRST, piece
+
 PAGE = Path(__file__).parents[2] / "scratch_embed/transformer/README.md"
 SECTION = PAGE.read_text().split("## What loads")[1]
 TABLES = [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
@@ -97,10 +99,16 @@ def test_each_row_of_tokenizers(tmp_path):
         "vocab.json": json.dumps(bpe.index),
         "merges.txt": "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in bpe.merges)})
     loads(tmp_path / "b", "gpt2")
-    assert rows.pop("sentencepiece.bpe.model or tokenizer.model alone").startswith("no: models of")
-    for name in "sentencepiece.bpe.model", "tokenizer.model":
+    assert rows.pop("sentencepiece.bpe.model alone, of XLM-R or CamemBERT") == "yes"
+    pieces = tokenizer_of("xlm-roberta").pieces[5:]
+    vocabulary(tmp_path / "s", "xlm-roberta", {})
+    (tmp_path / "s" / "sentencepiece.bpe.model").write_bytes(
+        b"".join([*FIRST, *(piece(text, -number / 7) for number, text in enumerate(pieces))]))
+    assert load(tmp_path / "s").tokenizer.pieces[4:-1] == pieces
+    assert rows.pop("tokenizer.model or spiece.model alone").startswith("no: models of")
+    for name in "spiece.model", "tokenizer.model":
         vocabulary(tmp_path / name, "mistral", {name: ""})
-        refused(tmp_path / name, "models of the sentencepiece package are not read")
+        refused(tmp_path / name, "models of the sentencepiece package are read for XLMRoberta")
     assert rows.pop("tokenizer.json with WordLevel") == "no: expected WordPiece, BPE or Unigram"
     edit(write_folder(tmp_path / "w", "bert") / "tokenizer.json",
          model={"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"})

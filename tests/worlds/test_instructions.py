@@ -42,6 +42,15 @@ def test_without_the_instruction_the_best_ranking_is_by_the_number_of_equal_slot
     assert chance_ndcg(gains.reshape(300, 300)) + 0.3 < bound < 0.65
 
 
+def test_other_slots_are_other_queries_of_the_same_texts_and_documents():
+    two = instructions(slots=("place", "who"))
+    assert two.corpus == WORLD.corpus and [*two.queries][:3] == ["q00-place", "q00-who",
+                                                                 "q01-place"]
+    assert all(two.qrels[query] == WORLD.qrels[query] for query in two.queries)
+    assert upper_bound_without_instruction(WORLD) < upper_bound_without_instruction(two) < 0.85
+    assert upper_bound_without_instruction(instructions(slots=["who"])) == pytest.approx(1)
+
+
 def test_the_same_seed_draws_the_same_world():
     assert instructions(3, 50, 5) == instructions(3, 50, 5) != instructions(4, 50, 5)
 

@@ -5,16 +5,18 @@ import numpy as np
 import pytest
 
 from scratch_embed.worlds.bindings import bindings
-from scratch_embed.worlds.facts import NAMES, WORDS, facts, values_named
+from scratch_embed.worlds.facts import NAMES, WORDS, facts, states_all, values_named
 from scratch_embed.worlds.instructions import INSTRUCTIONS, instructions
 from scratch_embed.worlds.taxonomy import PATHS, levels_shared, taxonomy
 from scratch_embed.worlds.training_pairs import (
+    ANSWER,
     Triplets,
     binding_groups,
     binding_triplets,
     fact_triplets,
     instruction_triplets,
     paraphrases,
+    task_triplets,
     taxonomy_pairs,
 )
 
@@ -113,6 +115,24 @@ def test_a_positive_agrees_only_in_the_slot_of_its_instruction_a_negative_only_i
     right, wrong = slot_matches(queries, positives), slot_matches(queries, negatives)
     assert (right.sum(1) == 1).all() and (wrong.sum(1) == 1).all()
     assert (right.argmax(1) == slots).all() and (wrong.argmax(1) != slots).all()
+
+
+def test_each_task_has_its_instruction_and_a_negative_that_only_the_instruction_excludes():
+    given, triplets = task_triplets(WORLD, ["who", "place"], 100, seed=1)
+    named = [values_named(column) for column in triplets]
+    count = Counter(given)
+    assert set(count) == {ANSWER, INSTRUCTIONS["who"], INSTRUCTIONS["place"]}
+    assert count[INSTRUCTIONS["who"]] == count[INSTRUCTIONS["place"]] == 100 >= count[ANSWER] > 90
+    assert given != sorted(given)
+    for n, what in enumerate(given):
+        query, right, wrong = (column[n] for column in named)
+        if what == ANSWER:
+            assert states_all(query[None], right[None]).all()
+            assert not states_all(query[None], wrong[None]).any()
+            continue
+        slot = [*INSTRUCTIONS.values()].index(what)
+        assert right[slot] == query[slot] != wrong[slot]
+        assert (np.delete(wrong, slot) == np.delete(query, slot)).all()
 
 
 def test_paraphrases_state_the_same_fact_in_the_words_of_queries_and_of_documents():
