@@ -31,11 +31,14 @@ def of_pairs(trained: BgeM3, start: BgeM3, queries: Sequence[str], keys: Sequenc
     if len(chosen) < FEW:
         return None
     sides = [[side[n] for n in chosen] for side in (queries, keys)]
-    after, before = (
-        {kind: shared_ranks(scores, scores.diagonal()) for kind, scores in hybrid_scores(*(
+
+    def reciprocal_ranks(m3):                                       # {kind of score: (N,)}
+        of_queries, of_keys = (
             m3.encode(side, return_sparse=True, return_multi_vector=True, prompt=prompt)
-            for side, prompt in zip(sides, prompts)))._asdict().items()}
-        for m3 in (trained, start))
+            for side, prompt in zip(sides, prompts))
+        return {kind: shared_ranks(scores, scores.diagonal())
+                for kind, scores in hybrid_scores(of_queries, of_keys)._asdict().items()}
+    after, before = reciprocal_ranks(trained), reciprocal_ranks(start)
     verdict = search_verdict(after["hybrid"], before["hybrid"],
                              *map(start.encoder.tokenize, sides))
     return verdict, {kind: float(ranks.mean()) for kind, ranks in after.items()}
