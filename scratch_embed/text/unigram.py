@@ -130,9 +130,10 @@ def as_library(score: float) -> float:
     digits, _, exponent = repr(float(score)).partition("e")
     whole, _, decimals = digits.partition(".")
     power = int(exponent or 0) - len(decimals)
-    scale = POWERS[abs(power)]
     number = float(int(whole + decimals))
-    return number / scale if power < 0 else number * scale
+    while power < -308:                              # 1e-309 and smaller: in several divisions
+        number, power = number / POWERS[308], power + 308
+    return number / POWERS[-power] if power < 0 else number * POWERS[power]
 
 
 def _letters(text):

@@ -65,8 +65,9 @@ def test_the_folder_has_the_weights_that_simcse_train_computes(source, views, mo
     start = Bert.load(models.bert)
     expected = train(packed(models, *views, length=6), start, mean, tau=0.1, steps=4, batch_size=4,
                  optim=Optim(0.01, 0.5, weight_decay=0.0), dropout=0.2, options=RunOptions(seed=5))
-    (config, p), recipe = read_sentence_folder(files / "m")
-    assert config == start.config and set(expected.model.p) - set(p) == {"head.weight", "head.bias"}
+    found, recipe = read_sentence_folder(files / "m")
+    p = found.p
+    assert found.config == start.config and set(expected.model.p) - set(p) == {"head.weight", "head.bias"}
     for name in p:
         np.testing.assert_array_equal(p[name], expected.model.p[name])
     assert recipe.poolings == (mean,) and not recipe.normalize and recipe.max_seq_length == 6

@@ -294,7 +294,7 @@ def edit(number, **fields):
 @both
 @pytest.mark.parametrize("edit, message", [
     (edit(1, type="sentence_transformers.models.LSTM"), "module 1, field 'type': expected "
-     "Transformer, Pooling, Dense, Normalize of sentence_transformers, found 'sentence_transf"),
+     "Transformer, Pooling, Dense, Normalize, StaticEmbedding of sentence_transformers, found"),
     (edit(1, type="elsewhere.Pooling"), "module 1, field 'type': expected"),
     (edit(1, path="../1_Pooling"), "module 1, field 'path': expected a path below this folder"),
     (edit(1, path="/1_Pooling"), "module 1, field 'path': expected a path below this folder"),

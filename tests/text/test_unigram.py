@@ -68,6 +68,7 @@ def test_an_unknown_run_that_is_spelled_like_a_piece_becomes_this_piece():
 def test_the_library_rounds_a_score_twice():
     """15985743522644043 has 54 bits: the nearest float64 ends in 4, and is divided by 1e15."""
     assert as_library(-15.985743522644043) == -15.985743522644045
+    assert as_library(-2.225073858507203e-309) == pytest.approx(-2.225073858507203e-309)
     assert [as_library(x) for x in (0.0, -1.5, 1e-7, 5, -123456.0)] == [0, -1.5, 1e-7, 5, -123456]
 
 
