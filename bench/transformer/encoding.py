@@ -17,7 +17,7 @@ compiler.
 
 onnxruntime and OpenVINO run the graph that torch.onnx.export writes (TorchScript exporter, dynamic
 batch and length, eager attention), behind the tokenizers library; texts are sorted by length and
-padded in batches of 32, as in sentence-transformers; mean pooling in NumPy.
+padded in batches of 32, as in sentence-transformers; NumPy pools the mean of 384 dimensions.
 """
 import argparse
 import contextlib

@@ -3,8 +3,7 @@
     python bench/transformer/half_precision.py [--dim 512] [--vocab 60000]
 
 Each folder is read in a process of its own, which prints the growth of its peak resident memory
-(Linux only).
-The claim: a folder in half precision costs no more than its twin in float32.
+(Linux only).  A folder in half precision should need no more than its twin in float32.
 """
 import argparse
 import json

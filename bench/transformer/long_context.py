@@ -5,11 +5,11 @@
 
 Each length is encoded by this package and by transformers (attn_implementation="sdpa"), both from
 one folder with random weights: XLM-R's architecture, as BGE-M3 has it (up to 8,192 tokens; here up
-to 32,768), and Mistral's with a window of 4,096.  Heads have 32 numbers; Mistral has a third as
-many heads of keys.  Each run has a process of its own, both may use two threads.  Memory is the
-growth while the text is encoded, not the weights.  --plain adds this package with all scores at
-once, up to 8,192 tokens.  Each row ends with
-the largest difference of some token vectors.
+to 32,768), and Mistral's with a window of 4,096.  Heads have 32 dimensions; Mistral has a third as
+many heads of keys as of queries.  Each run has a process of its own; both sides may use two
+threads.  Memory is the growth while the text is encoded, without the weights.  --plain adds this
+package with all scores at once, up to 8,192 tokens.  Each row ends with the largest difference
+between the sides' vectors, of about 64 tokens.
 """
 import argparse
 import os

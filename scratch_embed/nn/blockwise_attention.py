@@ -101,9 +101,9 @@ def blockwise_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray, sees: tuple
 
 
 def forward(Q, K, V, sees, row, dropout, Y, largest, total):
-    """Write Y, and the largest score and Σ e^(s − largest) of each query, for one head of keys.
+    """Write Y, and for each query the largest entry of Q Kᵀ and l, for one head of keys.
 
-    Q, Y: (h, t, d), K, V: (u, d), largest, total: (h, t)
+    Q, Y: (h, t, d), K, V: (u, d), largest, total: (h, t), see running_softmax
     """
     (_, t, d), u = Q.shape, len(K)
     scale = Q.dtype.type(d ** -0.5)
@@ -141,10 +141,11 @@ def backward_blocks(qkv, dY, sees, row, dropout, saved, grads):
 # ---- one block of scores -------------------------------------------------------------------------
 
 def running_softmax(S, largest, total, scale, b, dropout):
-    """Update m and l of each query by a block.  S: (h, I, J), the scores, not scaled.
+    """Update m and l of each query by a block.  S: (h, I, J), the entries of Q Kᵀ.
 
-    largest, total: (h, I), written in place.  In float32 S is overwritten.
-    -> A = dropout(e^(s − m')) (h, I, J),  c = e^(m − m') (h, I), with s = scale · S
+    s = scale · S and m = scale · largest: `largest` is a maximum of S, which is not scaled.
+    largest, total: (h, I), written in place; total is l.  In float32 S is overwritten.
+    -> A = dropout(e^(s − m')) (h, I, J),  c = e^(m − m') (h, I)
     """
     if S.dtype != np.float32:
         S = np.where(is_visible(S.shape, b), S, -np.inf)
@@ -161,8 +162,8 @@ def running_softmax(S, largest, total, scale, b, dropout):
 def softmax_gradient(S, dA, of_query, scale, b, dropout):
     """dS = scale · P (dP − D),  dP = dropout(dA),  P = e^(s − m) / l, in one block.
 
-    S, dA: (h, I, J); of_query: m, l, D (h, I) of all keys.  In float32 S and dA are overwritten.
-    -> A = dropout(P), dS (h, I, J)
+    S = Q Kᵀ, dA = dY Vᵀ: (h, I, J); of_query: largest, total and D (h, I) of all keys, see
+    running_softmax.  In float32 S and dA are overwritten.  -> A = dropout(P), dS (h, I, J)
     """
     if S.dtype != np.float32:
         largest, total, D = of_query
@@ -196,12 +197,12 @@ def first_weight(b, head, i):
 
 
 @kernel
-def keep_block(kept, b, m):
+def keep_block(kept, b, drop):
     """kept ← whether each weight of the block is kept.  kept: (h, I, J) bool"""
     for head, i in np.ndindex(kept.shape[:2]):
         first = first_weight(b, head, i)
         for j in range(kept.shape[2]):
-            kept[head, i, j] = hash32(u32(first + j), m.key) >= m.threshold
+            kept[head, i, j] = hash32(u32(first + j), drop.key) >= drop.threshold
 
 
 @kernel(inline=True)
@@ -212,7 +213,7 @@ def visible_keys(b, i, J):
 
 
 @kernel
-def running_softmax_kernel(S, largest, total, c, scale, b, m):
+def running_softmax_kernel(S, largest, total, c, scale, b, drop):
     """running_softmax in float32.  S ← A; largest, total: updated; c ← e^(m − m')."""
     h, I, J = S.shape
     for head, i in np.ndindex((h, I)):
@@ -220,7 +221,7 @@ def running_softmax_kernel(S, largest, total, c, scale, b, m):
         first, end = visible_keys(b, i, J)
         row[:first] = ZERO
         row[end:] = ZERO
-        if first == end:                              # m stays, perhaps −∞
+        if first == end:                              # largest stays, perhaps −∞
             c[head, i] = ONE
             continue
         seen, old = row[first:end], largest[head, i]
@@ -230,18 +231,18 @@ def running_softmax_kernel(S, largest, total, c, scale, b, m):
         for j in range(len(seen)):
             seen[j] = exp32(scale * (seen[j] - new))
             added += seen[j]
-        c[head, i] = exp32(scale * (old - new))       # for m = −∞ it multiplies zeros
+        c[head, i] = exp32(scale * (old - new))       # for old = −∞ it multiplies zeros
         total[head, i] = c[head, i] * total[head, i] + added
         largest[head, i] = new
-        if m.threshold > u32(0):
+        if drop.threshold > u32(0):
             index = first_weight(b, head, i)
             for j in range(J):
-                kept = hash32(u32(index + j), m.key) >= m.threshold
-                row[j] = m.scale * row[j] if kept else ZERO
+                kept = hash32(u32(index + j), drop.key) >= drop.threshold
+                row[j] = drop.scale * row[j] if kept else ZERO
 
 
 @kernel
-def softmax_gradient_kernel(S, dA, of_query, scale, b, m):
+def softmax_gradient_kernel(S, dA, of_query, scale, b, drop):
     """softmax_gradient in float32.  S ← A, dA ← dS."""
     h, I, J = S.shape
     largest, total, D = of_query
@@ -253,11 +254,11 @@ def softmax_gradient_kernel(S, dA, of_query, scale, b, m):
         row[end:], grad[end:] = ZERO, ZERO
         for j in range(first, end):
             row[j] = exp32(scale * (row[j] - highest)) * inverse               # P
-        if m.threshold == u32(0):
+        if drop.threshold == u32(0):
             for j in range(first, end):
                 grad[j] = scale * row[j] * (grad[j] - mean)
             continue
         for j in range(first, end):
-            kept = m.scale if hash32(u32(index + j), m.key) >= m.threshold else ZERO
+            kept = drop.scale if hash32(u32(index + j), drop.key) >= drop.threshold else ZERO
             grad[j] = scale * row[j] * (kept * grad[j] - mean)
             row[j] *= kept

@@ -8,7 +8,7 @@ Shapes    index (t, u): row numbers of the table, for t queries and u keys; in s
           u = t.  table p[name + ".weight"] (R, H) -> B (H, t, u)
 Cost      O(t u H), once for all sequences and, in T5 and MPNet, for all layers
 Differs   The bounds of the buckets are powers; the original takes logarithms in float32.  The
-          buckets are equal (tests/nn/test_relative_bias.py).
+          buckets are equal (tests/transformer/test_encoders.py).
 Read next nn/attention.py, transformer/mpnet.py
 
 Models differ only in `index`, which decides which pairs of tokens share a row of the table.  T5

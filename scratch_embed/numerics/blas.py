@@ -1,4 +1,4 @@
-"""Limit the threads of BLAS, the library that computes NumPy's matrix products.
+"""Read and limit the threads of BLAS, the library that computes NumPy's matrix products.
 
 OpenBLAS splits a large product among the cores and waits for the slowest part.  Many independent
 products can instead be computed in parallel by Python threads, one product per thread, without such
@@ -18,7 +18,7 @@ import numpy as np
 
 # of the names of OpenBLAS's functions, which differ between builds: NumPy's wheels, others
 _PREFIXES, _SUFFIXES = ("scipy_openblas", "openblas"), ("64_", "")
-_AVX512_CORES = (b"SkylakeX", b"Cooperlake", b"SapphireRapids")        # names of its kernels
+_AVX512_CORES = (b"SkylakeX", b"Cooperlake", b"SapphireRapids")        # its AVX-512 kernels' names
 _lock, _open_blocks, _threads_before = threading.Lock(), 0, 1
 
 

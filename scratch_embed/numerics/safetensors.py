@@ -23,8 +23,8 @@ The offsets are redundant: they must cover the data without gaps, and each tenso
 its shape and dtype.  So most damage to a header is detected before memory is allocated.
 
 The format has no checksum, so a changed number is not detected.  Files of our own (checkpoints,
-indexes, word vectors) are written with a CRC-32 of header and data in the metadata; while it is
-computed, zeros are in its place.  It is verified if all tensors are read; other programs ignore it.
+indexes, word vectors) have a CRC-32 of header and data in the metadata, computed with zeros in
+place of its own digits.  It is verified if all tensors are read; other programs ignore it.
 """
 import json
 import math

@@ -25,6 +25,17 @@ language models normalise the input of each sublayer instead ("pre-norm", nn/lay
 
 The layer and the masked-LM head, forward and backward, are in nn/blocks.py, because RoBERTa,
 DistilBERT and MPNet are made of the same blocks.
+
+Why both directions?  A word's meaning depends on the words before and after it.  A model that
+predicts the next token must not see it, so its vectors depend on earlier tokens only.  BERT
+predicts masked tokens instead (transformer/masked_lm.py), so every token may attend to all others.
+
+Why segments and [CLS]?  Two texts are one sequence, [CLS] A [SEP] B [SEP].  segment[type] says to
+which of the two a token belongs.  [CLS] stands for no word: its last vector is that of the whole
+pair, which the next-sentence head and classifiers read.
+
+Gradient.  Each backward undoes its forward line by line, from the last to the first.  E is used
+twice, as the embeddings and in mlm_head, and gets the sum of both gradients.
 """
 import os
 from collections.abc import Callable

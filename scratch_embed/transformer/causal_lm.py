@@ -7,8 +7,8 @@ Shapes    x (T, D) token vectors; M of them have a next token in their sequence;
 Cost      the model's, and 6 M V D operations for the head, forward and backward.
 Differs   transformers converts logits to float32 for the loss; here they keep the model's type.
           GPT-2 reads one stream of tokens in blocks of equal length, which begin anywhere in a
-          text; here a sequence is a text, from its beginning.  The learning rate falls linearly,
-          GPT-2's along a cosine.
+          text; here a sequence is a text, from its beginning.  The learning rate falls linearly;
+          in the paper of 2018, along a cosine.
 Read next transformer/gpt2.py and transformer/mistral.py (the models), transformer/masked_lm.py
           (BERT's loss, which predicts tokens within the text)
 
@@ -17,6 +17,9 @@ distribution, so M L is the sum of −log p(text | its first token) over the tex
 perplexity: the model is as uncertain as a choice among e^L equally probable tokens.  One forward
 pass gives all t − 1 predictions, because in a causal model vector i does not depend on token i + 1.
 The first token is not predicted, because no vector precedes it.
+
+Gradient.  ∂L/∂logits = (softmax(logits) − one-hot of the next token)/M (nn/softmax.py) in the M
+rows; a sequence's last vector predicts nothing, so its ∂L/∂x is 0.
 """
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -107,7 +110,7 @@ def train(corpus: Packed, start: CausalModel, steps: int = 1000, batch_size: int
           ) -> Trained:
     """Train a model on a corpus of N sequences, from the parameters of `start`.
 
-    start      a Gpt2 or a Mistral with its head; its parameters are not changed
+    start      a Gpt2, Mistral or Llama with its head; its parameters are not changed
     dropout    the probability that an activation is set to 0
     options    workers: each takes a share of the batch.  Equal seed and workers give equal bits.
     Raises     ValueError for ids or lengths for which the model has no row, or if no sequence has

@@ -5,7 +5,7 @@ Bytes     model.safetensors             all tensors; or, for a large model,
 Shapes    our matrices are (out, in).  A family's Renames says which original matrices are (in, out)
           and which original tensors are several of ours, concatenated along axis 0.
 Cost      each tensor is read once and copied once into Params; this needs the memory of the model
-          and of its largest tensor, whichever type of floats the file has.
+          and of its largest tensor (8 bytes per number for float64, else at most 4).
 Differs   from transformers, which initialises a missing tensor at random and ignores an unknown
           one, with a warning: here both are errors.  pytorch_model.bin is not read: unpickling a
           file can run code.

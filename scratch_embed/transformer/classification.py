@@ -11,7 +11,7 @@ Differs   from transformers, whose classifier_dropout may differ from the dropou
           draws them at random, with a warning.
 Read next sentences/cross_encoder.py (scores of pairs), transformer/bert.py
 
-Why [CLS]?  It attends to all tokens of both texts, and its last vector has no other task.
+Why [CLS]?  It attends to all tokens of both texts, and masked LM does not use its last vector.
 """
 import os
 from collections.abc import Mapping

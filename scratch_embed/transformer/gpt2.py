@@ -9,8 +9,7 @@ Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, 
 Cost      24 T D² + 4 Σ t² D operations per layer, for F = 4 D and sequences of t tokens; three
           times as many in training; BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
-          Gpt2.load reads them.  GPT-2 is not in families.py, because this package has no tokenizer
-          for it.
+          Gpt2.load reads them
 Differs   Sequences are packed, not padded.  q, k and v are three products; the original computes
           them as one, c_attn, with the same weights.  Initial weights are normal with standard
           deviation 0.02, as in transformers; OpenAI's code uses 0.01 for positions.  Dropout is
@@ -29,6 +28,10 @@ Why pre-norm?  x and y are connected by a plain sum, dx = dy + ..., so the gradi
 embeddings through any number of layers, and training needs little warmup.  But the sum grows with
 the 2L sublayers.  So the last matrix of each sublayer, Wₒ or W₂, starts smaller by 1/√(2L), which
 at first keeps the variance of the sum near that of one term; and a final norm scales x before E.
+
+Gradient.  Each backward undoes its forward line by line, from the last to the first.  A value that
+is used several times gets the sum: x and h, which the residual connections use too; n, used by q, k
+and v; and E, used as the embeddings and as the head.
 """
 import os
 from collections.abc import Callable
@@ -36,7 +39,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.activations import gelu, gelu_tanh
+from scratch_embed.nn.activations import gelu_tanh
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
@@ -49,10 +52,15 @@ from scratch_embed.nn.params import (
     linear_tensors,
     norm_tensors,
 )
-from scratch_embed.numerics.json_files import Fields, show
+from scratch_embed.numerics.json_files import Fields
 from scratch_embed.text.packed import Packed, positions
 from scratch_embed.transformer.checkpoint import Renames, streams
-from scratch_embed.transformer.config_fields import check_fields
+from scratch_embed.transformer.config_fields import (
+    ACTIVATIONS,
+    activation_name,
+    check_fields,
+    read_sizes,
+)
 from scratch_embed.transformer.model import Architecture, Transformer
 
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
@@ -203,8 +211,6 @@ def lm_head(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
 
 FIELDS = {"vocab": "vocab_size", "dim": "n_embd", "layers": "n_layer", "heads": "n_head",
           "positions": "n_positions"}
-ACTIVATIONS: dict[str, Callable] = {"gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh,
-                                    "gelu": gelu}
 # for each option that would change what is computed, the only value supported here
 ONLY = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
         "add_cross_attention": False, "tie_word_embeddings": True, "pruned_heads": {}}
@@ -220,9 +226,7 @@ def read_config(path: str | os.PathLike) -> Config:
         fields.one_of(name, [value], value)
     check_fields(fields, (*FIELDS.values(), *ONLY, "n_inner", "activation_function",
                           "layer_norm_epsilon"))
-    sizes = {ours: fields.whole(theirs) for ours, theirs in FIELDS.items()}
-    if sizes["dim"] % sizes["heads"]:
-        raise fields.fault("n_head", f"a divisor of n_embd, {sizes['dim']}", show(sizes["heads"]))
+    sizes = read_sizes(fields, FIELDS)
     is_default = fields.values.get("n_inner") is None              # missing or null
     activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS, "gelu_new")]
     return Config(**sizes, ff=4 * sizes["dim"] if is_default else fields.whole("n_inner"),
@@ -230,15 +234,15 @@ def read_config(path: str | os.PathLike) -> Config:
 
 
 def config_fields(config: Config) -> dict:
-    """The fields of config.json.  Raises ValueError for an activation not in ACTIVATIONS."""
-    names = [name for name, activation in ACTIVATIONS.items() if activation is config.activation]
-    if not names:
-        raise ValueError("activation: config.json has names for gelu and gelu_tanh of "
-                         f"nn/activations.py, got {config.activation}")
+    """The fields of config.json except `architectures`, which save() adds.
+
+    Raises ValueError for an activation that config.json has no name for.
+    """
     sizes = {theirs: getattr(config, ours) for ours, theirs in FIELDS.items()}
     if config.vocab <= 50256:          # transformers' default, 50256, would have no row here
         sizes |= {"bos_token_id": None, "eos_token_id": None}
-    return {"model_type": "gpt2", **sizes, "n_inner": config.ff, "activation_function": names[0],
+    return {"model_type": "gpt2", **sizes, "n_inner": config.ff,
+            "activation_function": activation_name(config.activation),
             "layer_norm_epsilon": config.eps, "scale_attn_weights": True,
             "tie_word_embeddings": True}
 

@@ -6,8 +6,8 @@ import difflib
 import os
 import re
 
-# BAAI/bge-small-en-v1.5 or all-MiniLM-L6-v2, but not words.vec, ./encoder or models/encoder/
 NEAR = 0.75                        # similarity of a name (difflib) that is suggested for another
+# BAAI/bge-small-en-v1.5 or all-MiniLM-L6-v2, but not words.vec, ./encoder or models/encoder/
 MODEL_NAME = re.compile(r"([^\W_][\w.-]*/)?[^\W_][\w-]*(\.\d+)?")
 
 

@@ -39,6 +39,7 @@ from scratch_embed.numerics.checks import require_number, require_whole
 from scratch_embed.transformer.families import Model
 
 ALL = ()                           # as `targets`: every linear layer in the model's layers
+TABLES = ("embed.", "relative.")   # matrices whose rows are looked up (relative: MPNet's bias)
 
 
 class Lora(NamedTuple):
@@ -60,7 +61,7 @@ class Lora(NamedTuple):
 def linear_layers(p: Params) -> list[str]:
     """The names of the linear layers of a model, such as "layers.0.attn.q"; also those of heads."""
     return [name.removesuffix(".weight") for name, view in p.items()
-            if name.endswith(".weight") and view.ndim == 2 and not name.startswith("embed.")]
+            if name.endswith(".weight") and view.ndim == 2 and not name.startswith(TABLES)]
 
 
 def find_targets(p: Params, targets: tuple[str, ...] = ALL) -> list[str]:

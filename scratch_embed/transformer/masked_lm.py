@@ -20,6 +20,9 @@ one, so the model must build a vector that can predict at every token.
 Why tie the decoder to the table?  Row w of E represents word w, and ŷ (bert.py) the missing word,
 so E ŷ scores how well each word fits.  As input, only the rows of the batch's words get a gradient;
 as output, all rows do.  `scratch-embed why bert` measures the effect.
+
+Gradient.  ∂L/∂logits = (softmax(logits) − one-hot of the target)/M (nn/softmax.py) in the masked
+rows; for masked LM, ∂L/∂x is 0 in all others.
 """
 from collections.abc import Callable
 from typing import NamedTuple

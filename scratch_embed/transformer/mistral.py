@@ -31,6 +31,9 @@ earlier ones; G heads instead of H need G/H of that memory.  SwiGLU: a gate for 
 see nn/activations.py.  Sliding window: a token mostly needs near tokens.  One layer reaches w − 1
 tokens back, L layers L (w − 1): Mistral 7B with w = 4096 and L = 32 reaches 131,000, while
 generation stores k and v of w tokens per layer.
+
+Gradient.  Line by line from the last to the first, as in transformer/gpt2.py; n is used by q, k and
+v, and m by gate and up, so each gets the sum.
 """
 import os
 from collections.abc import Mapping
@@ -220,8 +223,8 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "heads": "num_attention_heads", "kv_heads": "num_key_value_heads",
           "head_dim": "head_dim", "ff": "intermediate_size",
           "positions": "max_position_embeddings"}
-MISTRALS = {"sliding_window": "sliding_window"}        # the fields that only one of both has
-LLAMAS = {"attn_bias": "attention_bias", "mlp_bias": "mlp_bias"}
+MISTRALS = {"sliding_window": "sliding_window"}        # the fields that only Mistrals have
+LLAMAS = {"attn_bias": "attention_bias", "mlp_bias": "mlp_bias"}               # only Llamas
 # for each option that would change what is computed, the only value supported here
 ONLY = {"hidden_act": "silu", "rope_scaling": None}
 
@@ -284,7 +287,7 @@ def fields_of(config: Config, model_type: str, own: Mapping[str, str], none: Map
               ) -> dict:
     """The fields of config.json, for transformers 4 and 5.
 
-    own, none: the fields that only this model_type has, and only the other one
+    own, none: the fields that only this model_type has, and those that only the other one has
     Raises ValueError for a config that this model_type cannot express.
     """
     for ours in none:
