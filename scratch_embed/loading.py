@@ -71,7 +71,8 @@ def load(path: Path) -> Any:
     a search index                  -> Index, or TextIndex if it contains its texts; SparseIndex,
                                        MultiVectorIndex, M3Index
     a cross-encoder's folder        -> CrossEncoder
-    a sentence-transformers folder  -> SentenceEncoder; StaticEncoder for a StaticEmbedding
+    a sentence-transformers folder  -> SentenceEncoder; StaticEncoder for a StaticEmbedding; of
+                                       bge-m3 the dense part alone: BgeM3.load reads all three
     a transformers folder           -> SentenceEncoder, mean pooling of the tokens' vectors; which
                                        models: transformer/README.md, "What loads"
     a corpus folder                 -> (Vocab, Corpus)
@@ -189,7 +190,7 @@ def is_index(found: Found) -> bool:
 
 
 def has_kind(kind: str) -> Callable[[Found], bool]:
-    """Whether the metadata of a safetensors file names this kind."""
+    """A test for safetensors files whose metadata names this kind."""
     return lambda found: found.metadata is not None and found.metadata.get("kind") == kind
 
 

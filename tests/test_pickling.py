@@ -30,7 +30,7 @@ from scratch_embed.sentences.bge_m3_index import M3Index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static import StaticEncoder, WordCounts, sif_weights
-from scratch_embed.sentences.static_folder import TokenVectors
+from scratch_embed.sentences.static_folder import TokenTable
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
 from scratch_embed.text.bpe import BPE
@@ -103,7 +103,7 @@ EXAMPLES = {
     SentencePieceBPE: lambda: SentencePieceBPE(["<unk>", "▁", "r", "▁r"], [("▁", "r")]),
     SparseIndex: lambda: SparseIndex(m3_vectors().sparse),
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
-    TokenVectors: lambda: TokenVectors(np.eye(2, dtype=np.float32)),
+    TokenTable: lambda: TokenTable(np.eye(2, dtype=np.float32)),
     Table: lambda: Table(str.upper), TextIndex: text_index, Uniform: lambda: Uniform(0.5),
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1),
     Unigram: lambda: Unigram(["<unk>", "▁", "red"], [0.0, -1.0, -2.0]),

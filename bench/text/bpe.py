@@ -4,24 +4,24 @@
     python bench/text/bpe.py english.txt --size 8000 --runs 5
 
 Each line of the file is a text; longer ones are cut after 1,000 characters.  First each side learns
-`size` pieces; merges and ids of both sides are compared.  Then each side encodes all lines with the
-pieces that our side learned; the library loads them from our tokenizer.json.  The library is timed
-with one text per call and with all texts in one call, for which it uses several threads (one with
-TOKENIZERS_PARALLELISM=false); "fast" computes no offsets.  Each of our runs begins with an empty
-cache of words.  Then one word without a space is encoded, whose length is doubled: its time should
-double, too.  The runs of all sides take turns, A B A B ..., and medians are printed.
+`size` pieces; the script stops if they differ.  Then each side encodes all lines with the pieces
+that our side learned, which the library loads from our tokenizer.json; the script stops if ids
+differ.  The library is timed with one text per call and with all texts in one call, for which it
+uses several threads (one with TOKENIZERS_PARALLELISM=false); "fast" computes no offsets.  Each of
+our runs begins with an empty cache of words.  Then a word of up to 250,000 letters is encoded, and
+one of twice and four times that length: with n log n the time is a little more than doubled.  The
+runs of all sides take turns, A B A B ..., and medians are printed.
 Needs: python -m pip install tokenizers
 """
 import argparse
 import copy
-import gzip
 import json
 import os
 import sys
 from pathlib import Path
 
 sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
-from side_by_side import median, take_turns
+from side_by_side import median, read_bytes, take_turns
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from scratch_embed.text.bpe_json import to_json
@@ -31,11 +31,9 @@ LONGEST = 1000
 
 
 def read_lines(path):
-    """The lines of a file, which may end in .gz, in parts of at most LONGEST characters."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        return [line[i:i + LONGEST] for line in file.read().splitlines()
-                for i in range(0, len(line), LONGEST)]
+    """The lines of a file, plain or gzip, in parts of at most LONGEST characters."""
+    return [line[i:i + LONGEST] for line in read_bytes(path).decode().splitlines()
+            for i in range(0, len(line), LONGEST)]
 
 
 def train_theirs(lines, size):

@@ -5,12 +5,13 @@
 
 Each line of the file is a text; longer ones are cut after 1,000 characters.  sentencepiece learns
 `size` pieces of each kind: a Unigram with XLM-R's rules (its Precompiled table, white space, "▁"),
-and a BPE with byte fallback and Mistral's rules.  Both sides read the same tokenizer.json; ids are
-compared, then each side encodes all lines.  The library is timed with one text per call and with
-all texts in one call, for which it uses several threads (one with TOKENIZERS_PARALLELISM=false);
-"fast" computes no offsets.  Each of our runs begins with an empty cache of words.  Then one word
-without a space is encoded, whose length is doubled: its time should double, too.  The runs of all
-sides take turns, A B A B ..., and medians are printed.
+and a BPE with byte fallback and Mistral's rules.  The library reads our tokenizer.json; the script
+stops if ids differ, then each side encodes all lines.  The library is timed with one text per call
+and with all texts in one call, for which it uses several threads (one with
+TOKENIZERS_PARALLELISM=false); "fast" computes no offsets.  Each of our runs begins with an empty
+cache of words.  The runs of all sides take turns, A B A B ..., and medians are printed.
+Then our side encodes, once each, words of 1.25 to 10 million letters: the time should double with
+the length (BPE: a little more, n log n).
 Needs: python -m pip install tokenizers sentencepiece
 """
 import argparse
@@ -38,7 +39,7 @@ LONGEST = 1000
 
 
 def train(lines, size, kind):
-    """A model that sentencepiece learns."""
+    """A model that sentencepiece learns; kind: "unigram" or "bpe"."""
     file = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=file, vocab_size=size, model_type=kind,
@@ -47,7 +48,7 @@ def train(lines, size, kind):
 
 
 def xlm_roberta(lines, size):
-    """A Unigram."""
+    """A Unigram with XLM-R's rules."""
     model = train(lines, size, "unigram")
     table = Precompiled(model.normalizer_spec.precompiled_charsmap)
     return Unigram([piece.piece for piece in model.pieces], [piece.score for piece in model.pieces],
@@ -55,7 +56,10 @@ def xlm_roberta(lines, size):
 
 
 def mistral(lines, size):
-    """A BPE; its merges are all splits of a piece into two, in the order of the pieces' scores."""
+    """A BPE with Mistral's rules.
+
+    Its merges are all splits of a piece into two pieces, in the order of the pieces' scores.
+    """
     pieces = [piece.piece for piece in train(lines, size, "bpe").pieces]
     known = set(pieces)
     return SentencePieceBPE(pieces, [(piece[:i], piece[i:]) for piece in pieces
@@ -71,7 +75,7 @@ def with_empty_cache(tokenizer):
 
 
 def compare(name, ours, lines, runs):
-    """Print the tokens per second of both sides, and our time for one long word."""
+    """Print the tokens per second of both sides, and our seconds for long words."""
     theirs = Tokenizer.from_str(json.dumps(to_json(ours)))
     ids = with_empty_cache(ours).encode_batch(lines).ids.tolist()
     assert ids == [i for found in theirs.encode_batch(lines) for i in found.ids]

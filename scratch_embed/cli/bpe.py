@@ -45,7 +45,8 @@ def run_bpe(arguments):
     def lines():
         for line in tqdm(lines_of(arguments.corpus, arguments.errors)(), unit="line",
                          desc="counting words", disable=None):
-            first.extend([line] * (not first and bool(line.strip())))
+            if not first and line.strip():
+                first.append(line)
             yield line
     bpe = train_bpe(lines(), arguments.vocab_size or VOCAB_SIZE, min_frequency=arguments.min_count)
     if not first:

@@ -1,8 +1,8 @@
-"""BGE-M3's loss: three kinds of scores of the same texts and their sum, which teaches all three.
+"""BGE-M3's loss: cross-entropies of three kinds of scores and of their sum, the teacher of all.
 
 Paper     Chen, Xiao, Zhang, Luo, Lian & Liu 2024, "BGE M3-Embedding: Multi-Lingual, Multi-
           Functionality, Multi-Granularity Text Embeddings Through Self-Knowledge Distillation",
-          section 3.3; the weights are those of its code (FlagEmbedding, Differs).
+          section 3.3.
 Equation  e = d + 0.3 s + c                                  the ensemble of the three scores
           H(p, x) = −1/N Σ_n Σ_m p_nm log softmax(x_n)_m     a cross-entropy of score rows
           L₀ = (H(y, d) + H(y, e) + 0.1 H(y, s) + H(y, c)) / 4,   y one-hot: the positive
@@ -11,29 +11,29 @@ Equation  e = d + 0.3 s + c                                  the ensemble of the
 Shapes    d dense, s sparse, c multi-vector (ColBERT) scores, divided by τ, (N, M) each; targets
           (N,), the column of each positive
 Cost      O(N M), beside the scores
-Differs   The paper's L₀ is (λ₁ H_d + λ₂ H_s + λ₃ H_c + H_e)/4 with λ = (1, 0.1, 1), as here, and
-          its ensemble has w = (1, 0.3, 1), as here.  Its final loss is the mean of the two parts.
-          FlagEmbedding leaves self-distillation out before the step self_distill_start_step.
-          A mask of false negatives is not in FlagEmbedding.
+Differs   from FlagEmbedding, which has no mask of false negatives.  All weights are the paper's and
+          FlagEmbedding's.
 Read next losses/distillation.py (H minus the teacher's entropy), sentences/bge_m3_training.py
 
 Why can three weak scores teach each other?  They fail on different queries: the dense one on rare
 words, which have no direction of their own, the sparse one on synonyms.  Where one of them is
 unsure, its probabilities are flat and hardly change the softmax of the sum; where one is sure, it
-decides.  So the ensemble is usually better than each of its parts, and a better teacher than the
-one-hot label: it also says which other texts are nearly right.
+decides.  So the ensemble is a better teacher than its weak parts, and than the one-hot label: it
+also says which other texts are nearly right.  A part that is better than the ensemble learns
+nothing from it; on the toy world this is the multi-vector score (why/README.md, BGE-M3).
 
-Why is the teacher a constant?  If t had a gradient, the ensemble could be lowered to the level of
-its worst student to reduce H(t, s).
+Why is the teacher a constant?  If t had a gradient, H(t, s) could also be reduced by making the
+ensemble as bad as the sparse score.
 
-Why 0.1 and 0.3 for the sparse part?  The weights of tokens start at random and are not bounded, as
-cosines are: at first the sparse score is noise, which should not decide the ensemble.
+Why 0.1 and 0.3 for the sparse part?  The sparse head starts at random, and its weights, unlike
+cosines, are not bounded: at first the sparse score is noise, which should not decide the ensemble.
 
 Gradient.  Each H(p, x) is a cross-entropy, ∂H/∂x = (softmax(x) − p)/N, and e passes its own
 gradient on to its parts:
     dd = ¼ (softmax d − y)/N + ¼ (softmax e − y)/N,
-    ds = ¼·0.1 (softmax s − y)/N + 0.3 · ¼ (softmax e − y)/N,      dc as dd;
-with self-distillation half of that, plus ½·⅓ (softmax d − t)/N and so on.
+    ds = ¼·0.1 (softmax s − y)/N + 0.3 · ¼ (softmax e − y)/N,      dc as dd.
+With self-distillation it is half of that, and in addition
+    dd += ½·⅓ (softmax d − t)/N,      ds += ½·⅓·0.1 (softmax s − t)/N,      dc as dd.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -47,11 +47,11 @@ from scratch_embed.numerics.settings import saved_as
 
 
 class ThreeScores(NamedTuple):
-    """Something for each of the three kinds of scores: tables (N, M), weights or losses."""
+    """A weight for each of the three kinds of scores."""
 
-    dense: np.ndarray | float
-    sparse: np.ndarray | float
-    multi: np.ndarray | float
+    dense: float
+    sparse: float
+    multi: float
 
 
 ENSEMBLE = ThreeScores(1.0, 0.3, 1.0)              # of the scores in the ensemble, in training

@@ -6,10 +6,10 @@ Equation  s_nm = 1/|q_n| Σ_{i in q_n} max_{j in x_m} q_i·x_j
 Shapes    Q (T, D) of N queries, offsets (N+1,); X (U, D) of M documents, x_offsets (M+1,): text n
           is rows offsets[n]:offsets[n+1] -> s (N, M)
 Cost      O(T U D): one matrix product forward, two backward; BLAS computes them, so there is no
-          kernel.  Memory: three tables (T, U)
-Differs   FlagEmbedding pads the documents of a batch, and a padded token counts as a vector of
-          zeros: a token whose best cosine is negative scores 0 there, unless the document is the
-          longest of its batch.  Here nothing is padded
+          kernel.  Memory: the scores (T, U) are kept; backward adds about three of this size
+Differs   from FlagEmbedding, which pads the texts of a batch: a padded token of a document counts
+          as a vector of zeros, so a query token whose best cosine is negative scores 0, unless the
+          document is the longest of its batch.  Here nothing is padded.
 Read next space/max_sim.py (the same sum without gradient, for search), losses/m3.py (its loss)
 
 Why divide by |q|?  A sum grows with the length of the query, and so would the logits of its
@@ -18,7 +18,7 @@ The mean lies in −1..1, like a cosine.
 
 Gradient.  Each query token has one best token in each document, j*(i, m), and only they count:
     dq_i = 1/|q_n| Σ_m ds_nm x_{j*(i, m)},   dx_j = Σ_{i, m: j = j*(i, m)} ds_{n(i) m} q_i / |q_n|.
-On a tie the first token of the document has it all.
+If two tokens of a document are equally good, the first gets all of the gradient.
 """
 import numpy as np
 

@@ -97,8 +97,8 @@ class BM25:
     def search(self, queries: Iterable[Sequence[str]], k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best documents for each query: ids (Q, k), scores (Q, k); ties go to the lowest id.
 
-        If k > N, there are N columns.  Only documents with a word of the query are
-        listed; the rest of a row is filled with id −1 and score −inf.
+        If k > N, there are N columns.  Only documents with a word of the query are listed; the rest
+        of a row is filled with id −1 and score −inf.
         """
         k, rows = min(require_whole("k", k, 1), len(self)), []
         if isinstance(queries, str):

@@ -10,9 +10,9 @@ Differs   ColBERT's own index compresses the vectors and finds candidates by the
           here a search is exact, or reranks the candidates of another search
 Read next space/max_sim.py (the sum), sentences/bge_m3_index.py (candidates from two other searches)
 
-Why candidates?  A document of 17 tokens costs 17 times as much as its one dense vector, in memory
-and in time.  Dense and sparse search find nearly all relevant documents among their first hundred,
-and the token vectors of only these are compared.
+Why candidates?  A document with 16 token vectors costs 16 times as much as with one dense vector,
+in memory and in time.  The dense and the sparse search find candidates cheaply, and the token
+vectors of only these are compared; a document that neither of them finds is lost.
 """
 import os
 from collections.abc import Mapping

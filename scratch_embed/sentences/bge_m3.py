@@ -1,4 +1,4 @@
-"""BGE-M3: one transformer that gives a text a dense vector, weights of its tokens, token vectors.
+"""BGE-M3: one transformer gives a text a dense vector, and each token a weight and a vector.
 
 Paper     Chen, Xiao, Zhang, Luo, Lian & Liu 2024, "BGE M3-Embedding: Multi-Lingual, Multi-
           Functionality, Multi-Granularity Text Embeddings Through Self-Knowledge Distillation",
@@ -7,30 +7,38 @@ Equation  x_1 … x_t = transformer([CLS] text [SEP])
           dense         y = x_1 / ‖x_1‖,                   s_dense(q, d) = y_q·y_d
           sparse        w_i = relu(W_s x_i + b_s),  w_token = max over i with that token,
                                                            s_sparse = Σ_token w_q,token w_d,token
-          multi-vector  v_i = W_m x_i + b_m for i > 1, / ‖v_i‖,
+          multi-vector  u_i = W_m x_i + b_m for i > 1,  v_i = u_i / ‖u_i‖,
                                                            s_multi = 1/|q| Σ_i max_j v_q,i·v_d,j
           hybrid        s = (a s_dense + b s_sparse + c s_multi) / (a + b + c),   a = b = c = 1
 Shapes    packed ids (T,) of N texts -> dense (N, D), a weight per token (T,), vectors (T − N, E)
-Cost      the transformer's; the three heads are negligible.  Stored for each text: 4 D bytes, 8
-          bytes for each different token, and 4 E bytes for each token: 16 times the dense vector's
-          for a text of 17 tokens
+Cost      the transformer's; the three heads are negligible.  Stored for a text of t tokens: 4 D
+          bytes, at most 8 t for the weights, 4 E (t − 1) for the token vectors, 16 times
+          the dense vector if E = D and t = 17
 Bytes     a sentence-transformers folder and two more files, see sentences/bge_m3_folder.py
-Differs   from FlagEmbedding: encode() returns three arrays in packed form.  All special tokens have
-          weight 0, also [MASK], which has a weight there.  New heads start from a normal
-          distribution with the variance of torch's uniform one, and with biases of 0.
+Differs   from FlagEmbedding: encode() returns the weights and the vectors of all texts in packed
+          form, not as a list with a dict or an array for each.  All special tokens have weight 0,
+          also [MASK], which has a weight there.  New heads start from a normal distribution with
+          the variance of torch's uniform one, and with biases of 0.
 Read next losses/m3.py (the loss), sentences/bge_m3_training.py, sentences/bge_m3_index.py (search),
           space/max_sim.py
 
 Why three?  One vector must place every text in the same D dimensions: synonyms come close, but a
 product code that no training text contained has no place of its own.  A weight per token is BM25
 with learned weights: it matches tokens exactly, and knows from the context which of them matter.
-Vectors per token match like words by meaning, one by one, at many times the memory.  They cost one
-pass of the transformer together, and their errors differ, so the sum ranks better than each.
+Vectors per token match words by meaning, one by one, at many times the memory.  One pass of the
+transformer computes all three.  The dense and the sparse score fail on different queries, so their
+sum can rank better than each of them; whether a sum is also better than the token vectors alone
+must be measured: on the toy world it is not (why/README.md, BGE-M3).
 
 Why the maximum over repeats, and relu?  A text that says "cat" five times is not five times as much
 about cats.  relu keeps weights at 0 or above, so that most tokens can have weight 0 and no posting.
 
 Why without the first token?  [CLS] has no word of its own, and the dense score compares it already.
+
+Gradient.  The gradients of the three heads are added at the token vectors (y not normalised):
+    dx_1 = W_sᵀ [w_1 > 0] dw_1 + dy,      dx_i = W_sᵀ [w_i > 0] dw_i + W_mᵀ du_i for i > 1,
+    du_i = (dv_i − v_i (v_i·dv_i)) / ‖u_i‖.
+dw_i is the gradient of the token's weight at the first place that has the maximum, and 0 elsewhere.
 """
 import os
 from collections.abc import Iterable, Sequence
@@ -159,7 +167,7 @@ def unweighted_tokens(tokenizer: Any) -> np.ndarray:
 
 def hybrid_scores(queries: M3Vectors, documents: M3Vectors, weights: Sequence[float] = WEIGHTS
                   ) -> M3Scores:
-    """The scores of every query with every document, of all three kinds and of their mean.
+    """The scores of every query with every document, of all three kinds, and their weighted mean.
 
     queries, documents: vectors of all three kinds; weights: of dense, sparse and multi-vector
     """

@@ -6,8 +6,8 @@ Bytes     sparse_linear.safetensors                 weight (1, D) and bias (1,)
 Differs   bge-m3's heads are sparse_linear.pt and colbert_linear.pt.  These are pickles, which can
           run code when they are read; so they are not read, and the error message has a command
           that converts each to safetensors.  A folder that FlagEmbedding's training has written may
-          have no modules.json; its vector is that of [CLS], normalised.  FlagEmbedding draws heads
-          that it does not find at random; here a missing file is an error.
+          have no modules.json; its vector is that of [CLS], normalised.  If FlagEmbedding does not
+          find a head, it draws a random one; here a missing file is an error.
 Read next sentences/bge_m3.py
 """
 import os

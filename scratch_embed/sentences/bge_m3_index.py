@@ -13,9 +13,9 @@ Differs   from retrieve/hybrid.py, which fuses ranked lists of searches that kno
 Read next sentences/bge_m3.py (the vectors), retrieve/sparse.py, retrieve/multi_vector.py
 
 Why no candidates of the token vectors?  They would cost a product of every token of the query with
-every token of the collection.  A document that neither the dense nor the sparse search has among
-its first hundred is rarely relevant.  With weights (0, 0, 1), or with depth = N, the search is
-exact.
+every token of the collection.  The price: a document that is among the first `depth` of neither
+the dense nor the sparse search is not found, however well its tokens match.  The search is exact
+with weights (0, 0, 1), and with a weight of the dense score above 0 and depth = N.
 """
 import os
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ class M3Index:
             rows.append(top_k_of_query(ids, scores, k))
         return stack(rows, k)
 
-    def scores(self, query: "M3Query", ids: np.ndarray, weights: Sequence[float] = WEIGHTS
+    def scores(self, query: M3Query, ids: np.ndarray, weights: Sequence[float] = WEIGHTS
                ) -> np.ndarray:
         """The weighted means of the three scores of one query with these documents (n,) -> (n,)"""
         total = np.zeros(len(ids))

@@ -4,9 +4,11 @@ Paper     Chen et al. 2024, "BGE M3-Embedding", section 3.3 (self-knowledge dist
 Equation  θ ← AdamW(∂L/∂θ),  L of losses/m3.py on the scores of N queries with M = N (V − 1) texts:
           d = cos(y_q, y_k)/τ,   s = Σ_token w_q w_k / τ,   c = mean max-sim / τ,   τ = 0.02
 Shapes    V views of N texts: queries, positives, hard negatives -> scores (N, M)
-Cost      per step a forward and a backward pass for V N texts; the max-sim scores have one entry
-          for each pair of tokens in the batch
-Differs   from FlagEmbedding: in its training the padded tokens of a text count in max-sim as
+Cost      per step a forward and a backward pass for V N texts; the max-sim scores need a table with
+          an entry for each token of the queries and each token of the other texts
+Differs   from the paper, which first trains the dense score alone, on unlabelled pairs, and then
+          all three on labelled and generated pairs with hard negatives; here is the second stage.
+          From FlagEmbedding: in its training the padded tokens of a text count in max-sim as
           vectors of zeros (losses/max_sim.py); it may exchange negatives between machines, and its
           batches have texts of similar length.  A copy of a query's positive is not its negative
           if `texts` is given; there it is.
@@ -17,7 +19,8 @@ vector come from the same state, and [CLS] attends to all states.  Each alone ca
 (sentences/sbert.py for the dense one), but a text then needs three passes.
 
 Gradient.  The three scores share θ, so the gradients of y, w and v are added at the token vectors
-(heads() of bge_m3.py), and there is one backward pass of the transformer for each view.
+(heads() of bge_m3.py).  The transformer has two backward passes, one for the queries and one for
+all other texts.
 """
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -135,8 +138,8 @@ def train(views: Sequence[View], start: BgeM3, steps: int = 500, batch_size: int
                  texts) each; text n of each view belongs to example n
     start        the model before training, which is not changed
     distil_from  self-distillation begins after this many steps; None: it is left out
-    texts        (N, V), text_numbers(*views) of losses/false_negatives.py: a copy of a query's
-                 positive is not its negative; None: every other text is a negative
+    texts        (N, V), text_numbers(queries, positives, ...) of losses/false_negatives.py: a copy
+                 of a query's positive is not its negative; None: every other text is a negative
     options      two workers encode queries and other texts at the same time; the result is the same
     Raises       ValueError if views or texts differ in length; TypeError; TrainingDiverged
     """

@@ -26,6 +26,7 @@ def of_pairs(trained: BgeM3, start: BgeM3, queries: Sequence[str], keys: Sequenc
 
     start          the model before training
     queries, keys  N texts each, of which at most MOST are drawn; key n belongs to query n
+    prompts        put before the queries and before the keys
     """
     chosen = sample(len(queries), seed)
     if len(chosen) < FEW:

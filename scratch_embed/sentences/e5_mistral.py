@@ -5,14 +5,14 @@ Paper     Wang et al. 2024, "Improving Text Embeddings with Large Language Model
 Equation  query    x = decoder(Instruct: i, Query: q </s>);   passage    x = decoder(p </s>)
           y = x_t / ‖x_t‖,  x_t the vector of </s>, the last token
           L = InfoNCE(cos/τ): the positive against all positives and hard negatives of the batch,
-          but for those that are the same text
+          except those that are the same text
 Shapes    N triplets -> 3 views of N texts; y (N, D)
-Cost      a step costs three passes of the decoder per triplet; with LoRA, of rank r, r (I + O)
-          numbers of each matrix (O, I) are trained, for the 7 billion of Mistral 42 million at
-          r = 16
-Differs   The paper's 500,000 training texts are written by GPT-4, for tasks that GPT-4 invents;
-          here a world generates them (worlds/training_pairs.py).  The paper warms up for 100 steps,
-          then lowers the learning rate linearly; batches have 2,048 texts.
+Cost      a step: three passes of the decoder per triplet.  LoRA of rank r trains r (I + O) numbers
+          for each matrix (O, I): at r = 16, 42 million for Mistral's 7 billion
+Differs   The paper trains on public labelled data and on 500,000 examples that GPT-4 and GPT-3.5
+          write, for tasks that they invent; here a world generates all (worlds/training_pairs.py).
+          The paper's learning rate rises for 100 steps, here for a tenth of them; then it falls
+          linearly, as here.  Its batches have 2,048 queries, the default here is 64.
 Read next transformer/mistral.py, transformer/lora.py, sentences/e5.py (the same with an encoder, in
           two stages), sentences/sbert.py (the loop), why/lora.py (what is measured)
 
@@ -22,10 +22,11 @@ the same words, such as an instruction.
 
 Why an end token?  Without it, the vector is that of the text's last word.  A language model has
 trained this vector to predict the next word, and it depends mostly on the last few words.  The end
-token is the same after all texts, so it says nothing itself; training teaches its query, in the
-sense of attention, to read the text.  If the tokenizer does not append it, nothing fails: all
-vectors are computed, and they are those of last words, which no training has prepared.  So
-require_end_token() checks it, also for texts that are truncated.
+token is the same after all texts, so it adds nothing of its own; fine-tuning teaches its attention
+to read the text.  If a model that was trained with the end token gets texts without it, nothing
+fails, but the vectors are those of last words, which fine-tuning has not prepared, and the quality
+collapses (why/README.md, LoRA and E5-Mistral).  So require_end_token() checks that the tokenizer
+appends it, also to texts that are truncated.
 
 Why instructions on queries only?  The query says which task it is; passages are encoded once, for
 all tasks, also for those that nobody has thought of yet.
@@ -81,13 +82,13 @@ def with_last_token(encoder: SentenceEncoder, instructions: Mapping[str, str] | 
 
 # ---- the end token -------------------------------------------------------------------------------
 
-PROBES = "a", "b c", "a b c d e f g h"             # they differ in their last words
+PROBES = "a", "b c", "a b c d e f g h"             # texts with different last words
 
 
 def end_token(encoder: SentenceEncoder) -> int | None:
     """The id of the token with which every text ends, also if it is truncated; None: there is none.
 
-    An empty text has it too, so it is not the end of the text itself.
+    An empty text must have it too: then it is not a token of the text itself.
     """
     batches = [encoder.tokenizer.encode_batch(["", *PROBES], max_length=length)
                for length in (3, encoder.recipe.max_seq_length)]

@@ -1,9 +1,10 @@
-"""Objectives: the losses of losses/, all with the same arguments, as sentences/sbert.py needs them.
+"""Objectives: the losses of losses/, each with the same signature, which sentences/sbert.py calls.
 
 Shapes    an objective's loss: (views, targets, p) -> L, backward(g) -> a gradient for each view
           views: a list of (N, E), the vectors of a batch, such as queries, positives, negatives
           targets: (N, ...) what the loss needs besides vectors, a row for each example, or None
           p, g: the parameters of the model and of the objective, and their gradients
+Cost      that of the loss
 Read next losses/infonce.py, losses/cosent.py and so on (the equations), sentences/sbert.py
 
 Each loss of losses/ has its own arguments (anchors, positives, labels).  The training loop has

@@ -7,9 +7,10 @@ Bytes     modules.json                       StaticEmbedding, and optionally Nor
           config_sentence_transformers.json  prompts
 Equation  x = the mean of the vectors of a text's tokens, without special tokens; 0 without a token.
           From model2vec: the vector of token i is weights[i] · embeddings[mapping[i]]
+          A text is truncated if tokenizer.json has a truncation, as in sentence-transformers
 Cost      that of the tokenizer, and O(D) per token
-Differs   sentence-transformers truncates a text if the tokenizer.json says so (truncation): so does
-          this.  Dense modules, a default prompt, and a similarity other than cosine are refused.
+Differs   from sentence-transformers: Dense modules, a default prompt, and a similarity other than
+          cosine are refused
 Read next sentences/static.py (the mean), sentences/folder.py (folders with a transformer)
 """
 import os
@@ -37,7 +38,7 @@ SETTINGS = "config_sentence_transformers.json"
 WHOLES = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64")
 
 
-class TokenVectors:
+class TokenTable:
     """The vectors (V, D) of token ids: table[id] -> (D,), as StaticEncoder looks words up."""
 
     def __init__(self, vectors: np.ndarray) -> None:
@@ -89,7 +90,7 @@ def read_static_folder(folder: str | os.PathLike) -> StaticEncoder:
     if len(tokenizer) > len(vectors):
         raise FormatError(path, "its tokens", f"expected at most {len(vectors)}, the rows of the "
                           f"embeddings, found {len(tokenizer)}")
-    return StaticEncoder(TokenVectors(vectors), tokenize=TokenIds(tokenizer, _max_length(path)),
+    return StaticEncoder(TokenTable(vectors), tokenize=TokenIds(tokenizer, _max_length(path)),
                          prompts=_prompts(folder), normalize=bool(rest))
 
 

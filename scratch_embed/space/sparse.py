@@ -3,7 +3,8 @@
 Equation  score(q, x) = Σ_{t in q and in x} q_t x_t
 Shapes    N vectors in CSR form: offsets (N+1,), tokens (P,), weights (P,); vector n has
           weights[a:b] in the dimensions tokens[a:b], a, b = offsets[n], offsets[n+1]; scores (N, M)
-Cost      of all scores: O(N M U), U the number of different tokens in the queries; a matrix product
+Cost      of all scores: O(N M U), U the number of different tokens in the queries: a product of
+          tables (N, U) and (U, M)
 Gradient  of a dot product: dq_t = ds x_t where x has the token t, else 0
 Read next retrieve/sparse.py (a search by an inverted index), sentences/bge_m3.py (where such
           vectors come from)
@@ -69,7 +70,7 @@ def sparse_scores(Q: SparseVectors, X: SparseVectors) -> tuple[np.ndarray, Calla
     >>> s.tolist(), [d.tolist() for d in backward(np.array([[1.0, 0.0]]))]
     ([[2.0, 3.0]], [[0.0, 4.0], [0.5, 0.0, 0.0]])
     """
-    columns = np.unique(Q.tokens)                                 # other dimensions meet a 0
+    columns = np.unique(Q.tokens)            # in every other dimension Q has only zeros
     A, back_A = table(Q, columns)                                 # (N, U)
     B, back_B = table(X, columns)                                 # (M, U)
     return A @ B.T, lambda ds: (back_A(ds @ B), back_B(ds.T @ A))

@@ -1,20 +1,24 @@
-"""Byte-level BPE: the words of a text are spelled in bytes, whose pieces are merged.
+"""Byte-level BPE: spell the words of a text in bytes, then merge pairs of pieces in learned order.
 
     "slow lowest"  ->  slow Ġlowest  ->  s low Ġlow est          (Ġ stands for the byte of a space)
 
 Paper     Sennrich, Haddow & Birch 2016, "Neural Machine Translation of Rare Words with Subword
           Units"; over bytes: Radford et al. 2019, "Language Models are Unsupervised Multitask
           Learners" (GPT-2), §2.2
-Equation  normalise, split into words (text/byte_level.py), spell in bytes, merge
-          (text/bpe_merging.py).  If all 256 bytes are pieces, and nothing is normalised:
-          decode(encode(text)) = text
+Equation  ids = merge(spell(split(normalise(text)))): text/normal_forms.py, text/byte_level.py and
+          text/bpe_merging.py.  If all 256 bytes are pieces, the patterns keep spaces and
+          suffix is "":
+              decode_bytes(encode_bytes(data)) = data     for any bytes
+              decode(encode(text).ids) = text             if nothing is normalised, prefix_space is
+                                                          off and no added token is in the text
 Shapes    ids, types (T,) int32, as for every Tokenizer
 Cost      n log n for a text of n bytes, whatever the text; the ids of recent words are cached, in
-          at most KNOWN_BYTES.  The words of a text that are not in the cache are merged in one call
+          about KNOWN_BYTES.  The words of a text that are not in the cache are merged in one call
           of a kernel
 Differs   from the tokenizers library: dropout, byte_fallback and prefixes inside a word are not
           supported.  decode() of a tokenizer with a suffix writes a space for it, as transformers'
-          CLIPTokenizer does; the library itself writes "</w>".
+          CLIPTokenizer does; the library itself writes "</w>".  prefix_space is an error with other
+          patterns than GPT-2's, with which the library puts a space before each word of them.
 Read next text/byte_level.py, text/bpe_merging.py, text/bpe_training.py (how merges are learned),
           text/bpe_json.py
 """
@@ -42,7 +46,7 @@ from scratch_embed.text.corpus import READ_SIZE
 from scratch_embed.text.normal_forms import AS_IT_IS, CLIP_NORMALIZER, TextNormalizer
 from scratch_embed.text.tokenizer import ENTRY, KNOWN_BYTES, NO_TEMPLATE, Template, Tokenizer
 
-INNER_SPACE = re.compile(r"\S(?= \S)")              # no pattern has a word that goes on here
+INNER_SPACE = re.compile(r"\S(?= \S)")             # no word of any pattern extends over its end
 
 
 class BPE(Tokenizer):
@@ -51,12 +55,12 @@ class BPE(Tokenizer):
     pieces      V str, in characters for bytes (text/byte_level.py); the id of a piece is its index
     merges      pairs of pieces, in the order in which they were learned
     normalizer  how a text is normalised first
-    patterns    how a text is split into words: by the first, each word by the second ...
+    patterns    how a text is split into words: by the first pattern, each word by the second ...
     prefix_space    a space is put before a text, and before each part between added tokens
     suffix      is at the end of the last piece of a word: "</w>" in CLIP's
     unk         the piece for bytes without a piece; None: they are left out
-    fuse_unk    consecutive bytes without a piece have one unk
-    whole_words     a word that is a piece has its id, whatever the merges (ignore_merges)
+    fuse_unk    consecutive bytes without a piece become one unk
+    ignore_merges   a word that is a piece becomes this piece, whatever the merges say
     added, template, truncation_side    as for Tokenizer
 
     >>> bpe = BPE([*"lowerst", "Ġ", "lo", "low", "Ġlow"],
@@ -73,18 +77,21 @@ class BPE(Tokenizer):
                  added: Sequence[AddedToken] = (), template: Template = NO_TEMPLATE, *,
                  normalizer: TextNormalizer = AS_IT_IS, patterns: Sequence[str] = (GPT2,),
                  prefix_space: bool = False, suffix: str = "", unk: str | None = None,
-                 fuse_unk: bool = False, whole_words: bool = False,
+                 fuse_unk: bool = False, ignore_merges: bool = False,
                  truncation_side: str = "right") -> None:
         self.normalizer, self.prefix_space = normalizer, prefix_space
         self.patterns = tuple(patterns)
         super().__init__(pieces, added, template, truncation_side=truncation_side)
         self.merges = [(first, second) for first, second in merges]
-        self.suffix, self.unk, self.fuse_unk, self.whole_words = suffix, unk, fuse_unk, whole_words
+        self.suffix, self.unk, self.fuse_unk = suffix, unk, fuse_unk
+        self.ignore_merges = ignore_merges
         if unk is not None and unk not in self.index:
             raise ValueError(f"pieces: expected {unk!r}, the token of unknown bytes, among them")
         for pattern in self.patterns:
             if pattern not in PATTERNS:
                 raise ValueError(f"patterns: expected those of text/byte_level.py, got {pattern!r}")
+        if prefix_space and self.patterns not in ((), (GPT2,)):    # a tokenizer.json cannot say it
+            raise ValueError("prefix_space=True: expected no patterns or GPT-2's alone, got others")
         self._table = pair_table(numbered(self.merges, self.index))
         self._byte_ids = np.array([[self.index.get(c + end, NONE) for c in CHAR_OF_BYTE.values()]
                                    for end in ("", suffix)], np.int32)              # (2, 256)
@@ -115,7 +122,10 @@ class BPE(Tokenizer):
         ids.extend(chain.from_iterable(map(known.__getitem__, words)))
 
     def _remembered_all(self, missing, words):
-        """Merge the missing ones of some words, and store them.  -> {word: ids} for all `words`"""
+        """Merge the words that the cache lacks, and store their ids.  -> {word: ids} of all `words`
+
+        If they do not fit, the cache is emptied first: it has the words of this call, or none.
+        """
         new = self._merged(list(missing))
         size = _bytes_of(new)
         if self._known_bytes + size <= KNOWN_BYTES:
@@ -128,7 +138,7 @@ class BPE(Tokenizer):
         return new
 
     def _merged(self, words):
-        """{word: its ids}.  The other patterns split a word of the first one further."""
+        """{word: its ids}.  The patterns after the first split each word further."""
         for word in words:
             require_unicode("a text", word)
         parts = [split_by_all(word, self.patterns[1:]) for word in words]
@@ -137,7 +147,7 @@ class BPE(Tokenizer):
                 for word, of_word in zip(words, parts)}
 
     def _ids_of(self, words):
-        """A list of ids for each word, which is bytes."""
+        """The ids of each word, a list; words are bytes."""
         offsets = np.concatenate([[0], np.cumsum([*map(len, words)], dtype=np.int64)])
         data = np.frombuffer(b"".join(words), np.uint8)                            # (n,)
         ids = self._byte_ids[0][data]
@@ -149,7 +159,7 @@ class BPE(Tokenizer):
         ids, offsets = merge_words(ids, offsets, self._table)
         flat, ends = ids.tolist(), offsets.tolist()
         found = [flat[begin:end] for begin, end in zip(ends, ends[1:])]
-        if self.whole_words:
+        if self.ignore_merges:
             whole = [self.index.get(to_characters(word)) for word in words]
             found = [ids if number is None else [number] for ids, number in zip(found, whole)]
         return found
@@ -167,9 +177,9 @@ class BPE(Tokenizer):
         return ids[~dropped], kept[offsets]
 
     def encode_bytes(self, data: bytes) -> np.ndarray:
-        """The ids (T,) of any bytes, which need not be UTF-8.  Nothing is normalised or added.
+        """The ids (T,) of any bytes, which need not be UTF-8.
 
-        Added tokens are not searched for, and no special tokens are added.
+        Nothing is normalised, added tokens are not searched for, and no special tokens are added.
         """
         words = split_by_all(data.decode("utf-8", "surrogateescape"), self.patterns)
         words = [word.encode("utf-8", "surrogateescape") for word in words]
@@ -178,9 +188,10 @@ class BPE(Tokenizer):
     # ---- numbers to text
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of the pieces of ids (T,); of encode_bytes(data): data, if every byte has one.
+        """The bytes of the pieces of ids (T,), special tokens included.
 
-        A pattern that drops spaces, such as CLIP's, loses them.
+        decode_bytes(encode_bytes(data)) is data if every byte has a piece and the patterns keep
+        spaces (CLIP's drop them).
         """
         return b"".join(map(to_bytes, self._tokens(ids, skip_special=False)))
 
@@ -196,15 +207,15 @@ def clip_bpe(pieces: Iterable[str], merges: Iterable[tuple[str, str]], unk: str)
 
 
 def _bytes_of(known):
-    """The memory of a cache {word: ids}, about."""
+    """The memory of a cache {word: ids}, about: without the integers."""
     return sum(sys.getsizeof(word) + sys.getsizeof(ids) + ENTRY for word, ids in known.items())
 
 
 def slices_before_spaces(text: str, size: int = READ_SIZE) -> Iterator[str]:
     """The parts of a text, of about `size` characters each; each but the first begins with a space.
 
-    The patterns split the parts as they split the text.  So a list of all words of a long text,
-    which would take ten times its memory, is not needed.
+    The patterns split the parts as they split the whole text.  So the words of a long text, whose
+    list would take ten times its memory, are never all in one list.
     """
     start = 0
     while len(text) - start > size and (cut := INNER_SPACE.search(text, start + size)):

@@ -1,11 +1,11 @@
 """vocab.json and merges.txt: the two files in which GPT-2 stores a BPE.
 
     vocab.json    {piece: id}; the ids are 0, 1, ... without a gap
-    merges.txt    "#version: 0.2", then a merge a line: two pieces with a space between them
+    merges.txt    "#version: 0.2", then one merge per line: two pieces with a space between them
 
 Differs   These are errors here: a piece or an id that occurs twice, a gap in the ids, an empty line
           that is not the last.  As in the tokenizers library, a line that begins with "#version"
-          is no merge, wherever it is.
+          is not a merge, wherever it is.
 Read next text/bpe.py, text/bpe_json.py (the other form, with all settings)
 """
 import os

@@ -1,7 +1,7 @@
-r"""The parts of a tokenizer.json that are byte-level BPE's own.
+r"""The parts of a tokenizer.json that only byte-level BPE has.
 
     {"normalizer":     null, NFC, Replace of \s+ by a space, Lowercase, or a Sequence of these
-     "pre_tokenizer":  ByteLevel, or a Sequence of Splits with a Regex and a ByteLevel at its end
+     "pre_tokenizer":  ByteLevel, or a Sequence of Splits by a Regex with a ByteLevel at its end
      "model":          BPE: vocab {piece: id}, merges, end_of_word_suffix, unk_token ...
      "decoder":        ByteLevel, or null}
 
@@ -10,9 +10,11 @@ from before version 0.20 of the library, strings with a space between the pieces
 
 Differs   from the tokenizers library, which takes any regular expression: a Split must have one of
           the patterns of text/byte_level.py.  Steps of the normalizer must be in the order above.
-          add_prefix_space is accepted without Splits only, since the library puts a space before
-          each part of a Split.  A Split that keeps what it finds (Isolated) is written as one that
-          drops the rest (Removed, invert), which is the same for these patterns.
+          add_prefix_space is accepted without Splits only: after a Split the library puts a space
+          before each of its parts.  Without a decoder the library joins pieces with spaces; here
+          ids are decoded as with ByteLevel.  A Split that keeps all parts (Isolated) is written as
+          one that drops the parts between matches (Removed, invert); it is read only with patterns
+          that leave no such parts.
 Read next text/tokenizer_json.py (the other parts), text/bpe.py
 """
 from collections.abc import Mapping
@@ -31,7 +33,6 @@ from scratch_embed.text.tokenizer_json import (
     whole_json,
 )
 
-SETTINGS = ("add_prefix_space",)                   # fields of tokenizer_config.json for parse()
 # {step of the normalizer: the field of TextNormalizer}, in the order in which they are applied
 STEPS = {"NFC": "nfc", "Replace": "join_spaces", "Lowercase": "lower_case"}
 REPLACE = {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
@@ -42,7 +43,7 @@ REPLACE = {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
 def parse(whole: Fields, settings: Mapping[str, bool | None] = {}) -> BPE:
     """The BPE that a tokenizer.json describes.
 
-    settings: fields of SETTINGS, which replace those of its ByteLevel
+    settings: its add_prefix_space, if it has one, replaces that of the ByteLevel
     """
     whole.no_others(PARTS)
     model = whole.part("model", ["BPE"])
@@ -55,18 +56,18 @@ def parse(whole: Fields, settings: Mapping[str, bool | None] = {}) -> BPE:
     decoder = whole.part("decoder", ["ByteLevel"], optional=True)
     if decoder is not None:
         decoder.no_others(("type", "add_prefix_space", "trim_offsets", "use_regex"))
-    patterns, prefix_space = _pre_tokenizer(whole)
+    splits, patterns, prefix_space = _pre_tokenizer(whole)
     prefix_space = bool(settings.get("add_prefix_space", prefix_space))
-    if prefix_space and patterns not in ((), (GPT2,)):
+    if prefix_space and splits:
         raise whole.fault("pre_tokenizer", "no add_prefix_space after a Split", "true")
     try:
         return BPE(pieces_by_id(model), read_merges(model), read_added(whole),
-                   read_template(whole), normalizer=_normalizer(whole), patterns=patterns,
+                   read_template(whole), normalizer=_normalizer(whole), patterns=splits + patterns,
                    prefix_space=prefix_space,
                    suffix=model.of("end_of_word_suffix", str, NULL, default=None) or "",
                    unk=model.of("unk_token", str, NULL, default=None) or None,
                    fuse_unk=model.flag("fuse_unk", False),
-                   whole_words=model.flag("ignore_merges", False),
+                   ignore_merges=model.flag("ignore_merges", False),
                    truncation_side=read_side(whole))
     except FormatError:
         raise
@@ -75,7 +76,7 @@ def parse(whole: Fields, settings: Mapping[str, bool | None] = {}) -> BPE:
 
 
 def read_merges(model: Fields) -> list[tuple[str, str]]:
-    """The merges of a model, which are lists of two pieces, or strings "first second"."""
+    """The merges of a model: each a list of two pieces, or a string "first second"."""
     found = []
     for number, merge in enumerate(model.of("merges", list)):
         pair = merge.split(" ") if isinstance(merge, str) else merge
@@ -105,7 +106,7 @@ def _normalizer(whole):
 
 
 def _pre_tokenizer(whole):
-    """(the patterns, whether a space is put before a text)."""
+    """(patterns of the Splits, of the ByteLevel; whether a space is put before a text)."""
     fields = whole.part("pre_tokenizer", ["ByteLevel", "Sequence"])
     steps = [fields]
     if fields.text("type") == "Sequence":
@@ -116,11 +117,12 @@ def _pre_tokenizer(whole):
         raise whole.fault("pre_tokenizer", "Splits and a ByteLevel after them", show(kinds))
     last = steps[-1]
     last.no_others(("type", "add_prefix_space", "trim_offsets", "use_regex"))
-    patterns = tuple(map(_pattern, steps[:-1])) + (GPT2,) * last.flag("use_regex", True)
-    return patterns, last.flag("add_prefix_space")
+    return (tuple(map(_pattern, steps[:-1])), (GPT2,) * last.flag("use_regex", True),
+            last.flag("add_prefix_space"))
 
 
 def _pattern(split):
+    """The pattern of a Split, which must be known, with a behavior that keeps what it matches."""
     split.no_others(("type", "pattern", "behavior", "invert"))
     given = split.inside("pattern")
     given.no_others(("Regex",))
@@ -145,7 +147,7 @@ def to_json(tokenizer: BPE) -> dict:
         model={"type": "BPE", "dropout": None, "unk_token": tokenizer.unk,
                "continuing_subword_prefix": "", "end_of_word_suffix": tokenizer.suffix,
                "fuse_unk": tokenizer.fuse_unk, "byte_fallback": False,
-               "ignore_merges": tokenizer.whole_words, "vocab": tokenizer.index,
+               "ignore_merges": tokenizer.ignore_merges, "vocab": tokenizer.index,
                "merges": [list(pair) for pair in tokenizer.merges]},
         decoder={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True,
                  "use_regex": True})

@@ -6,14 +6,20 @@ Paper     Sennrich, Haddow & Birch 2016, "Neural Machine Translation of Rare Wor
           Units", Algorithm 1; over bytes: Radford et al. 2019 (GPT-2), §2.2
 Equation  rank(x, y) = the number of the merge (x, y) in the order in which they were learned.
           While a pair of neighbours has a rank: of those with the lowest, merge the leftmost.
-Shapes    the ids of the bytes of a word (n,) int32 -> the ids of its pieces (at most n)
+Shapes    the ids of the bytes of a word (n,) int32 -> the ids of its pieces (at most n); in
+          SentencePiece's BPE characters stand in place of bytes
 Cost      n log n for a word of n bytes: a heap of pairs, and a linked list of pieces
+Differs   from GPT-2's code, which merges all places of the lowest pair at once.  With learned
+          merges the pieces are the same: a pair with the new piece was learned later, and its rank
+          is higher.  Merges in any other order are applied as by the tokenizers library, one by one
 Read next text/bpe.py (a tokenizer), text/bpe_training.py (how the merges are learned)
 
-merge_word() is the equation, and O(n²); merge_words() is a kernel for many words.  A heap has the
-ranked pairs, each as rank · 2³² + place, so that its smallest entry is the next to merge.  When two
-pieces are merged, the two new pairs of neighbours are pushed.  An entry whose pair has changed
-since has another rank, and is skipped: a piece only grows, so an old pair does not come back.
+merge_word() is the equation, and O(n²); merge_words() is a kernel for many words.  A heap holds the
+ranked pairs, each as rank · 2³² + i, where i is the place of its first piece.  So its smallest
+entry is the next to merge.  When two pieces are merged, the new piece makes a new pair with each of
+its neighbours, and both are pushed.  An entry whose pair has changed since it was pushed is
+skipped.  It is recognised by the rank, which the pair at its place no longer has: pieces only grow,
+so an old pair does not come back.
 
 Why this order?  It repeats the training: a word of the training text is split as it was when the
 last merge was learned.  Merging the longest piece first (as WordPiece does) would give other ids,
@@ -35,7 +41,7 @@ NONE = -1
 # ---- one word ---------------------------------------------------------------------------------
 
 def merge_word(ids: Sequence[int], merges: Merges) -> list[int]:
-    """Merge the pieces of one word, as the equation says.  O(n²); merge_words() is the fast form.
+    """Merge the pieces of one word, as in the equation.  O(n²); merge_words() is the fast form.
 
     >>> merges = {(0, 1): (0, 3), (3, 2): (1, 4)}                # l o -> lo,  lo w -> low
     >>> merge_word([0, 1, 2, 0, 1], merges)
@@ -54,7 +60,8 @@ def merge_word(ids: Sequence[int], merges: Merges) -> list[int]:
 def numbered(merges: Iterable[tuple[str, str]], index: Mapping[str, int]) -> Merges:
     """{pair of ids: (rank, the id of the merged piece)} for pairs of pieces.
 
-    The last of several equal merges counts.  Raises ValueError for a piece that is not in index.
+    If a pair occurs several times, the last one counts, as in the tokenizers library.  Raises
+    ValueError for a piece that is not in index.
     """
     found = {}
     for rank, (first, second) in enumerate(merges):

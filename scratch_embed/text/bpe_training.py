@@ -5,13 +5,16 @@
 Paper     Sennrich, Haddow & Birch 2016, "Neural Machine Translation of Rare Words with Subword
           Units", Algorithm 1; over bytes: Radford et al. 2019 (GPT-2), §2.2
 Equation  count(x, y) = Σ_words n(word) · (how often y follows x in the word's pieces)
-          Join the pair with the largest count (on a tie, the pair with the lowest ids) to a new
+          Join the pair with the largest count (of several, the one with the lowest ids) to a new
           piece with the next id.  Repeat until there are `size` pieces, or count < min_frequency.
 Shapes    texts: an iterable of str -> pieces (list of str; the index of a piece is its id), and
           merges (list of pairs of pieces, in the order in which they were learned)
-Cost      a join visits only the words that contain the pair; the candidates are in a heap.
+Cost      a join visits only the words that contain the pair, and reads all their pieces; the
+          candidates are in a heap.  So words should be short: in a text without spaces, of n
+          letters, each join takes O(n).
           Memory: every distinct word once, and for each pair the words in which it occurs.
           There is no kernel: in Python the joins take about as long as in the tokenizers library
+          (bench/text/bpe.py)
 Differs   from the tokenizers library's BpeTrainer, nothing in byte-level BPE: ids and merges are
           equal.  With an end_of_word_suffix ("o</w>", CLIP) the library numbers the last letters in
           the order of its hash table, which changes from run to run; here by code point.
@@ -44,8 +47,8 @@ def train_bpe(texts: Iterable[str], vocab_size: int = 30_000, *,
               prefix_space: bool = False, suffix: str = "") -> BPE:
     """Learn a byte-level BPE tokenizer with at most vocab_size tokens from texts.
 
-    special          special tokens, with the first ids; none is added to a text by encode().  Files
-                     name END_OF_TEXT as the first and last token of a text, as GPT-2's do
+    special          special tokens, with the first ids; encode() adds none to a text.  END_OF_TEXT
+                     is bos_token and eos_token in the tokenizer's files, as in GPT-2's
     min_frequency    pairs that occur less often are not joined
     normalizer, patterns, prefix_space, suffix    as for BPE
 
@@ -91,7 +94,7 @@ def count_words(texts: Iterable[str], normalizer: TextNormalizer = AS_IT_IS,
 
 
 def first_pieces(words: Iterable[str], special: Sequence[str], suffix: str = "") -> list[str]:
-    """`special`, the 256 characters for bytes by code point, and the last letters with suffix."""
+    """`special`, the 256 characters for bytes by code point, and with a suffix the last letters."""
     pieces = [*special, *sorted(BYTE_OF_CHAR)]
     if suffix:
         pieces += sorted({word[-1] + suffix for word in words})
@@ -149,7 +152,7 @@ def spell(word: str, index: Mapping[str, int], prefix: str = "", suffix: str = "
 
 
 def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -> Pair | None:
-    """Pop the most frequent pair; counts that are too high are corrected.  None: empty heap."""
+    """Pop the most frequent pair; counts that are too high are corrected.  None: no pair left."""
     while heap:
         count, pair = heap[0]
         if -count == total[pair]:

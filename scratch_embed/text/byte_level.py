@@ -1,4 +1,4 @@
-r"""Byte-level text: each byte has a character of its own, and patterns split texts into words.
+r"""Byte-level pre-tokenization: split a text into words by a pattern, write bytes as characters.
 
     "née!"  ->  bytes 6E C3 A9 65 21  ->  "nÃ©e!"         (Ã stands for C3, © for A9)
     "it's 3 cats"  ->  it 's ␣3 ␣cats  ->  it 's Ġ3 Ġcats            (Ġ stands for the space)
@@ -7,21 +7,21 @@ Paper     Radford et al. 2019, "Language Models are Unsupervised Multitask Learn
           the table is bytes_to_unicode of its code, encoder.py, and the pattern its `pat`
 Equation  bytes 33..126, 161..172 and 174..255 are written as the character with that number; the
           other 68, in ascending order, as the characters 256, 257, ...: the space (32) is Ġ (288)
-Shapes    a text of n characters -> its words; joined they are the text (CLIP: without the spaces)
+Shapes    a text of n characters -> its words, which joined are the text (CLIP: without the spaces)
 Cost      O(n); a character's class is computed when it first occurs
 Differs   from GPT-2's code, nothing.  From the tokenizers library: classes are those of Python's
-          unicodedata (version unicodedata.unidata_version); a character that is not assigned there
-          and is a letter in the library's newer version is a symbol here
+          unicodedata (version unicodedata.unidata_version); a letter of a newer version is a symbol
+          here
 Read next text/bpe.py (how the bytes of a word are merged)
 
 Why bytes?  256 pieces spell every text, so there is no unknown token.  Why characters for them?
-Vocabularies are stored as JSON and as lines of text, where the bytes of half a character, a space
-or a line end could not stand.  The table has a visible character for each byte.
+Vocabularies are stored as JSON and as lines of text, which cannot hold half of a character, and in
+which a space or a line end separates pieces.  The table has a visible character for each byte.
 
 How are the patterns matched?  They use \p{L} (letters), \p{N} (numerals) and \s, which Python's re
-lacks or defines otherwise.  But they ask nothing else about a character that is not ASCII.  So each
-such character is replaced by an ASCII character of its class ("née 日" -> "nAe A"), the pattern,
-with A-Za-z for \p{L} and 0-9 for \p{N}, is matched there, and the text is cut at the same places.
+lacks or defines otherwise.  But of a character that is not ASCII they ask only its class.  So each
+such character is replaced by an ASCII character of its class ("née 日" -> "nAe A").  The pattern is
+matched there, with A-Za-z for \p{L} and 0-9 for \p{N}, and the text is cut at the same places.
 """
 import functools
 import re
@@ -41,11 +41,12 @@ ANY_CASE = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 LINES = rf"{SYMBOLS}[\r\n]*|\s*[\r\n]+|{SPACES}"
 LLAMA3 = ANY_CASE + r"|\p{N}{1,3}|" + LINES
 QWEN2 = ANY_CASE + r"|\p{N}|" + LINES
-# {the pattern: whether its words, joined, are the whole text}.  Others may contain something that
-# the stand-ins below do not preserve.
+# {the pattern: whether its words, joined, are the whole text}.  No other pattern is accepted: it
+# may ask something about a character that the stand-ins below do not preserve.
 PATTERNS = {GPT2: True, CLIP: False, CLIP_TOKENS: False, LLAMA3: True, QWEN2: True}
 
-# Stand-ins, which no pattern contains.  (?i:'s) matches "'ſ" too, as it does "'S".
+# Stand-ins for classes of characters; no pattern contains one of them itself.  ſ has its own, since
+# (?i:'s) matches "'ſ" as it does "'S".
 LETTER, NUMERAL, SPACE, SYMBOL, LONG_S = "A", "0", "\t", "!", "S"
 
 
@@ -73,7 +74,9 @@ def to_characters(data: bytes) -> str:
 
 @functools.lru_cache(1 << 16)
 def to_bytes(characters: str) -> bytes:
-    """The bytes that characters stand for.  A text with any other character: its UTF-8 bytes.
+    """The bytes that characters stand for.
+
+    Of a text with any other character, such as an added token may have, these are its UTF-8 bytes.
 
     >>> to_bytes("ĠnÃ©").decode(), to_bytes("Ġ日").decode()
     (' né', 'Ġ日')
@@ -101,7 +104,7 @@ def split(text: str, pattern: str = GPT2) -> list[str]:
 
 
 def split_by_all(text: str, patterns: Sequence[str]) -> list[str]:
-    """Split a text by the first pattern, its words by the second, and so on.  None: one word."""
+    """Split a text by the first pattern, its words by the second ...  No pattern: one word."""
     words = [text] if text else []
     for pattern in patterns:
         words = [inner for word in words for inner in split(word, pattern)]
@@ -110,7 +113,7 @@ def split_by_all(text: str, patterns: Sequence[str]) -> list[str]:
 
 @functools.cache
 def _compiled(pattern):
-    r"""The pattern in ASCII: A-Za-z for \p{L}, 0-9 for \p{N}, in brackets if it has none."""
+    r"""The pattern in ASCII: A-Za-z for \p{L}, 0-9 for \p{N}, put in brackets outside of [...]."""
     def bracketed(match):
         return match[0].replace(r"\p{L}", "A-Za-z").replace(r"\p{N}", "0-9")
     inner = re.sub(r"\[[^]]*\]", bracketed, pattern)
@@ -133,7 +136,7 @@ def character_classes(text: str) -> str:
 
 def _stand_in(c):
     if c.isascii():
-        return c if c != "\0" else SYMBOL
+        return c if c != "\0" else SYMBOL          # 0 means: not computed
     if c == "ſ":
         return LONG_S
     if c in WHITE_SPACE:

@@ -12,8 +12,9 @@ Equation  a cluster is the longest match, from left to right, of
                 | any other character that is not a control
 Cost      O(n): each character becomes the letter of its class, and one regular expression finds
           the clusters in these letters
-Differs   The classes are those of Unicode 17 for every character that Python's Unicode version
-          assigns (unicodedata.unidata_version).  Marks that are newer than it begin a cluster.
+Shapes    a text of n characters -> (begin, end) of each cluster
+Differs   The classes are those of Unicode 17 for every character that Python's version of Unicode
+          assigns (unicodedata.unidata_version).  A mark that is newer begins a cluster.
 Read next text/precompiled.py, which needs the clusters
 
 Where the classes come from: marks and controls are categories in unicodedata; what it lacks (which

@@ -10,9 +10,10 @@ Equation  text.replace(" ", "▁");  "▁" before it, if it has none there
               prepend="never"    nowhere
           split      the text is split before each "▁"
           decoding   "▁" becomes a space; those of the first piece are dropped (unless "never")
-Differs   from SentencePiece, as the tokenizers library does: a text that begins with "▁" gets no
-          other (SentencePiece adds one in any case); each part between added tokens is a beginning
-          for "always".
+Cost      O(n)
+Differs   from SentencePiece, as in the tokenizers library: a text that begins with "▁" gets no
+          other (SentencePiece adds one in any case); with "always" each part between added tokens
+          gets one, not only the text.
 Read next text/sentencepiece.py
 """
 from typing import NamedTuple
@@ -28,7 +29,7 @@ class Metaspace(NamedTuple):
     split: bool = True
 
     def words(self, text: str, is_first: bool = True) -> list[str]:
-        """The words of a text; is_first: it is at the beginning.
+        """The words of a part of a text; is_first: the text begins with it.
 
         >>> Metaspace().words("a  b")
         ['▁a', '▁', '▁b']

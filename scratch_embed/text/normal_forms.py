@@ -4,8 +4,9 @@ r"""NFC in O(n log n), and the normalisation that byte-level tokenizers apply to
 
 Paper     The Unicode Standard, Annex 15, "Unicode Normalization Forms"
 Equation  NFC = compose(sort(decompose(text))): each run of marks is sorted by combining class
+Shapes    a text of n characters -> a text
 Cost      O(n log m) for runs of m marks
-Differs   from unicodedata.normalize("NFC"), which sorts each run of m marks in O(m²), nothing.
+Differs   from unicodedata.normalize("NFC") only in time: it sorts each run of m marks in O(m²).
           From the tokenizers library: its Unicode tables are older; a test lists the marks whose
           combining class it does not know
 Read next text/byte_level.py, text/bpe.py
@@ -48,7 +49,7 @@ def _sorted_run(run):
 
 
 class TextNormalizer(NamedTuple):
-    """Which steps are applied, in this order.  CLIP applies all, Qwen2 only nfc, GPT-2 none.
+    """A normaliser: which steps are applied, in this order.  CLIP has all, Qwen2 nfc, GPT-2 none.
 
     >>> TextNormalizer(True, True, True)("Cafe\\u0301  \\n NOIR")
     'café noir'
@@ -63,6 +64,7 @@ class TextNormalizer(NamedTuple):
             text = nfc(text)
         if self.join_spaces:
             text = SPACES.sub(" ", text)
+        # lower() alone makes "Σ" at the end of a word "ς"; the library takes each letter by itself
         return text.replace("Σ", "σ").lower() if self.lower_case else text
 
 

@@ -1,4 +1,4 @@
-r"""Precompiled: SentencePiece's normaliser, a table of replacements that a model carries with it.
+r"""Precompiled: SentencePiece's normaliser, a table of replacements that is stored with a model.
 
     "ﬁ" -> "fi"     "Ａ" -> "A"     "e\u0301" -> "é"     tab -> space     zero-width space -> space
 
@@ -11,14 +11,16 @@ Bytes     the length of the trie in bytes (uint32), the trie (uint32 each), then
               bits 0-7, 31  label          bit 8  the node ends a key: its value is at node ^ offset
               bits 10-30    the offset, in units of 256 if bit 9 is set
 Equation  for each grapheme cluster g of the text
-              |g| < 6 bytes, and a key is a prefix of g   g is replaced by that of the shortest key
-              else                        each character of g that begins with a key is replaced
-Cost      O(n): a character is looked up once and remembered, a cluster too
-Differs   from SentencePiece's own code, as the tokenizers library does: the original takes at each
+              |g| < 6 bytes, and a key is a prefix of g:  g becomes the replacement of the shortest
+                                                          such key
+              else:  each character of which a key is a prefix becomes the replacement of the
+                     shortest such key; the others stay
+Cost      O(n): a character is looked up once and remembered, and so is a cluster
+Differs   from SentencePiece's own code, as in the tokenizers library: the original takes at each
           place the longest key, whatever the clusters are.  So "¨\u0301", of which "¨" is a key,
-          loses its second accent here; a key of several clusters is never found.
-          From the library: see text/graphemes.py.  A table whose trie or places lead outside is
-          refused when it is read (the library stops when a text meets the damage).
+          loses its second accent here, and a key of several clusters is never found.
+          From the library: see text/graphemes.py.  A damaged table, whose trie or places lead
+          outside it, is refused when it is read (the library stops when a text meets the damage).
 Read next text/graphemes.py, text/unigram.py
 
 Why a table?  It was computed when the model was trained (NFKC, and white space to spaces), so the

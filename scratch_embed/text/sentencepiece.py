@@ -1,4 +1,4 @@
-"""SentencePiece: the rules around its two models, Unigram and BPE: normalise, split, decode.
+"""SentencePiece: normalisation, splitting and decoding around its two models, Unigram and BPE.
 
     text -> normalise (Precompiled, Replace ...) -> split (white space, Metaspace) -> pieces
     pieces -> "▁" to spaces, <0xC3> <0xA9> to "é" -> text
@@ -6,11 +6,12 @@
 Paper     Kudo & Richardson 2018, "SentencePiece: A simple and language independent subword
           tokenizer and detokenizer for Neural Text Processing"
 Equation  byte fallback: a character without a piece becomes one piece for each of its bytes in
-          UTF-8, "<0x00>" to "<0xFF>", if the vocabulary has them; so no text is unknown
+          UTF-8, "<0x00>" to "<0xFF>".  If the vocabulary has all 256, no text is unknown
+Shapes    a text of n characters -> its words, list of str; k pieces, list of str -> a text
 Cost      O(n) for the rules
 Differs   from SentencePiece's own code, which reads a .model file: these are the parts of a
-          tokenizer.json, as transformers converts that file, applied as the tokenizers library
-          does.  The two differ where a text begins or ends with spaces, contains "▁", or has an
+          tokenizer.json, to which transformers converts that file, applied as by the tokenizers
+          library.  The two differ if a text begins or ends with spaces, contains "▁", or has an
           unknown character beside another.  White space is Unicode's property, as in the library.
 Read next text/metaspace.py, text/precompiled.py, text/unigram.py, text/sentencepiece_bpe.py
 
@@ -32,9 +33,10 @@ from scratch_embed.text.tokenizer import NO_TEMPLATE, Template, Tokenizer
 NONE = -1                          # in place of the id of a piece
 SPACES = "".join(sorted(WHITE_SPACE))
 WORD = re.compile(f"[^{SPACES}]+")
+# a byte in two hexadecimal digits; the library's number parser also accepts a sign and one digit
 BYTE = re.compile(r"<0x([0-9A-Fa-f]{2}|\+[0-9A-Fa-f])>")
-# Regular expressions that converted files have: as the library's engine writes them, as re does.
-# A run of spaces is tried once, from its beginning, so that all take O(n).
+# {a regular expression of converted files, for the library: the same for re}.  Each takes O(n): a
+# match is tried at the beginning of a run of spaces only.
 PATTERNS = {" {2,}": re.compile(" {2,}"), r"\A▁": re.compile(r"\A▁"),
             r"\A +| +\z": re.compile(r"\A +|(?<! ) +\Z")}
 
@@ -54,7 +56,7 @@ class Replace(NamedTuple):
         return text.replace(self.pattern, self.content)
 
     def decode(self, pieces: list[str]) -> list[str]:
-        """Replace it in each piece."""
+        """The pieces, each with the replacement."""
         return [self(piece) for piece in pieces]
 
 
@@ -81,10 +83,10 @@ class Strip(NamedTuple):
 # ---- decoders: pieces -> pieces -----------------------------------------------------------------
 
 class ByteFallback(NamedTuple):
-    """Pieces such as <0xC3> <0xA9> become the text of these bytes, "é"."""
+    """Pieces for bytes, such as <0xC3> <0xA9>, become the text of these bytes, "é"."""
 
     def decode(self, pieces: list[str]) -> list[str]:
-        """A run of bytes that is not UTF-8 becomes a "\ufffd" for each byte."""
+        """The pieces; a run of bytes that is not UTF-8 becomes a "\ufffd" for each byte."""
         found, run = [], bytearray()
         for piece in [*pieces, None]:              # None: the end of the last run
             byte = BYTE.fullmatch(piece) if piece is not None else None
@@ -102,21 +104,21 @@ class ByteFallback(NamedTuple):
 
 
 class Fuse(NamedTuple):
-    """The pieces become one."""
+    """Join all pieces to one, so that the next step sees the whole text."""
 
     def decode(self, pieces: list[str]) -> list[str]:
-        """Join all pieces."""
+        """One piece: all pieces, joined."""
         return ["".join(pieces)]
 
 
 class StripStart(NamedTuple):
-    """Remove at most `most` characters `content` from the beginning of each piece."""
+    """Remove the character `content`, at most `most` times, from the beginning of each piece."""
 
     content: str
     most: int
 
     def decode(self, pieces: list[str]) -> list[str]:
-        """Each piece without them."""
+        """The pieces without these characters."""
         return [piece[min(self.most, len(piece) - len(piece.lstrip(self.content))):]
                 for piece in pieces]
 
@@ -129,8 +131,8 @@ class Rules(NamedTuple):
     normalizers    applied one after another to each part of a text between added tokens
     white_space    whether the text is then split at white space, which is dropped
     metaspace      how it is split further; None: not at all
-    decoders       applied one after another to the pieces, which are then joined; none: pieces are
-                   joined with a space between
+    decoders       applied one after another to the pieces, which are then joined; if there are
+                   none, pieces are joined with a space between them
     """
 
     normalizers: tuple[Precompiled | Replace | Prepend | Strip, ...] = ()
@@ -152,7 +154,7 @@ class Rules(NamedTuple):
         return text
 
     def words(self, text: str, is_first: bool) -> Iterable[str]:
-        """The words of a normalised text; is_first: it is at the beginning."""
+        """The words of a normalised part of a text; is_first: the text begins with it."""
         parts = WORD.findall(text) if self.white_space else [text] if text else []
         if self.metaspace is None or not parts:
             return parts
@@ -184,8 +186,8 @@ class SentencePiece(Tokenizer):
     """What Unigram and SentencePieceBPE share: rules, byte fallback, the unknown piece.
 
     pieces           V str; the id of a piece is its index
-    unk              the piece of unknown characters; None: there is none, and byte fallback must
-                     have a piece for every byte
+    unk              the piece of unknown characters; None: there is none, so byte_fallback must be
+                     on, with a piece for every byte
     rules            how a text is normalised and split, and pieces joined
     byte_fallback    unknown characters become pieces for their bytes, if all of these exist
     """

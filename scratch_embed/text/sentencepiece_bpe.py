@@ -6,12 +6,14 @@ Paper     Sennrich, Haddow & Birch 2016 (BPE); Kudo & Richardson 2018 (SentenceP
           al. 2023 (Llama), Jiang et al. 2023 (Mistral), which use it
 Equation  spell the text in characters; a character without a piece becomes the pieces of its bytes,
           or else <unk>.  Then merge pairs in the learned order, as in text/bpe_merging.py.
-Cost      n log n for a word of n characters.  A text is one word to this model, spaces are "▁" in
-          it.  But if no piece has a "▁" behind another character, no merge crosses the place
-          before such a "▁", nor does a run of unknown characters if "▁" is a piece: the text is
-          cut there, with the same ids, and recent words are cached.
-Differs   from SentencePiece's own code: see text/sentencepiece.py.  Merges are read, in their
-          order; there the score of a piece gives the order.
+Shapes    ids, types (T,) int32, as for every Tokenizer
+Cost      n log n for a word of n characters.  With Mistral's rules a whole text is one word, in
+          which spaces are "▁".  It is cut before each "▁" that follows another character, and the
+          ids of recent parts are cached, if this cannot change ids: no piece has a "▁" after
+          another character, so no merge crosses a cut; and "▁" is a piece, so no run of unknown
+          characters crosses one.
+Differs   from SentencePiece's own code: see text/sentencepiece.py.  Merges are read, in learned
+          order; there the score of a merged piece gives the order.
 Read next text/bpe_merging.py (the merges), text/sentencepiece.py (what happens before and after)
 
 Why bytes?  A vocabulary of 32,000 pieces cannot hold every character; with 256 pieces for bytes
@@ -32,14 +34,15 @@ PART = re.compile("▁+[^▁]*|[^▁]+")
 
 
 class SentencePieceBPE(SentencePiece):
-    """A tokenizer: pieces, merges, and the rules around them.
+    """A BPE tokenizer over characters: pieces, merges, and the rules around them.
 
     pieces           V str; the id of a piece is its index
     merges           pairs of pieces in the learned order; each pair, joined, is a piece
-    unk              the piece of unknown characters; None: byte fallback has all bytes
+    unk              the piece of unknown characters; None: every byte has a piece
     rules            how a text is normalised and split, and pieces joined
     fuse_unk         a run of unknown characters becomes one piece
-    ignore_merges    a word that is a piece becomes this piece, whatever the merges say
+    ignore_merges    a word that is a piece becomes this piece, whatever the merges say; then a word
+                     is not cut
     added, template, byte_fallback, truncation_side    see SentencePiece and Tokenizer
 
     >>> tokenizer = SentencePieceBPE(["<unk>", "▁", "l", "o", "w", "▁l", "ow", "▁low"],

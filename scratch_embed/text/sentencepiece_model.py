@@ -7,8 +7,10 @@ Bytes     a protocol buffer.  A message is a sequence of fields; each begins wit
           model       1 (repeated) a piece    2 training: 3 kind of model (1: Unigram)
                       3 normalising: 2 the table of text/precompiled.py
           piece       1 its text    2 log p    3 its kind (1 normal, 2 unknown, 3 control ...)
-Differs   from transformers (5.24): a model that is no Unigram, and one with pieces of other kinds,
-          which it converts in ways that versions 4 and 5 disagree about, are refused.
+Differs   from transformers (5.24): a model that is not a Unigram, and one with pieces of other
+          kinds, which versions 4 and 5 convert differently, are refused.
+          As in transformers, the first pieces (three of XLM-R's, one of CamemBERT's) are taken for
+          the model's own special tokens and replaced.
 Read next text/unigram.py, text/precompiled.py
 
 The ids in the file are not those of the models: both were trained with fairseq, which has special

@@ -1,11 +1,13 @@
-"""Tokenizer: what all kinds of tokenizers share, from added tokens to special tokens.
+"""Tokenizer: the steps from a text to token ids that WordPiece, BPE and Unigram share.
 
-    text -> split at added tokens -> normalise, split, look up (each kind differs) -> add [CLS] ...
+    text -> split at added tokens -> normalise, split, look up (each kind differs) -> truncate
+         -> add special tokens, such as [CLS]
 
+Paper     none: these are the steps of the tokenizers library
 Equation  one text    template.single: [CLS] a [SEP]                types 0
           a pair      template.pair:   [CLS] a [SEP] b [SEP]        types 0 up to the first [SEP]
 Shapes    ids, types (T,) int32; offsets (N+1,): text i of a batch is ids[offsets[i]:offsets[i+1]]
-Cost      that of the kind's own rules; the ids of recent words are cached, in at most KNOWN_BYTES
+Cost      that of the kind's own rules; the ids of recent words are cached, in about KNOWN_BYTES
 Differs   A pair that is too long is truncated as in the tokenizers library: the shorter text is
           kept whole if it fits into half of the room, else each text keeps half.  An odd token goes
           to the longer text, or to the second if both have the same length.  Google's code and
@@ -14,9 +16,10 @@ Differs   A pair that is too long is truncated as in the tokenizers library: the
           pair="" is a pair (transformers, called for a single text, treats it as no pair).  A
           max_length below the number of special tokens is an error (the library then does not
           truncate).  Nothing is padded: a batch is packed.  decode() raises ValueError for an id
-          without a token, and drops every special token (the library keeps a special token that
-          normalisation has changed).
-Read next text/wordpiece.py (BERT's kind), text/tokenizer_files.py (how a folder is read)
+          without a token, and drops every special token unless skip_special=False (the library
+          keeps a special token that normalisation has changed).
+Read next text/wordpiece.py (BERT's kind), text/bpe.py (GPT-2's), text/unigram.py (XLM-R's),
+          text/tokenizer_files.py (how a folder is read)
 
 Why one class for all kinds?  A model's code needs ids, types and a length.  Which pieces a word has
 is the only question that WordPiece, BPE and Unigram answer differently.
@@ -31,7 +34,7 @@ import numpy as np
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
 from scratch_embed.text.packed import Packed
 
-KNOWN_BYTES = 1 << 25              # the most bytes of the cache of words and their ids
+KNOWN_BYTES = 1 << 25              # of the cache of words and their ids, integers not counted
 LONGEST_KNOWN = 1000               # characters; longer words are not cached
 ENTRY = 100                        # bytes of a dict's entry, about
 SIDES = "right", "left"            # the side from which a text is truncated
@@ -97,7 +100,7 @@ def share_room(a: int, b: int, room: int) -> tuple[int, int]:
 # ---- texts ------------------------------------------------------------------------------------
 
 class Tokenizer:
-    """A vocabulary, added tokens and a template.  Each kind is a subclass: WordPiece ...
+    """A vocabulary, added tokens and a template.  WordPiece, BPE and Unigram are subclasses.
 
     pieces      V str; the id of a piece is its index
     added       AddedTokens, found in the text before it is tokenized; their ids are those of the
@@ -108,15 +111,16 @@ class Tokenizer:
                 need them
     has_types   whether a model gets the types; if not, all types are 0
 
-    A subclass defines these, and sets what _clean needs before it calls __init__:
+    A subclass defines these.  What its _clean needs is set before it calls __init__, which
+    normalises the added tokens:
     _clean      normalises a part of a text between added tokens
     _add_part   appends the ids of a normalised part; most call _add_words for its words
     _word_ids   the ids of one word
     _joined     the text of the pieces of decoded ids
     """
 
-    unk: str | None = None         # the token of unknown words, in kinds that have one
-    prefix_space: bool | None = None       # whether a space is put before a text, in kinds that may
+    unk: str | None = None         # the token of unknown words; None: this kind has none
+    prefix_space: bool | None = None       # whether a space is put before a text; None: no setting
     roles: Mapping[str, str] = {}
     has_types = False
 
@@ -174,7 +178,7 @@ class Tokenizer:
         """The same tokenizer, for a model that has no types."""
         return self.with_tokens(self.added, self.template, self.truncation_side, self.roles, False)
 
-    # ---- what a kind defines
+    # ---- what a subclass defines
 
     def _clean(self, text: str) -> str:
         """A part of a text between added tokens, normalised."""
@@ -193,7 +197,7 @@ class Tokenizer:
         raise NotImplementedError
 
     def _slices(self, text: str) -> Iterable[str]:
-        """The text in parts that are tokenized one after another, to the ids of the whole."""
+        """The text in parts, which are tokenized one by one; their ids, joined, are the text's."""
         return (text,)
 
     # ---- tokens and ids
@@ -217,6 +221,8 @@ class Tokenizer:
         for added in self.added:
             if added.id == number:
                 return added.content
+        if not 0 <= number < len(self.pieces):     # pieces[-1] would be the last piece
+            raise IndexError(f"token ids must be in 0..{len(self) - 1}, got {number}")
         return self.pieces[number]
 
     # ---- text to numbers
@@ -245,13 +251,14 @@ class Tokenizer:
                 is_first = False
 
     def _add_words(self, words, ids):
-        """Append the ids of words, each from the cache if it is known."""
+        """Append the ids of words, from the cache where it has them."""
         known = self._known
         for word in words:
             found = known.get(word)
             ids += self._remembered(word) if found is None else found
 
     def _remembered(self, word):
+        """The ids of a word that the cache lacks, which are stored in it."""
         ids = self._word_ids(word)
         if len(word) > LONGEST_KNOWN:
             return ids
@@ -264,7 +271,7 @@ class Tokenizer:
         return ids
 
     def tokenize(self, text: str) -> list[str]:
-        """token_ids() as strings: "unaffable" -> ["un", "##aff", "##able"]."""
+        """The pieces of a text, as strings: "unaffable" -> ["un", "##aff", "##able"]."""
         return [self._spelled[number] for number in self.token_ids(text)]
 
     def _with_template(self, text, pair, max_length):
@@ -303,7 +310,7 @@ class Tokenizer:
 
     def encode_with_lengths(self, texts: Iterable[str], pairs: Iterable[str] | None = None,
                             max_length: int | None = None) -> tuple[Packed, np.ndarray]:
-        """encode_batch(), and how many tokens each text would have without max_length: (N,)."""
+        """encode_batch(), and the number of tokens of each text before truncation (N,)."""
         if isinstance(texts, str) or isinstance(pairs, str):
             raise TypeError("texts: expected a list of strings, got one string; put it into a list")
         texts = list(texts)
@@ -324,7 +331,10 @@ class Tokenizer:
     # ---- numbers to text
 
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
-        """Join the pieces of ids (T,) to a text.  Normalisation is not undone."""
+        """The text of ids (T,), without the special tokens if skip_special.
+
+        What normalisation has changed, such as upper case, is not restored.
+        """
         return self._joined(self._tokens(ids, skip_special))
 
     def _tokens(self, ids, skip_special):

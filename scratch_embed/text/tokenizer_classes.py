@@ -21,11 +21,13 @@ NEW = -1                           # in place of an id that is not known yet
 class TokenizerClass(NamedTuple):
     """What a class of transformers adds to the files of a tokenizer.
 
-    kinds       the names of the kinds of tokenizer.json that it reads (text/tokenizer_files.py);
-                empty: any kind, as it is in the file
+    kinds       the names of the kinds that it reads (KINDS in text/tokenizer_files.py); empty: any
+                kind, exactly as tokenizer.json describes it
     tokens      {role: token}, the special tokens that the files need not name
-    template    (first token, last token) -> Template; None: no special tokens are added
-    ends        the roles of the template's first and last token; all that must be, in turn
+    template    (id of the first token, id of the last) -> Template; None: no special tokens are
+                added
+    ends        the roles of the template's first and last token.  If two roles must name the first
+                token, and two the last, in turn: first, last, first, last
     has_types   whether a call returns token_type_ids
     """
 

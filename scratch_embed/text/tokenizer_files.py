@@ -1,4 +1,4 @@
-"""Tokenizer files: a tokenizer as transformers and sentence-transformers store it in a folder.
+"""Tokenizer files: how transformers and sentence-transformers store a tokenizer in a folder.
 
     tokenizer.json             the whole tokenizer, of any kind: see tokenizer_json.py
     vocab.txt                  the pieces of a WordPiece, read if there is no tokenizer.json
@@ -8,12 +8,16 @@
     tokenizer_config.json      settings, names of special tokens, added tokens: see
                                tokenizer_settings.py, also for the next two
     special_tokens_map.json    the names of the special tokens again, for older readers
-    added_tokens.json          added tokens in older folders; not written
+    added_tokens.json          added tokens in older folders
 
-Differs   These are errors here: JSON with the same key twice, ids with a gap; a folder with only a
-          model of the sentencepiece package that is of another class.
-          save() names a class of transformers only if that class builds the same tokenizer from a
-          vocabulary, and else PreTrainedTokenizerFast, which takes tokenizer.json as it is.
+save() writes tokenizer.json, tokenizer_config.json and special_tokens_map.json, and for BERT's
+tokenizers vocab.txt.
+
+Differs   These are errors here: JSON with the same key twice; ids with a gap; a folder whose only
+          vocabulary is a model of the sentencepiece package, unless its class is XLM-R's or
+          CamemBERT's.
+          save() names BertTokenizer as the class if BERT's template is used, and else
+          PreTrainedTokenizerFast, for which transformers uses tokenizer.json as it is.
 Read next text/tokenizer_json.py, text/tokenizer_settings.py
 """
 import os
@@ -57,8 +61,10 @@ from scratch_embed.text.wordpiece_json import normalizer_of
 
 VOCAB, WHOLE = "vocab.txt", "tokenizer.json"
 BPE_VOCAB, MERGES = "vocab.json", "merges.txt"
-FILES = (VOCAB, BPE_VOCAB, MERGES, WHOLE, CONFIG, NAMES, ADDED)    # all that load() reads
+# models of the sentencepiece package; load() reads the first, and names the others in an error
 SENTENCEPIECE = ("sentencepiece.bpe.model", "tokenizer.model", "spiece.model")
+# all that load() reads, besides config.json
+FILES = (VOCAB, BPE_VOCAB, MERGES, WHOLE, SENTENCEPIECE[0], CONFIG, NAMES, ADDED)
 CONVERT = ("""with transformers: python -c "from transformers import AutoTokenizer; """
            """AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')" """).strip()
 # {class: how a model of the sentencepiece package becomes its tokenizer}
@@ -69,9 +75,9 @@ Path = str | os.PathLike
 class Kind(NamedTuple):
     """How tokenizers of one kind are read from and written to a tokenizer.json.
 
-    name       as tokenizer_classes.py names it
+    name       the name of the kind in tokenizer_classes.py
     model      its model.type in a tokenizer.json
-    tokenizer  the class
+    tokenizer  our class
     parse      (Fields of the file, settings of tokenizer_config.json) -> tokenizer
     to_json    tokenizer -> the content of the file
     """
@@ -91,20 +97,20 @@ KINDS = (Kind("WordPiece", "WordPiece", WordPiece, wordpiece_json.parse, wordpie
 
 
 def read_kind(whole: Fields) -> Kind:
-    """The kind of a tokenizer.json, after its model.type.  FormatError for one not in KINDS."""
+    """The kind of a tokenizer.json.  FormatError if its model.type is that of no kind in KINDS."""
     model = whole.part("model", [*dict.fromkeys(kind.model for kind in KINDS)]).text("type")
     name = "SentencePieceBPE" if model == "BPE" and is_sentencepiece(whole) else model
     return next(kind for kind in KINDS if kind.name == name)
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json.  FormatError if it is damaged or of another kind than KINDS."""
+    """Read a tokenizer.json.  FormatError if it is damaged, or if its kind is not in KINDS."""
     whole = with_model_type(Fields.read(path))
     return read_kind(whole).parse(whole, {})
 
 
 def write_tokenizer(path: Path, tokenizer: Tokenizer) -> None:
-    """Write a tokenizer.json, from which the tokenizers library encodes texts to the same ids."""
+    """Write a tokenizer.json.  With it the tokenizers library encodes texts to the same ids."""
     kind = next(kind for kind in KINDS if isinstance(tokenizer, kind.tokenizer))
     write_json(path, kind.to_json(tokenizer))
 
@@ -114,8 +120,8 @@ def write_tokenizer(path: Path, tokenizer: Tokenizer) -> None:
 def load(folder: Path) -> Tokenizer:
     """Load the tokenizer in a model's folder, from tokenizer.json, or else from a vocabulary.
 
-    Without a tokenizer_config.json or a model_type, a vocab.txt gets the settings of uncased BERT,
-    and vocab.json and merges.txt get those of GPT-2.
+    If no file of the folder names a class or a model_type, a vocab.txt is read as uncased BERT's,
+    and vocab.json and merges.txt as GPT-2's.
     """
     path = os.path.join(folder, WHOLE)
     if os.path.lexists(path):
@@ -135,7 +141,7 @@ def load(folder: Path) -> Tokenizer:
 
 
 def _nothing_to_read(folder):
-    """The error for a folder without a tokenizer.json or a vocab.txt."""
+    """The error for a folder without a tokenizer.json or a vocabulary that load() reads."""
     for name in SENTENCEPIECE:
         path = os.path.join(folder, name)
         if os.path.exists(path):
@@ -185,10 +191,10 @@ def _unigram(settings, path):
 # ---- writing ------------------------------------------------------------------------------------
 
 def save(folder: Path, tokenizer: Tokenizer, max_length: int | None = None) -> None:
-    """Write the files to a folder, which is created if it does not exist.
+    """Write a tokenizer's files to a folder, which is created if it does not exist.
 
     max_length    written as model_max_length: the maximum number of tokens of the transformer
-    Raises        ValueError for a prefix other than "##", which vocab.txt cannot express
+    Raises        ValueError for a WordPiece with a prefix other than "##": vocab.txt cannot say it
     """
     roles = _roles(tokenizer)
     config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", **roles}
@@ -219,7 +225,7 @@ def save(folder: Path, tokenizer: Tokenizer, max_length: int | None = None) -> N
 
 
 def _is_berts(tokenizer, roles):
-    """Whether transformers' BertTokenizer builds this tokenizer from its vocabulary."""
+    """Whether the template is the one that transformers' BertTokenizer builds."""
     ends = [tokenizer.index.get(roles.get(role)) for role in ("cls_token", "sep_token")]
     template = bert_template(*ends) if None not in ends else None
     if template and not tokenizer.has_types:
@@ -228,7 +234,11 @@ def _is_berts(tokenizer, roles):
 
 
 def _roles(tokenizer):
-    """{"cls_token": "[CLS]" ...}: those that were read, or BERT's names and those of a template."""
+    """{role: token}, such as {"cls_token": "[CLS]"}, for the files.
+
+    These are the roles that were read.  If there are none: the added tokens with BERT's names, and
+    the first and last token of the template.
+    """
     if tokenizer.roles:
         names = dict(tokenizer.roles)
     else:

@@ -7,13 +7,12 @@
      "truncation", "padding", "version"}
 
 This file reads and writes what all kinds share.  The other parts are in the kind's own file:
-wordpiece_json.py, bpe_json.py, unigram_json.py.  A part that is not listed there or here, or a
-field that is not, is refused, with a message that names it.
+wordpiece_json.py, bpe_json.py, unigram_json.py.  Any other part or field is refused by name.
 
-Differs   Of truncation only the direction is used, and padding is ignored: encode() has an argument
-          for the length, as in transformers, and nothing is padded.
+Differs   Of truncation only the direction is used: the length is an argument of encode(), as in
+          transformers.  padding is ignored: nothing is padded.
           A template may have any special tokens and types, but each text exactly once.  The
-          post-processor is always written as a TemplateProcessing, whichever was read.
+          post_processor is always written as a TemplateProcessing, whichever was read.
 Read next text/tokenizer.py (templates), text/wordpiece_json.py (the parts of one kind)
 """
 from collections.abc import Mapping
@@ -34,7 +33,7 @@ FLAGS = ("special", "normalized", "lstrip", "rstrip", "single_word")
 DIRECTIONS = {"Right": "right", "Left": "left"}
 PARTS = ("version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
          "post_processor", "decoder", "model")
-IGNORED = {                        # fields that do not change ids, each with the reason
+IGNORED = {                        # fields that do not change ids, each with the reason, for tests
     "version": "is that of the format, of which there is one", "padding": "nothing is padded",
     r"truncation\.(max_length|strategy|stride)": "is an argument of encode()",
     r"decoder\..*": "is used when ids are decoded",
@@ -43,8 +42,7 @@ IGNORED = {                        # fields that do not change ids, each with th
     r"post_processor\.(processors\.)?(trim_offsets|add_prefix_space|use_regex)":
     "changes positions in the text, not ids"}
 ENDLESS = {"max_length": 2**31 - 1, "strategy": "LongestFirst", "stride": 0}     # truncates nothing
-
-
+# {field of a model: the only type that has it}
 ONLY_IN = {"max_input_chars_per_word": "WordPiece", "merges": "BPE", "unk_id": "Unigram"}
 TEMPLATES = ("BertProcessing", "RobertaProcessing", "TemplateProcessing")
 PROCESSORS = {                     # {type: its fields}
@@ -57,9 +55,9 @@ PROCESSORS = {                     # {type: its fields}
 # ---- reading ----------------------------------------------------------------------------------
 
 def with_model_type(whole: Fields) -> Fields:
-    """Add the "type" of the model, which files from before version 0.9 lack.
+    """Add the "type" of the model, which files from before version 0.9 of the library lack.
 
-    A model has the type of the first field in ONLY_IN that it has.
+    The type follows from the first field of ONLY_IN that the model has.
     """
     model = whole.object("model")
     kind = next((kind for field, kind in ONLY_IN.items() if field in model), None)
@@ -122,7 +120,7 @@ def read_template(whole: Fields) -> Template:
 
 
 def _only_template(sequence):
-    """The one step of a Sequence that adds special tokens, or None."""
+    """The step of a Sequence that adds special tokens, or None.  FormatError if there are two."""
     found = None
     for step in sequence.each("processors"):
         kind = step.one_of("type", PROCESSORS)
@@ -170,7 +168,7 @@ def _template(fields, name, texts):
 
 def whole_json(tokenizer: Tokenizer, normalizer: Mapping | None, pre_tokenizer: Mapping | None,
                model: Mapping, decoder: Mapping | None) -> dict[str, Any]:
-    """The content of a tokenizer.json, from the parts that differ between kinds."""
+    """The content of a tokenizer.json: the parts that are given, and those that all kinds share."""
     return {
         "version": "1.0", "truncation": None if tokenizer.truncation_side == "right" else {
             "direction": "Left", **ENDLESS}, "padding": None,
@@ -180,6 +178,7 @@ def whole_json(tokenizer: Tokenizer, normalizer: Mapping | None, pre_tokenizer: 
 
 
 def _processor(tokenizer):
+    """The template, as a TemplateProcessing."""
     special = {}
 
     def written(part):

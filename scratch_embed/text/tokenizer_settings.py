@@ -4,25 +4,27 @@
     special_tokens_map.json    the names again; read if tokenizer_config.json has no
                                added_tokens_decoder
     added_tokens.json          {token: id}; read in the same case
-    config.json                tokenizer_class, if tokenizer_config.json has none; model_type, if
-                               neither has one
+    config.json                tokenizer_class, read if tokenizer_config.json has none; model_type,
+                               read if neither file has a tokenizer_class
 
-Each field of these files is one of three things: it is read, or only one value of it is accepted
+Each field of these files is one of three things: it is read, or only some values of it are accepted
 (ONLY), or it cannot change the ids of a text and is ignored (IGNORED gives the reason).  Any other
 field is refused by name.
 
-Differs   from transformers (5.24), in which
-          the class builds the normalizer, the pre_tokenizer and the template itself, whatever
-          tokenizer.json says: here, as in version 4, tokenizer.json is used as it is, except that
-          the flags of WordPiece's normalizer, and add_prefix_space of byte-level BPE, override it;
-          other names of the first, the last and the unknown token than those of tokenizer.json,
-          and an add_prefix_space, add_bos_token or add_eos_token that disagrees with it, are
-          refused, because versions 4 and 5 disagree about them;
-          do_lower_case is true for a tokenizer.json without it, and clean_text always: here what
-          tokenizer.json says is used;
-          an added token gets the next free id, whatever its file says: here another id is an error;
-          a special token that the class names, but no file and no vocabulary, gets a new id: here
-          there is no such token.
+Differs   from transformers (5.24):
+          - There the class builds the normalizer, the pre_tokenizer and the template, whatever
+            tokenizer.json says.  Here tokenizer.json is used as it is, as in version 4.  Only the
+            flags of WordPiece's normalizer override it, and, for GPT2Tokenizer and
+            RobertaTokenizer, add_prefix_space (false if tokenizer_config.json lacks it).
+          - What versions 4 and 5 treat differently is refused if it disagrees with tokenizer.json:
+            the names of the first, the last and the unknown token; add_prefix_space of the other
+            classes, add_bos_token and add_eos_token.
+          - There do_lower_case is true if tokenizer_config.json lacks it, and clean_text is always
+            true.  Here tokenizer.json decides.
+          - There an added token gets the next free id, whatever its file says.  Here it is an error
+            if the file says another id.
+          - There a special token of the class that is in no file and no vocabulary gets a new id.
+            Here there is no such token.
 Read next text/tokenizer_classes.py, text/tokenizer_files.py
 """
 import os
@@ -73,7 +75,7 @@ Path = str | os.PathLike
 
 
 class Settings(NamedTuple):
-    """What the files say.  A token whose id is NEW gets the id of its piece, or the next one."""
+    """What the files say.  A token whose id is NEW gets its piece's id, or the next free one."""
 
     path: Path                                     # of tokenizer_config.json, for messages
     name: str | None                               # of the tokenizer_class; None: not in any file
@@ -149,7 +151,7 @@ def _tokens_of(fields):
 
 
 def _names(fields, of_class):
-    """The special tokens that a file names -> {role: token or None}, [further tokens]."""
+    """The special tokens that a file names.  -> {role: token or None}, [further tokens]"""
     names = {name: _special(fields, name, of_class.tokens.get(name)) for name in _tokens_of(fields)}
     extra = []
     for name in EXTRA:
@@ -165,7 +167,7 @@ def _names(fields, of_class):
 def _special(fields, name, default=None):
     """A special token that is stored as a str, or as a dict with its flags; None if it is null.
 
-    default: the token of the class, whose flags a str has
+    default: the token of the class, from which a str gets its flags
     """
     value = fields.of(name, str, dict, NULL)
     if value is None:
@@ -181,7 +183,10 @@ def _special(fields, name, default=None):
 
 
 def _merged(names, extra, older, of_class):
-    """Add the names of special_tokens_map.json (older), which must agree with the others."""
+    """Add what special_tokens_map.json (older) names, which must agree with tokenizer_config.json.
+
+    -> {role: token or None}, [further tokens]
+    """
     older.no_others((*EXTRA, *_tokens_of(older)))
     more_names, more = _names(older, of_class)
     for name, token in more_names.items():
@@ -220,16 +225,16 @@ def _tokens_without_flags(fields, special):
 # ---- a tokenizer with these settings ------------------------------------------------------------
 
 def for_kind(settings: Settings, kind: str, whole: bool = True) -> Settings:
-    """The settings for a tokenizer of this kind, which its class must read.
+    """The settings with a class that reads tokenizers of this kind.  FormatError if it does not.
 
     kind    "WordPiece", "BPE", "SentencePieceBPE" or "Unigram"
-    whole   whether it is that of a tokenizer.json
+    whole   whether the tokenizer is from a tokenizer.json, not from a vocabulary
     """
     if settings.name is None:
         classes = {"WordPiece": "BertTokenizer", **({} if whole else {"BPE": "GPT2Tokenizer"})}
         return settings._replace(name=classes.get(kind, "TokenizersBackend"))
     kinds = settings.of_class.kinds
-    if not kinds and not whole:
+    if not whole and (not kinds or "SentencePieceBPE" in kinds):       # not read from a vocabulary
         raise FormatError(settings.path, "field 'tokenizer_class'", "expected a class that reads a "
                           f"vocabulary, since there is no tokenizer.json, found {settings.name!r}")
     if kinds and kind not in kinds:
@@ -241,7 +246,7 @@ def for_kind(settings: Settings, kind: str, whole: bool = True) -> Settings:
 
 
 def overriding(settings: Settings, kind: str) -> dict[str, Any]:
-    """The fields that override those of a tokenizer.json of this kind."""
+    """The fields of tokenizer_config.json that override a tokenizer.json of this kind."""
     if kind == "WordPiece" and settings.of_class.kinds:
         return {name: settings.flags[name] for name in FLAGS if name in settings.flags}
     if settings.name in ("RobertaTokenizer", "GPT2Tokenizer"):
@@ -250,9 +255,9 @@ def overriding(settings: Settings, kind: str) -> dict[str, Any]:
 
 
 def with_settings(settings: Settings, tokenizer: Tokenizer, whole: bool = True) -> Tokenizer:
-    """The tokenizer of a vocabulary or a tokenizer.json with these settings.
+    """A tokenizer with these settings: with their added and special tokens and truncation side.
 
-    whole: it is that of a tokenizer.json; the template of any other is that of its class
+    whole: the tokenizer is from a tokenizer.json, with its template; if not, it gets its class's
     """
     if whole:
         _require_same_names(settings, tokenizer)
@@ -298,7 +303,7 @@ def _require_same_flags(settings, tokenizer):
 
 
 def _with_tokens(settings, tokenizer, whole):
-    """Add the tokens, and the template of the class unless tokenizer.json has one."""
+    """Add the tokens, and the template of the class if the tokenizer is from a vocabulary."""
     of_class = settings.of_class
     added = {token.id: token for token in tokenizer.added} | dict(settings.added)
     contents = {token.content for token in added.values()}

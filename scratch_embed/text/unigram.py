@@ -3,28 +3,30 @@ r"""Unigram: of all ways to split a word into pieces, the most probable.
     "▁hugs"  ->  ▁hug s        if  log p(▁hug) + log p(s)  is the largest sum
 
 Paper     Kudo 2018, "Subword Regularization: Improving Neural Network Translation Models with
-          Multiple Subword Candidates", section 3.2; SentencePiece's first model (XLM-R, CamemBERT)
+          Multiple Subword Candidates", section 3.2; the default model of SentencePiece (XLM-R)
 Equation  x* = argmax over splits x₁ ... x_k of the word  Σ log p(xᵢ), found by Viterbi:
               best(0) = 0,  best(e) = max over pieces word[b:e] of best(b) + log p(word[b:e])
-          A character that is no piece counts as one of score min log p - 10: the piece <unk>.
-          A run of them becomes one <unk>, or the pieces of its bytes (byte fallback).
-          If two splits have the same sum, the one whose last piece is longer is taken.
-Shapes    pieces V str, scores (V,) float64
-Cost      at most n·m steps for a word of n letters, with m letters in the longest piece: from each
-          letter a trie is followed until no piece continues
+          A character that is not a piece counts as the piece <unk>, with the score min log p - 10.
+          A run of such characters becomes one <unk>, or the pieces of its bytes (byte fallback).
+          If several splits have the largest sum, the one whose last piece is longest is taken.
+Shapes    pieces V str, scores (V,) float64; a word -> the ids of its k pieces (k,) int32
+Cost      at most n·m steps for a word of n characters and pieces of at most m: from each
+          character a trie is followed until no piece continues
 Differs   from the paper: read, not trained; no sampling of other splits.  The penalty of 10 is
-          SentencePiece's constant.  Like the tokenizers library: a run of unknown characters that
-          is spelled like a piece becomes that piece.
+          SentencePiece's constant.
+          From SentencePiece, as in the tokenizers library: a run of unknown characters that is
+          spelled like a piece becomes that piece.
           From the library: a piece that occurs twice is an error, and a vocabulary needs <unk>.
-          From transformers 5, which hands some vocabularies to the library as exact numbers: see
-          as_library().
+          From transformers 5, in which some vocabularies reach the library without the rounding of
+          as_library(): splits with almost equal sums may differ.
 Read next text/sentencepiece.py (what happens before and after), text/unigram_json.py
 
 How is it trained?  By EM.  Begin with all frequent substrings as pieces, p their frequency.
     E  for each word, the expected number of times that each piece occurs, over all splits weighted
        by their probability (the sums of forward-backward in place of Viterbi's maximum)
     M  p(x) = its expected count / the sum of all counts
-    prune  drop the fifth of the pieces whose loss lowers the likelihood least, but no letter
+    prune  drop the fifth of the pieces whose loss lowers the likelihood least, but keep all single
+           characters
 The three steps are repeated until V pieces are left.
 BPE builds pieces up by counting pairs; Unigram prunes them by likelihood.
 
@@ -47,7 +49,7 @@ POWERS = [float(f"1e{power}") for power in range(309)]
 
 
 class Split(NamedTuple):
-    """A word in k pieces: piece i is ids[i], and begins at letter begins[i]."""
+    """A word in k pieces: piece i is ids[i], and begins at character begins[i]."""
 
     ids: np.ndarray                # (k,) int32
     begins: np.ndarray             # (k,) int32
@@ -57,9 +59,9 @@ class Split(NamedTuple):
 
 def viterbi(word: str, index: Mapping[str, int], scores: Sequence[float], unk: int,
             longest: int) -> Split:
-    """The best split of a word, as the equation says.  UnigramTrie.split() is the fast form.
+    """The best split of a word, as in the equation.  UnigramTrie.split() is the fast form.
 
-    longest    the number of letters of the longest piece
+    longest    the number of characters of the longest piece
 
     >>> index = {"<unk>": 0, "h": 1, "u": 2, "g": 3, "hug": 4, "s": 5}
     >>> viterbi("hugs!", index, [0.0, -3, -3, -3, -4, -2], 0, 5).ids.tolist()
@@ -73,7 +75,7 @@ def viterbi(word: str, index: Mapping[str, int], scores: Sequence[float], unk: i
             piece = index.get(word[begin:end])
             if piece is not None and best[begin] + scores[piece] > best[end]:
                 best[end], last[end] = best[begin] + scores[piece], (begin, piece)
-        if best[begin] + unk_score > best[begin + 1]:          # so this letter is no piece
+        if best[begin] + unk_score > best[begin + 1]:          # so this character is not a piece
             best[begin + 1], last[begin + 1] = best[begin] + unk_score, (begin, unk)
     path, end = [], len(word)
     while end:
@@ -88,12 +90,14 @@ def viterbi(word: str, index: Mapping[str, int], scores: Sequence[float], unk: i
 
 
 class UnigramTrie(NamedTuple):
-    """The pieces as a trie for the kernel: a hash table {(node, letter): node}; node 0 is empty.
+    """The pieces as a trie for the kernel: a hash table {(node, character): node}; 0 is the root.
 
     keys        (S,) int64: see pair_slots.py
     children    (S,) int32: the node to which a slot leads
     pieces      (nodes,) int32: the id of the piece that ends at a node, or NONE
-    scores      (V,) float64
+    scores      (V,) float64, log p
+    unk         the id of <unk>
+    unk_score   min log p - 10
     """
 
     keys: np.ndarray
@@ -113,7 +117,7 @@ class UnigramTrie(NamedTuple):
         return cls(keys, children, ends, scores, unk, float(scores.min()) - UNK_PENALTY)
 
     def split(self, word: str) -> Split:
-        """viterbi() in a kernel."""
+        """The best split of a word: viterbi() in a kernel."""
         letters = _letters(word)
         n = len(letters)
         begins, ids = np.empty(n + 1, np.int32), np.empty(n + 1, np.int32)
@@ -124,8 +128,8 @@ class UnigramTrie(NamedTuple):
 def as_library(score: float) -> float:
     """A score as the tokenizers library reads it from a tokenizer.json.
 
-    It rounds twice: the digits, as a whole number, and this divided by a power of ten.  The result
-    may differ from `score` in the last bit, which decides between splits whose sums are equal.
+    It rounds twice: first the digits as a whole number, then this number divided by a power of ten.
+    The result may differ from `score` in the last bit, which may decide between two splits.
     """
     digits, _, exponent = repr(float(score)).partition("e")
     whole, _, decimals = digits.partition(".")
@@ -137,11 +141,12 @@ def as_library(score: float) -> float:
 
 
 def _letters(text):
+    """The code points (n,) int32 of a text."""
     return np.frombuffer(text.encode("utf-32-le"), np.int32)
 
 
 def _tables(letters, offsets, nodes):
-    """keys, children, ends of a trie with at most so many nodes; the number that it has."""
+    """keys, children, ends of a trie with room for `nodes` nodes; the number that it has."""
     keys, ends = empty_slots(nodes), np.full(nodes, NONE, np.int32)
     children = np.zeros(len(keys), np.int32)
     return keys, children, ends, _insert(letters, offsets, keys, children, ends)
@@ -182,7 +187,7 @@ def _viterbi(letters, keys, children, ends, scores, unk, unk_score, best, begins
                 if score > best[end]:              # the maximum of the equation
                     best[end], begins[end], ids[end] = score, begin, piece
         score = best[begin] + unk_score
-        if score > best[begin + 1]:                # so this letter is no piece
+        if score > best[begin + 1]:                # so this character is not a piece
             best[begin + 1], begins[begin + 1], ids[begin + 1] = score, begin, unk
     end, place = n, n + 1                          # back along the best path, written from the end
     while end > 0:
@@ -197,7 +202,7 @@ def _viterbi(letters, keys, children, ends, scores, unk, unk_score, best, begins
 # ---- texts ------------------------------------------------------------------------------------
 
 class Unigram(SentencePiece):
-    """A tokenizer: pieces with scores, and the rules around them.
+    """A Unigram tokenizer: pieces with scores, and the rules around them.
 
     pieces      V str; the id of a piece is its index
     scores      V float, log p of each piece

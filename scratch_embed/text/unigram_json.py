@@ -1,4 +1,4 @@
-r"""The parts of a tokenizer.json that are SentencePiece's own: those of Unigram and of its BPE.
+r"""The parts of a tokenizer.json that only SentencePiece's tokenizers have: Unigram and its BPE.
 
     {"normalizer":     Precompiled, Replace, Prepend, Strip, a Sequence of these, or null
      "pre_tokenizer":  WhitespaceSplit, Metaspace, a Sequence of both in this order, or null
@@ -6,17 +6,19 @@ r"""The parts of a tokenizer.json that are SentencePiece's own: those of Unigram
                        BPE: vocab {piece: id}, merges, unk_token, fuse_unk, byte_fallback ...
      "decoder":        Metaspace, Replace, ByteFallback, Fuse, Strip, a Sequence of these, or null}
 
-A BPE is SentencePiece's if nothing in its pre_tokenizer is ByteLevel; the others are read by
-bpe_json.py.  Older files have add_prefix_space in place of Metaspace's prepend_scheme.
+A BPE is SentencePiece's if its pre_tokenizer has no ByteLevel; the others are read by bpe_json.py.
+Older files have add_prefix_space in place of Metaspace's prepend_scheme.
 
-Differs   from the tokenizers library, which takes any regular expression in a Replace: it must be
-          one of PATTERNS (text/sentencepiece.py).  prepend_scheme "first" is accepted if no step of
-          the normalizer can move the beginning of a text, since the library then looks at the
-          place in the text as it was.  A model needs a piece for unknown characters.
-          From transformers 5, which keeps only the vocabulary, the merges, the Precompiled and the
-          post-processor of the file for some classes (XLMRobertaTokenizer, CamembertTokenizer,
-          LlamaTokenizer), and rebuilds the rest: here the whole file counts, as in version 4.
-          Texts differ if they begin with spaces (LlamaTokenizer) or contain "▁".
+Differs   from the tokenizers library, which takes any regular expression in a Replace: here it must
+          be one of PATTERNS (text/sentencepiece.py).  prepend_scheme "first" is accepted only if no
+          step of the normalizer can move the beginning of a text: the library asks whether a word
+          began the text before it was normalised.  A model needs a piece for unknown characters or,
+          in a BPE, pieces for all bytes.
+          From transformers 5, which for some classes (XLMRobertaTokenizer, CamembertTokenizer,
+          LlamaTokenizer) keeps only the vocabulary, the merges, the Precompiled and the
+          post_processor of the file and rebuilds the rest: here the whole file counts, as in
+          version 4.  So texts get other ids there if they begin with spaces (LlamaTokenizer) or
+          contain "▁".
 Read next text/tokenizer_json.py (the other parts), text/sentencepiece.py
 """
 from collections.abc import Mapping
@@ -61,7 +63,7 @@ def is_sentencepiece(whole: Fields) -> bool:
 def parse(whole: Fields, settings: Mapping[str, bool | None] = {}) -> Unigram | SentencePieceBPE:
     """The tokenizer that a tokenizer.json describes.
 
-    settings: as for other kinds; none of them overrides a part of the file
+    settings: not used, since no setting overrides a part of such a file
     """
     whole.no_others(PARTS)
     model = whole.part("model", ["Unigram", "BPE"])
@@ -127,13 +129,16 @@ def _rules(whole):
 
 
 def _keeps_beginning(step):
+    """Whether the normalised text begins where the text began."""
     return isinstance(step, Prepend) or (isinstance(step, Replace) and not step.is_regex
                                          and len(step.pattern) == len(step.content) == 1)
 
 
 def _steps(whole, name, of_sequence, kinds):
-    """The steps of a part: none, one, or those of a Sequence.  kinds: the types that they may have;
-    None: any."""
+    """The steps of a part: none, one, or those of a Sequence.
+
+    kinds: the types that they may have; None: any
+    """
     if whole.of(name, dict, NULL, default=None) is None:
         return []
     if whole.object(name).get("type") == "Sequence":
@@ -201,6 +206,7 @@ def _strip_start(fields):
 
 
 def _only_type(step):
+    """The function that reads a step without settings."""
     def read(fields):
         fields.no_others(("type",))
         return step

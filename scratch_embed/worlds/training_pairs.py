@@ -84,8 +84,8 @@ def coded_pairs(world: Facts, coded: Coded, n: int = 4000, seed: int = 0
     rng, (queries, reports, _) = np.random.default_rng([seed, 21]), fact_triplets(world, n, seed)
     taken = {*coded.code.values()}
     codes = [code for code in draw_codes(len(queries) + len(taken), rng) if code not in taken]
-    return ([lookup(code, rng) if n % 2 else query
-             for n, (query, code) in enumerate(zip(queries, codes))],
+    return ([lookup(code, rng) if i % 2 else query
+             for i, (query, code) in enumerate(zip(queries, codes))],
             [report_of(text, code) for text, code in zip(reports, codes)])
 
 

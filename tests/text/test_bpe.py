@@ -65,7 +65,7 @@ def test_bytes_without_a_piece_are_unknown_or_left_out():
 def test_a_word_that_is_a_piece_may_be_kept_whole():
     pieces, merges = [*"abc", "ab", "abc"], [("a", "b")]
     assert BPE(pieces, merges).tokenize("abc") == ["ab", "c"]
-    assert BPE(pieces, merges, whole_words=True).tokenize("abc") == ["abc"]
+    assert BPE(pieces, merges, ignore_merges=True).tokenize("abc") == ["abc"]
 
 
 def test_half_of_a_character_is_decoded_to_a_replacement_character():
@@ -144,6 +144,7 @@ def test_a_text_of_one_word_takes_about_n_log_n():
     (lambda: BPE(["a"], [("a", "a")]), r"merge 0 is \('a', 'a'\): expected 'aa' among the pieces"),
     (lambda: BPE(["a"], [], unk="?"), "expected '\\?', the token of unknown bytes"),
     (lambda: BPE(["a"], [], patterns=[r"\w+"]), "patterns: expected those of text/byte_level.py"),
+    (lambda: BPE(["a"], [], patterns=[LLAMA3], prefix_space=True), "prefix_space=True: expected"),
     (lambda: OURS["gpt2"].token_ids("a\ud800"), "a text: expected Unicode text, got the lone"),
     (lambda: OURS["gpt2"].decode_bytes([10_000]), "token ids must be in 0")])
 def test_wrong_arguments_are_value_errors(make, message):
@@ -199,7 +200,7 @@ def test_merges_in_any_order_are_applied_as_by_the_library(data):
     merges = data.draw(st.permutations(merges))
     unk, fuse, whole = (data.draw(st.sampled_from(values)) for values in (
         [None, "?"], [False, True], [False, True]))
-    ours = BPE(pieces, merges, unk=unk, fuse_unk=fuse, whole_words=whole)
+    ours = BPE(pieces, merges, unk=unk, fuse_unk=fuse, ignore_merges=whole)
     theirs = tokenizers.Tokenizer.from_str(json.dumps(to_json(ours)))
     text = data.draw(st.text("abcx ", max_size=20))
     assert ours.token_ids(text) == theirs.encode(text).ids
@@ -229,7 +230,7 @@ def test_tokenizers_of_any_settings_encode_as_in_the_library(data):
     ours = BPE(OURS["gpt2"].pieces, OURS["gpt2"].merges, data.draw(added_tokens()),
                normalizer=TextNormalizer(*data.draw(st.tuples(*[flags] * 3))), patterns=patterns,
                prefix_space=data.draw(flags) and patterns in ((), (GPT2,)),
-               whole_words=data.draw(flags))
+               ignore_merges=data.draw(flags))
     theirs = tokenizers.Tokenizer.from_str(json.dumps(to_json(ours)))
     known = st.sampled_from([*TOKENS, *ORIGINAL["FRAGMENTS"], "a", " "])
     for text in data.draw(st.lists(st.lists(known, max_size=9).map("".join), max_size=9)):

@@ -85,6 +85,13 @@ def test_without_a_class_a_vocabulary_is_gpt_2s(tmp_path):
     assert [token.content for token in ours.added] == ["<|endoftext|>"] and not ours.prefix_space
 
 
+def test_a_vocabulary_of_a_class_of_sentencepiece_is_refused(tmp_path):
+    """Its merges are over characters, not bytes; only tokenizer.json says so."""
+    folder = vocabulary(tmp_path, "gpt2", tokenizer_config={"tokenizer_class": "LlamaTokenizer"})
+    with pytest.raises(FormatError, match="a class that reads a vocabulary.*'LlamaTokenizer'"):
+        load(folder)
+
+
 @classes
 def test_transformers_loads_our_folder(transformers, tmp_path, kind):
     first = load(vocabulary(tmp_path / "first", kind,

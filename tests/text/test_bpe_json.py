@@ -41,7 +41,7 @@ def test_what_is_written_is_read_as_the_same_tokenizer(name):
     ours = parse(Fields("file", FILES[name]))
     again = parse(Fields("file", json.loads(json.dumps(to_json(ours)))))
     for field in ("pieces", "merges", "added", "template", "normalizer", "patterns", "suffix",
-                  "prefix_space", "unk", "fuse_unk", "whole_words", "truncation_side"):
+                  "prefix_space", "unk", "fuse_unk", "ignore_merges", "truncation_side"):
         assert getattr(ours, field) == getattr(again, field), field
     assert to_json(again) == to_json(ours)
 
@@ -102,6 +102,9 @@ def test_a_setting_replaces_the_space_before_a_text():
     ("pre_tokenizer", sequence(split(CLIP, "Isolated"), BYTE_LEVEL), "Removed, with invert true"),
     ("pre_tokenizer", sequence(split(LLAMA3, "Removed", False), BYTE_LEVEL), "or Isolated"),
     ("pre_tokenizer", sequence(split(LLAMA3), {**BYTE_LEVEL, "add_prefix_space": True}),
+     "no add_prefix_space after a Split"),
+    ("pre_tokenizer", sequence(split(GPT2), {**BYTE_LEVEL, "add_prefix_space": True,
+                                             "use_regex": False}),
      "no add_prefix_space after a Split"),
     ("normalizer", {"type": "NFKC"}, "NFKC"),
     ("normalizer", {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, {"type": "NFC"}]},
