@@ -12,9 +12,9 @@ def add_training(methods):
     command = add_command(
         methods, "bpe", "train a byte-level BPE tokenizer (Sennrich et al. 2016)",
         "scratch-embed train bpe corpus.txt.gz -o tokenizer --vocab-size 8000", run=run_bpe,
-        details="GPT-2's kind of tokenizer: it spells words in bytes, then joins the most frequent "
-                "pair of pieces again and again.  Its vocabulary begins with <|endoftext|> and "
-                "the 256 bytes.")
+        details="GPT-2's kind of tokenizer: it splits words into bytes, then joins the most "
+                "frequent pair of tokens again and again.  Its vocabulary begins with "
+                "<|endoftext|> and the 256 bytes.")
     command.add_argument("corpus", metavar="TEXT",
                          help='text, plain or gzip, one sentence per line; "-" is stdin')
     command.add_argument("-o", "--output", required=True, metavar="FOLDER",
@@ -25,7 +25,7 @@ def add_training(methods):
                          help="largest number of tokens in the vocabulary (default: "
                               f"{VOCAB_SIZE:,})")
     command.add_argument("--min-count", type=whole(0), default=2, metavar="N",
-                         help="do not join pairs that occur less than N times (default: "
+                         help="do not join pairs that occur fewer than N times (default: "
                               "%(default)s)")
     add_errors(command)
 

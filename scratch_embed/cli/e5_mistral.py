@@ -27,10 +27,10 @@ from scratch_embed.cli.verdicts import KNOWN_BY_HEART, add_held_out_option, repo
 
 REQUIRED = "--pairs or --triplets is required (default: none)"
 TASK = "Given a web search query, retrieve relevant passages that answer the query"     # E5's
-# of `train sbert`, whose functions read the data and the model to start from
+# options of `train sbert` that this command lacks; the functions that both use read them
 UNUSED = dict(loss="infonce", matryoshka=None, pooling=None, prompts=None, scored=None,
               word_vectors=None)
-PAIRED = {"pairs": (), "triplets": ()}             # kinds of training data; there is one loss
+PAIRED = {"pairs": (), "triplets": ()}             # kinds of training data, with the same loss
 PRETRAINING = dict(steps=500, batch_size=32, lr=3e-3)
 
 
@@ -138,8 +138,13 @@ def start_of(arguments, columns):
     """The SentenceEncoder before training: that of --model, or a new one, with --task as prompt."""
     from scratch_embed.sentences.e5_mistral import with_last_token
     from scratch_embed.sentences.encoder import SentenceEncoder
+    from scratch_embed.transformer.pooling import last_token
     if arguments.model:
-        tokenizer, model, recipe = read_start(arguments, "mean")
+        tokenizer, model, recipe = read_start(arguments, "lasttoken")
+        if recipe.poolings != (last_token,):
+            say(f"{arguments.model}: its pooling is replaced by the vector of the last token")
+        if recipe.prompts:
+            say(f"{arguments.model}: --task replaces its prompts, {', '.join(recipe.prompts)}")
         model = model.without_heads()
         require_training_memory(model.p.flat.size, arguments.workers)
     else:
@@ -153,6 +158,7 @@ def new_start(arguments, columns):
     """(tokenizer, Mistral, Recipe) of a new model, pre-trained on the texts."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.nn.params import init_params
+    from scratch_embed.numerics.interrupt import HeldInterrupt
     from scratch_embed.sentences.e5 import instruct
     from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.training.session import RunOptions
@@ -170,10 +176,13 @@ def new_start(arguments, columns):
     steps = arguments.pretraining_steps
     steps = PRETRAINING["steps"] if steps is None else steps
     if steps:
-        trained = causal_lm.train(
-            corpus, model, steps, PRETRAINING["batch_size"],
-            Optim(PRETRAINING["lr"], weight_decay=0.0), dropout=0.0,
-            options=RunOptions(arguments.workers, arguments.seed, progress=True))
+        try:
+            trained = causal_lm.train(
+                corpus, model, steps, PRETRAINING["batch_size"],
+                Optim(PRETRAINING["lr"], weight_decay=0.0), dropout=0.0,
+                options=RunOptions(arguments.workers, arguments.seed, progress=True))
+        except HeldInterrupt:                          # --checkpoint does not save this part
+            raise KeyboardInterrupt from None
         say(f"pre-trained for {steps} steps: {mean_loss(trained.losses)}")
         model = trained.model
     return tokenizer, model.without_heads(), Recipe(max_seq_length=arguments.max_length)

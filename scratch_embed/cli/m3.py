@@ -17,10 +17,10 @@ from scratch_embed.cli.training import check_resume, open_checkpoint, run_option
 from scratch_embed.cli.verdicts import KNOWN_BY_HEART, add_held_out_option, report_search
 
 REQUIRED = "--pairs or --triplets is required (default: none)"
-# of `train sbert`, whose functions read the data and the model to start from
+# options of `train sbert` that this command lacks; the functions that both use read them
 UNUSED = dict(loss=None, matryoshka=None, pooling=None, prompts=None, scored=None,
               word_vectors=None)
-PAIRED = {"pairs": (), "triplets": ()}             # kinds of training data; there is one loss
+PAIRED = {"pairs": (), "triplets": ()}             # kinds of training data, with the same loss
 KINDS = {"dense": "dense", "sparse": "sparse", "multi": "multi-vector", "hybrid": "hybrid"}
 
 
@@ -104,9 +104,14 @@ def start_of(arguments, columns):
     """
     from scratch_embed.sentences.bge_m3 import BgeM3
     from scratch_embed.sentences.bge_m3_folder import FILES
+    from scratch_embed.transformer.pooling import cls
     encoder, folder = read_start(arguments, columns), arguments.model
     if not folder or not any(os.path.exists(os.path.join(folder, name + ending))
                              for name in FILES.values() for ending in (".safetensors", ".pt")):
+        if folder and encoder.recipe.poolings != (cls,):
+            say(f"{folder}: its pooling is replaced by the vector of [CLS]")
+        if encoder.recipe.dense:
+            say(f"{folder}: its Dense layers are left out")
         return BgeM3.new(encoder, arguments.seed, arguments.token_dim)
     m3 = BgeM3.load(folder)
     dim = len(m3.heads["multi.weight"])

@@ -10,9 +10,9 @@ VOCAB_SIZE = 30_000                # BERT's is 30,522
 # ---- options ------------------------------------------------------------------------------------
 
 def add_vocabulary_options(command, kind="WordPiece vocabulary", cased=True):
-    """Add --vocab-size, --cased and --tokenizer-folder.
+    """Add --vocab-size, --tokenizer-folder and, if `cased`, --cased.
 
-    kind: what is read from a folder; cased: whether the tokenizer can drop capitals
+    kind: what --tokenizer-folder reads; cased: whether the tokenizer can drop capitals
     """
     option = command.add_argument
     option("--vocab-size", type=whole(1), metavar="N",

@@ -33,11 +33,11 @@ def show_states():
     say_difference("only after", GPT_END, GPT_LAST, after)
     say_difference("only after", GPT_END, f"untrained {GPT_END}", after)
     paragraph("The table shows that a causal state knows nothing of what comes after it; a later "
-              "state can.  The end token must: from its state the model predicts the next "
-              "sentence, which depends on the topic.  The last word is always followed by the end "
-              "token, so its state need not have the topic, although it has read nearly as much.  "
-              "The untrained rows show what reading alone gives: attention with initial weights "
-              "is a mean over the words before.", "    ")
+              "state can.  Training keeps the topic in the end token's state, because the model "
+              "predicts the next sentence from it.  The last word is always followed by the end "
+              "token, so its state need not have the topic, although it has read the whole "
+              "sentence.  The untrained rows show what reading alone gives: attention with initial "
+              "weights is nearly a mean over the words so far.", "    ")
 
 
 def show_poolings():

@@ -1,10 +1,10 @@
-"""why lora: what rank, end token, instructions and pre-training contribute to E5-Mistral."""
+"""why lora: E5-Mistral with and without its instruction, and ablations of LoRA and its training."""
 from scratch_embed.cli.printing import heading, listed, paragraph, show_effects, show_intervals
 from scratch_embed.cli.why_models import say_wait
 
 
 def run_lora(arguments):
-    """Print what the query is given, then the ablations, predictions first."""
+    """Print the scores by what the query is given, then the ablations, predictions first."""
     from scratch_embed.why.ablations import measure_ablations
     from scratch_embed.why.lora import (
         ABLATIONS,

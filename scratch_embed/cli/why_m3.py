@@ -27,7 +27,7 @@ def run_m3(arguments):
               f"name a code (worlds/codes.py).  Mean of {len(seeds)} seeds with its 95% interval.  "
               f"{listed(SIZES)}; {listed(settings)}; {PAIRS:,} training pairs of both kinds, with "
               "other codes.  Hybrid: the mean of the three scores.")
-    print("\nPredictions:")
+    print("\nPredictions (a trial on seed 1 had shown the order of the scores before):")
     for number, claim in enumerate(CLAIMS, 1):
         paragraph(f"{number}  {claim.column}: {claim.one} {IN_WORDS[claim.predicted]} "
                   f"{claim.other}.  {claim.why}", "    ")

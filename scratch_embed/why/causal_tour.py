@@ -9,10 +9,18 @@ Read next why/contextual_tour.py (the world of senses, and BERT), why/sentences.
 
 The state of a token in a causal model is a function of this token and of those before it.  If the
 words that show the sense of "bank" come after it, no training can put the sense into its state; a
-later state can have it.  Which later state does have it?  The one from which the loss predicts
-something that depends on it.  So the text has two sentences about one topic in each sequence: the
-end of the first sentence predicts the beginning of the second, which depends on the topic.  The
-last word of a sentence is always followed by the end token, so its state need not have the topic.
+later state can have it.  Which later state has it after training?  The one from which the loss
+predicts something that depends on it.  So the text has two sentences about one topic in each
+sequence: the end of the first sentence predicts the beginning of the second, which depends on the
+topic.  The last word of a sentence is always followed by the end token, so its state need not have
+the topic.
+
+Why not one sentence in each sequence?  Then the end token has no next token, and the loss asks for
+nothing in its state: in a trial the sense was found from it in 99.6, 53.8 and 97.2 % of the cases,
+in three seeds.
+
+What could explain a score?  Attention with initial weights is nearly a mean over the tokens so far,
+so an untrained state can have the sense, too: it is a row of the table.
 """
 import numpy as np
 
@@ -87,7 +95,7 @@ def sense_accuracies(known: Trained, **changes) -> dict[str, np.ndarray]:
 def states(text: Packed, gpt: Gpt2) -> dict[str, np.ndarray]:
     """The last states of a text of begin token, LENGTH words, end token.  {name: (T, D)}
 
-    T rows, one for each word; the state of a sentence is repeated for each of its words.
+    T: the number of words; the state of a sentence is repeated for each of its words.
     """
     x = gpt.infer(text).reshape(-1, LENGTH + 2, gpt.dim)
     words, end = x[:, 1:-1], x[:, -1]

@@ -14,13 +14,16 @@ Read next why/ablations.py (how effects are measured), why/sentences.py (the wor
 
 The text is that of worlds/facts.py: sentences of 7 to 14 words, whose word order and whose facts
 can be learned.  The score is 0 for a model that knows the frequencies of tokens only; bigrams, the
-other baseline, know the token before (transformer/causal_verdict.py).
+other baseline, know the previous token (transformer/causal_verdict.py).
 
 Why are the sequences cut?  A model is used from left to right: the next token is not there yet.
 For a causal model it makes no difference, as its vectors do not depend on later tokens.  For a
 model without the mask it makes all the difference: in training each prediction sees its answer.
 
-The predictions follow from the papers; failed predictions are kept.
+The predictions follow from the papers; failed ones are kept.  Trials on seed 1 came first: by
+them the learning rate, the steps and the number of layers of BASE were chosen.  The predictions for
+eight layers came after such a trial, too: with a warm-up, post-norm had 58.6 and pre-norm 56.6,
+against the prediction, and post-norm without a warm-up failed, as predicted.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,7 +121,7 @@ DEEP = dict(BASE, steps=200, layers=8, lr=3e-2)
 ABLATIONS = [
     Ablation(
         "the causal mask",
-        "Without the mask each vector depends on the next token, which is the answer: the loss of "
+        "Without the mask each vector depends on the next token, which is the answer: the loss in "
         "training falls to almost 0, and the model learns to copy, not to predict.  From the left "
         "alone it is worse than frequencies.",
         BASE, {"no mask": (dict(layer=unmasked_layer), HELPS)}),
@@ -129,8 +132,8 @@ ABLATIONS = [
         BASE, {"untied": (dict(tied=False), HELPS)}),
     Ablation(
         "learned positions",
-        "Causal attention can count the tokens before without position embeddings, since the first "
-        "token attends to itself alone; but that has to be learned.",
+        "Causal attention can count the earlier tokens without position embeddings, since the "
+        "first token attends to itself alone; but that has to be learned.",
         BASE, {"none": (dict(positions=False), HELPS)}),
     Ablation(
         "two layers",
@@ -140,7 +143,7 @@ ABLATIONS = [
                "four": (dict(layers=4), NOT_SIGNIFICANT)}),
     Ablation(
         "two heads",
-        "One head must attend to the token before and to the facts; two can share the work.",
+        "One head must attend to the previous token and to the facts; two can share the work.",
         BASE, {"one": (dict(heads=1), HELPS),
                "four": (dict(heads=4), NOT_SIGNIFICANT)}),
     Ablation(
@@ -149,9 +152,10 @@ ABLATIONS = [
         "noise.",
         BASE, {"0.1": (dict(dropout=0.1), HELPS)}),
     Ablation(
-        "eight layers, a high rate: pre-norm, with warm-up",
+        "eight layers, a high learning rate: pre-norm, with warm-up",
         "With post-norm the gradients of the last layers are large in the first steps, so it needs "
-        "a warm-up; with pre-norm it is not needed.",
+        "a warm-up; with pre-norm it is not needed.  (A trial on seed 1 came first: post-norm "
+        "58.6, pre-norm 56.6; post-norm without a warm-up failed.)",
         DEEP, {"post-norm": (dict(layer=post_norm_layer), HELPS),
                "no warm-up": (dict(warmup_ratio=0.0), NOT_SIGNIFICANT),
                "post-norm, no warm-up": (dict(layer=post_norm_layer, warmup_ratio=0.0), HELPS)}),

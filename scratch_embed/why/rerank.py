@@ -7,8 +7,8 @@ Shapes    a score is three numbers: nDCG@10 in % of the bi-encoder's first 50, 1
 Cost      a training takes about 45 seconds on one core
 Read next why/who_did_what.py (the task and the base), why/ablations.py (how effects are measured)
 
-The verdict is about depth 50; the other two depths are printed below it.  At depth 10 the order of
-ten documents is all that can change, so the recall of the bi-encoder decides.
+The verdict is about depth 50; the other two depths are printed below it.  At depth 10 only the
+order of ten documents can change, so the recall of the bi-encoder bounds the score.
 """
 from collections.abc import Callable
 from typing import NamedTuple

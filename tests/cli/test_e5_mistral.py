@@ -8,9 +8,11 @@ from scratch_embed.nn.optim import Optim
 from scratch_embed.sentences import e5_mistral
 from scratch_embed.sentences.e5_mistral import Stage, with_last_token, with_merged
 from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.transformer import pooling
 from scratch_embed.transformer.lora import Lora
 from scratch_embed.transformer.mistral import Mistral
 from tests.cli.test_sbert import KEYS, NEGATIVES, QUERIES, STEPS, lines
+from tests.processes import ctrl_c_at, terminal
 
 NEW = ["--dim", "8", "--heads", "2", "--ff", "12", "--layers", "1", "--max-length", "24",
        "--pretraining-steps", "2"]
@@ -76,3 +78,23 @@ def test_a_prompt_that_fills_the_length_is_refused(files, run, decoder):
     code, _, err = run("--pairs", files / "pairs", "-o", files / "m", "--model", decoder,
                        "--max-length", "5")
     assert code == 1 and "prompt: expected fewer than --max-length 5 tokens" in err
+
+
+def test_ctrl_c_in_the_pre_training_does_not_say_that_its_state_is_saved(files, run):
+    with terminal(ctrl_c_at("loss")) as screen:
+        code, _, _ = run("--pairs", files / "pairs", "-o", files / "m", *NEW,
+                         "--pretraining-steps", "400", "--checkpoint", files / "state")
+    assert code == 130 and "stopped" in screen.text
+    assert "pre-trained" not in screen.text and "is saved" not in screen.text
+    assert not (files / "state").exists() and not (files / "m").exists()
+
+
+def test_what_is_replaced_of_another_folder_is_said(files, run, decoder):
+    """Its pooling is the mean, and it has a prompt."""
+    encoder = SentenceEncoder.load(decoder)
+    mean = encoder.recipe._replace(poolings=(pooling.mean,))
+    SentenceEncoder(encoder.tokenizer, encoder.model, mean).save(files / "other")
+    code, _, err = run("--pairs", files / "pairs", "-o", files / "m", "--model", files / "other")
+    assert code == 0 and "its pooling is replaced by the vector of the last token" in err
+    assert "--task replaces its prompts, query\n" in err
+    assert SentenceEncoder.load(files / "m").recipe.poolings == (pooling.last_token,)
