@@ -131,6 +131,7 @@ def start_model(arguments, lines):
         report_size(count_parameters(model.config, Gpt2), arguments.workers, heads="")
         return tokenizer, model
     tokenizer = load(arguments.tokenizer) if arguments.tokenizer else learnt(arguments, lines)
+    tokenizer = with_beginning(tokenizer)
     require_savable(tokenizer)
     config = config_of(arguments, len(tokenizer))
     report_size(count_parameters(config, Gpt2), arguments.workers, heads="")
@@ -140,15 +141,11 @@ def start_model(arguments, lines):
 # ---- text to numbers ----------------------------------------------------------------------------
 
 def learnt(arguments, lines):
-    """A BPE whose vocabulary is learnt from the text, and which puts END before a text.
-
-    In training END is before and after each text, so it is the first token of every sequence.
-    """
+    """A BPE whose vocabulary is learnt from the text."""
     from tqdm import tqdm
 
     from scratch_embed.numerics.errors import FormatError
     from scratch_embed.text.bpe_training import train_bpe
-    from scratch_embed.text.tokenizer import Part, Template
     try:
         bar = tqdm(lines(), unit="line", desc="learning the vocabulary", disable=None)
         tokenizer = train_bpe(bar, arguments.vocab_size or VOCAB_SIZE)
@@ -157,10 +154,28 @@ def learnt(arguments, lines):
     except ValueError as error:
         raise ValueError(f"{arguments.corpus}: {error}") from None
     say(f"learnt a vocabulary of {counted(len(tokenizer), 'token')}")
+    return tokenizer
+
+
+def has_end(tokenizer):
+    """Whether END is one of the tokens."""
+    return END in {token.content for token in tokenizer.added} or END in tokenizer.index
+
+
+def with_beginning(tokenizer):
+    """The tokenizer with END before a text, if it has END and adds no special tokens.
+
+    In training END is before and after each text, so it is the first token of every sequence; a
+    text that is encoded later begins with it, too.
+    """
+    from scratch_embed.text.tokenizer import Part, Template
+    if not has_end(tokenizer) or any(part.text is None for part in tokenizer.template.single):
+        return tokenizer
     begin = (Part(None, (tokenizer.token_to_id(END),), 0), Part(0, (), 0))
-    return tokenizer.with_tokens(tokenizer.added, Template(begin, (*begin, Part(1, (), 0))),
-                                 "right", dict.fromkeys(("bos_token", "eos_token", "pad_token"),
-                                                        END), has_types=False)
+    roles = dict.fromkeys(("bos_token", "eos_token", "pad_token"), END)
+    return tokenizer.with_tokens(
+        tokenizer.added, Template(begin, (*begin, Part(1, (), 0))), tokenizer.truncation_side,
+        {**roles, **tokenizer.roles}, has_types=False)
 
 
 def sequence_template(tokenizer):
@@ -170,7 +185,7 @@ def sequence_template(tokenizer):
     """
     from scratch_embed.text.tokenizer import Part, Template
     parts = tokenizer.template.single
-    if END in {token.content for token in tokenizer.added} or END in tokenizer.index:
+    if has_end(tokenizer):
         end = (Part(None, (tokenizer.token_to_id(END),), 0),)
         parts = (*end * (parts[0].text is not None), *parts, *end * (parts[-1].text is not None))
     return Template(parts, tokenizer.template.pair)

@@ -80,6 +80,16 @@ def test_the_saved_tokenizer_begins_a_text_with_END_and_does_not_end_it(text, tm
     assert json.loads((tmp_path / "m" / "generation_config.json").read_text())["eos_token_id"] == 0
 
 
+def test_a_tokenizer_of_train_bpe_begins_a_text_with_END_in_the_models_folder(text, tmp_path, run):
+    """`train bpe` adds no special tokens; the sequences of the training begin with END."""
+    from scratch_embed.cli.main import main
+    main(["train", "bpe", str(text), "-o", str(tmp_path / "t"), "--vocab-size", "270"])
+    sizes = [*TINY[:10], *TINY[12:]]
+    run(text, "-o", tmp_path / "m", *sizes, "--tokenizer-folder", tmp_path / "t")
+    bare, own = load(tmp_path / "t"), load(tmp_path / "m")
+    assert own.encode("the king").ids.tolist() == [0, *bare.encode("the king").ids.tolist()]
+
+
 def test_an_existing_tokenizer_and_an_existing_model_are_used_unchanged(text, tmp_path, run):
     run(text, "-o", tmp_path / "a", *TINY)
     sizes = [*TINY[:10], *TINY[12:]]
