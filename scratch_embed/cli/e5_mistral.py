@@ -31,6 +31,7 @@ TASK = "Given a web search query, retrieve relevant passages that answer the que
 UNUSED = dict(loss="infonce", matryoshka=None, pooling=None, prompts=None, scored=None,
               word_vectors=None)
 PAIRED = {"pairs": (), "triplets": ()}             # kinds of training data, with the same loss
+RANK = 16                          # of LoRA
 PRETRAINING = dict(steps=500, batch_size=32, lr=3e-3)
 
 
@@ -58,8 +59,8 @@ def add_training(methods):
                               f"{SIZES['max_length']} for a new model, else that of --model)")
     option("--task", default=TASK, metavar="STRING", help="the instruction, which is put before "
            "each query; the folder stores it, and `search` uses it (default: %(default)s)")
-    option("--rank", type=whole(1), default=16, metavar="N",
-           help="rank of the matrices that LoRA adds (default: %(default)s)")
+    option("--rank", type=whole(1), metavar="N",
+           help=f"rank of the matrices that LoRA adds (default: {RANK})")
     option("--alpha", type=positive, metavar="A", help="what LoRA adds is multiplied by A divided "
            "by --rank (default: twice --rank)")
     option("--full", action="store_true", help="train all parameters, without LoRA")
@@ -84,8 +85,10 @@ def check_usage(arguments):
                               f"{arguments.dim} / {arguments.heads}")
     if arguments.model and arguments.pretraining_steps is not None:
         arguments.usage_error("--pretraining-steps belongs to a new model: leave it out")
-    if arguments.full and arguments.alpha:
-        arguments.usage_error("--alpha belongs to LoRA, and --full trains without it: leave it out")
+    for name in ("alpha", "rank"):
+        if arguments.full and getattr(arguments, name):
+            arguments.usage_error(f"--{name} belongs to LoRA, and --full trains without it: leave "
+                                  "it out")
     if arguments.batch_size < 2:
         arguments.usage_error("--batch-size: expected 2 or more, because the other texts of a "
                               f"batch are the negatives, got {arguments.batch_size}")
@@ -122,7 +125,8 @@ def run_e5_mistral(arguments):
 def lora_of(arguments):
     """The Lora of --rank and --alpha; None with --full."""
     from scratch_embed.transformer.lora import Lora
-    return None if arguments.full else Lora(arguments.rank, arguments.alpha or 2 * arguments.rank)
+    rank = arguments.rank or RANK
+    return None if arguments.full else Lora(rank, arguments.alpha or 2 * rank)
 
 
 def say_trained(trained, lora):

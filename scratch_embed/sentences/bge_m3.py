@@ -296,6 +296,7 @@ class BgeM3:
         require_whole("batch_size", 1 if batch_size is None else batch_size, 1)
         recipe = self.encoder.recipe
         prompt = choose_prompt(recipe.prompts, prompt_name, prompt, recipe.default_prompt_name)
+        self.encoder.prompt_tokens(prompt)             # raises if it leaves no room for a text
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts):
             require_text(number, text)

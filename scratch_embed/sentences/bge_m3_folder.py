@@ -22,7 +22,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import show
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.folder import has_modules, write_sentence_folder
+from scratch_embed.sentences.folder import write_sentence_folder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.transformer.checkpoint import FLOATS, TORCH_TO_SAFETENSORS
 from scratch_embed.transformer.families import save_tokenizer
@@ -39,9 +39,6 @@ def read_m3_folder(folder: str | os.PathLike, head_tensors: Callable, dtype: typ
     Raises FormatError that names the file and the field that is missing, damaged or unknown.
     """
     encoder = SentenceEncoder.load(folder, dtype)
-    if not has_modules(folder):
-        encoder = SentenceEncoder(encoder.tokenizer, encoder.model, encoder.recipe._replace(
-            poolings=(cls,), normalize=True))
     if not is_normalised_cls(encoder.recipe):
         raise FormatError(os.path.join(folder, "modules.json"), "its modules", "expected the vector"
                           " of [CLS], normalised, as in bge-m3; found another pooling")

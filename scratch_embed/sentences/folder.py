@@ -82,7 +82,8 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
                          ) -> tuple[Model, Recipe]:
     """Read the model and the recipe of a folder, without the tokenizer.
 
-    A folder without modules.json gets the mean of its tokens, not normalised.
+    A folder without modules.json gets the mean of its tokens, not normalised; with the heads of
+    BGE-M3, as FlagEmbedding's training writes it, the vector of [CLS], normalised.
     Raises FormatError that names the file and the field that is missing, damaged, unknown, or
     inconsistent with the others.
     """
@@ -95,8 +96,11 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
         family = family_of(folder)
         length, lower_case = read_length(folder, family.model.architecture.read_config(
             os.path.join(folder, "config.json")).max_length)
+        is_m3 = any(os.path.exists(os.path.join(folder, name.replace(".safetensors", end)))
+                    for name in M3_HEADS for end in (".safetensors", ".pt"))
         return family.model.load(folder, dtype), Recipe(
-            (mean,), normalize=False, max_seq_length=length, lower_case=lower_case)
+            (cls if is_m3 else mean,), normalize=is_m3, max_seq_length=length,
+            lower_case=lower_case)
     modules = _modules(folder)
     if modules[0][0] == "StaticEmbedding":
         raise FormatError(os.path.join(folder, "modules.json"), "its list", "expected Transformer "

@@ -103,7 +103,9 @@ def with_lora(model: Model, lora: Lora = Lora(), seed: int = 1) -> Model:
     Raises ValueError for a rank or alpha that is out of range, or a target that no layer has.
     """
     require_whole("rank", lora.rank, 1)
-    require_number("alpha", lora.alpha, 0)
+    if require_number("alpha", lora.alpha, 0) == 0:
+        raise ValueError("alpha=0: expected a number above 0, because the terms are multiplied by "
+                         "alpha / rank and would not learn")
     tensors = {}
     for layer in find_targets(model.p, lora.targets):
         tensors |= lora_tensors(layer, model.p[layer + ".weight"].shape, lora.rank, lora.scale)

@@ -66,6 +66,7 @@ def test_the_folder_has_the_weights_that_train_computes(files, run, decoder):
 @pytest.mark.parametrize("options, message", [
     (["--batch-size", "1"], "--batch-size: expected 2 or more"),
     (["--full", "--alpha", "3"], "--alpha belongs to LoRA"),
+    (["--full", "--rank", "3"], "--rank belongs to LoRA"),
     (["--heads", "3", "--dim", "9"], "--heads: expected --dim / --heads to be even"),
     (["--model", "m", "--pretraining-steps", "3"], "--pretraining-steps belongs to a new model"),
     (["--model", "m", "--dim", "8"], "--model has a size and a tokenizer of its own")])

@@ -334,6 +334,13 @@ def test_a_folder_with_another_pooling_is_refused_and_one_without_modules_has_cl
         os.remove(folder / name)
     os.rmdir(folder / "1_Pooling")
     np.testing.assert_array_equal(BgeM3.load(folder).encode(TEXTS).dense, m3.encode(TEXTS).dense)
+    np.testing.assert_allclose(SentenceEncoder.load(folder).encode(TEXTS), m3.encode(TEXTS).dense,
+                               rtol=0, atol=1e-6)
+
+
+def test_a_prompt_that_leaves_no_room_for_a_text_is_refused(m3):
+    with pytest.raises(ValueError, match="prompt: expected fewer than max_seq_length"):
+        m3.encode(TEXTS, prompt=" ".join([TEXTS[0]] * 20))
 
 
 # ---- what is refused ----------------------------------------------------------------------------

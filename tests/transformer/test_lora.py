@@ -104,6 +104,8 @@ def test_the_error_names_the_targets_that_there_are():
         with_lora(with_lora(mistral_model()))
     with pytest.raises(ValueError, match="rank=0: expected a whole number, 1 to"):
         with_lora(mistral_model(), Lora(rank=0))
+    with pytest.raises(ValueError, match="alpha=0: expected a number above 0"):
+        with_lora(mistral_model(), Lora(alpha=0))
 
 
 # ---- gradients and merging -----------------------------------------------------------------------
