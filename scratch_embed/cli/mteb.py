@@ -90,8 +90,8 @@ def run_evaluation(arguments):
         print("\n".join(format_results(columns)))
     poor = [result.task for result in columns[name] if result.main_score <= result.chance]
     if poor:
-        say(f"{name} is no better than chance on {', '.join(poor)}; perhaps the words "
-            "of these tasks are missing from its training text")
+        say(f"{name} is no better than chance on {', '.join(poor)}; its training text may "
+            "not have the words of these tasks")
 
 
 def say_unknown(encoder, text):

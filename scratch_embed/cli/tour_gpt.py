@@ -16,7 +16,7 @@ def show_states():
     from scratch_embed.why.causal_tour import BERT_WORD, GPT, GPT_END, GPT_LAST, GPT_WORD, SIZES
     from scratch_embed.why.contextual_tour import PARTS, train_bert
     from scratch_embed.why.seeds import over_seeds
-    heading("15  GPT against BERT: who has read what?")
+    heading("15  GPT against BERT: which states know the sense of a word?")
     paragraph("The text of part 13: in its three columns the words that show the sense of an "
               "ambiguous word are anywhere, only before it, or only after it.  BERT is trained on "
               "masked words, GPT to predict the next word, in sequences of two sentences about one "

@@ -215,7 +215,7 @@ def _match_names(path, adapter, prefix, layers):
                               "found another")
         if not adapter.is_target(module):
             raise FormatError(path, f"tensor {show(name)}", "expected matrices of the targets of "
-                              f"{CONFIG}, found one of a layer that is none")
+                              f"{CONFIG}, found one of a layer that is not a target")
         found.setdefault(theirs, {"module": module})[letter] = name
     has_prefix = any(names["module"].startswith(prefix) for names in found.values())
     for theirs in layers:

@@ -216,8 +216,8 @@ def test_options_that_do_not_change_the_result_may_be_missing(case):
     ({"target_modules": None}, "field 'target_modules': expected names, or a regular expression"),
     ({"layers_to_transform": [0.5]}, "field 'layers_to_transform': expected a layer's number"),
     ({"target_modules": ["q_proj"]}, "expected matrices of the targets of adapter_config.json, "
-                                     "found one of a layer that is none"),
-    ({"exclude_modules": "layers.1.*"}, "found one of a layer that is none")])
+                                     "found one of a layer that is not a target"),
+    ({"exclude_modules": "layers.1.*"}, "found one of a layer that is not a target")])
 def test_the_error_names_an_unsupported_option(case, fields, message):
     change_adapter(case, **fields)
     with pytest.raises(FormatError) as error:
