@@ -116,10 +116,7 @@ def test_a_table_with_one_changed_byte_is_refused_or_never_fails(place, byte):
         table = Precompiled(data)
     except ValueError:
         return
-    try:
-        table("ab\u0301c")
-    except UnicodeDecodeError:
-        pytest.fail("a replacement that is not UTF-8")
+    assert isinstance(table("ab\u0301c"), str)         # whatever the replacements are now
 
 
 @pytest.mark.parametrize("text", ["AAA", "é", "", "////"])
