@@ -225,12 +225,16 @@ def save(folder: Path, tokenizer: Tokenizer, max_length: int | None = None) -> N
 
 
 def _is_berts(tokenizer, roles):
-    """Whether the template is the one that transformers' BertTokenizer builds."""
+    """Whether transformers' BertTokenizer, which ignores these parts of tokenizer.json, has them.
+
+    They are the template, the longest word (100) and the cleaning of control characters.
+    """
     ends = [tokenizer.index.get(roles.get(role)) for role in ("cls_token", "sep_token")]
     template = bert_template(*ends) if None not in ends else None
     if template and not tokenizer.has_types:
         template = without_types(template)
-    return tokenizer.template == template
+    return (tokenizer.template == template and tokenizer.max_word == 100
+            and tokenizer.normalizer.clean_text)
 
 
 def _roles(tokenizer):

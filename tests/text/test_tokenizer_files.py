@@ -75,7 +75,8 @@ def test_a_folder_is_read_back(tmp_path, tokenizer):
     assert_same(load(tmp_path / "new"), tokenizer)
     config = json.loads((tmp_path / "new" / "tokenizer_config.json").read_text())
     assert config["model_max_length"] == 64 and config["cls_token"] == "[CLS]"
-    if tokenizer is TOKENIZERS[3]:                 # BertTokenizer would build another template
+    if tokenizer is not TOKENIZERS[0]:             # BertTokenizer has 100 characters a word, cleans
+        #                                            texts, and builds BERT's template
         assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
         assert not (tmp_path / "new" / "vocab.txt").exists()
     else:
