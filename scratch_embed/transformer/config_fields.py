@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
 
 ONLY: dict[str, list[Any]] = {     # the accepted values of options that would change the vectors
     "is_encoder_decoder": [False, None], "auto_map": [None, {}], "quantization_config": [None],
+    "is_decoder": [False, None], "add_cross_attention": [False, None], "pruned_heads": [{}, None],
     "prefix": [None, ""], "per_layer_config": [None, {}], "cross_attention_hidden_size": [None]}
 IGNORED = {
     **dict.fromkeys(("_name_or_path", "name_or_path", "_commit_hash", "transformers_version",
