@@ -1,0 +1,1 @@
+"""Images, sounds and other signals in one space with text: CLIP, ImageBind, CLAP, Whisper."""
