@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 LAYER = {"numerics": 0, "text": 1, "space": 1, "worlds": 1, "nn": 1, "training": 1,
-         "evaluate": 2, "retrieve": 2, "losses": 2, "words": 3, "transformer": 3, "sentences": 4, "multimodal": 4,
+         "evaluate": 2, "retrieve": 2, "losses": 2, "words": 3, "transformer": 3, "sentences": 4,
+         "multimodal": 4,
          "why": 5, "loading": 5, "plotting": 5, "train": 5, "testing": 5, "answers": 6, "cli": 7,
          "__main__": 8}
 ROOT = Path(__file__).parents[1]
