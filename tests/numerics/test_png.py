@@ -33,7 +33,7 @@ def file(header, rows, *others):
             + b"".join(others) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
-# ---- worked by hand -------------------------------------------------------------------------------
+# ---- worked by hand --------------------------------------------------------------------------
 
 def test_the_five_filters():
     filtered = np.uint8([[10, 20, 30], [1, 2, 3], [1, 2, 3], [5, 5, 5], [1, 2, 250]])
@@ -57,7 +57,7 @@ def test_two_bits_a_sample_are_read_from_the_top(path):
     assert read_png(path)[..., 0].tolist() == [[0, 85, 170]]
 
 
-# ---- round trips and Pillow -----------------------------------------------------------------------
+# ---- round trips and Pillow ------------------------------------------------------------------
 
 @settings(max_examples=40, deadline=None)
 @given(IMAGES)
@@ -104,7 +104,7 @@ def test_a_transparent_colour_becomes_opacity(path):
     assert np.array_equal(read_png(path), np.asarray(Image.open(path).convert("RGBA")))
 
 
-# ---- what is refused -------------------------------------------------------------------------------
+# ---- what is refused --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("pixels", [np.zeros((2, 2), np.float32), np.zeros((2, 2, 5), np.uint8),
                                     np.zeros((0, 2), np.uint8), np.zeros(3, np.uint8)])
