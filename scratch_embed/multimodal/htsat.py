@@ -4,7 +4,7 @@ Papers    Chen et al. 2022, "HTS-AT: A Hierarchical Token-Semantic Audio Transfo
           Classification and Detection", section 2.1; Wu et al. 2023, "Large-scale Contrastive
           Language-Audio Pretraining with Feature Fusion and Keyword-to-Caption Augmentation".
 Equation  m̂ = w (m − mean) / √(var + eps) + b, each mel bin alone;   the square = fold(R m̂);
-          x = LN(conv(square)), its patches;  stages of Swin layers, with a merging after each but
+          x = LN(W patches(square));  stages of Swin layers, with a merging after each but
           the last;   y = mean over patches of LN(x)
 Shapes    mels (N, T, F): T frames of F mel bins; square (N, S, S), S = size; r = S / F;
           x (N, h·w, D), h = w = S / stride; y (N, 2^(stages−1) D)
@@ -46,8 +46,8 @@ from scratch_embed.multimodal.swin import (
 )
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.contract import Backward, ParamOnlyBackward
-from scratch_embed.nn.convolution import conv2d
-from scratch_embed.nn.layers import add_to, layer_norm
+from scratch_embed.nn.convolution import patches
+from scratch_embed.nn.layers import add_to, layer_norm, linear
 from scratch_embed.nn.params import ONES, Normal, Params, Tensor, norm_tensors
 
 STATISTICS = ("mel_norm.mean", "mel_norm.var")     # constants: they have no gradient
@@ -226,12 +226,16 @@ def embed(mels: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Para
     """The patches of a spectrogram.  mels: (N, T, F) -> x (N, h·w, D), backward(dx, g)."""
     normal, back_normal = normalise_bins(mels, p, "audio.mel_norm")
     square, back_square = to_square(normal, config)
-    padding = (config.patch - config.stride) // 2
-    x, back_conv = conv2d(square, p, "audio.patches", config.stride, padding)
+    width = (config.patch - config.stride) // 2      # of the zeros around it
+    around = np.pad(square, [(0, 0), (0, 0), (width, width), (width, width)])
+    rows, back_rows = patches(around, config.patch, config.stride)
+    x, back_linear = linear(rows, p, "audio.patches")
     x, back_norm = layer_norm(x, p, "audio.patches_norm", EPS)
 
     def backward(dx, g):
-        back_normal(back_square(back_conv(back_norm(dx, g), g)), g)
+        daround = back_rows(back_linear(back_norm(dx, g), g))
+        inside = slice(width, width + config.size)
+        back_normal(back_square(daround[:, :, inside, inside]), g)
     return x, backward
 
 
@@ -248,8 +252,8 @@ def encode(mels: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Par
     last, back_norm = layer_norm(x, p, "audio.norm", EPS)
 
     def backward(dy, g):
-        N, patches, D = last.shape
-        dx = back_norm(np.repeat(dy[:, None] / dy.dtype.type(patches), patches, 1), g)
+        n = last.shape[1]
+        dx = back_norm(np.repeat(dy[:, None] / dy.dtype.type(n), n, 1), g)
         for back in reversed(backs):
             dx = back(dx, g)
         back_embed(dx, g)

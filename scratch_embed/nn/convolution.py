@@ -1,4 +1,4 @@
-"""Convolutions in one and two dimensions: both gather windows of inputs for a matrix product.
+"""Convolution in one dimension, and patches of images: both gather inputs for a matrix product.
 
 Papers    Chellapilla, Puri & Simard 2006, "High Performance Convolutional Neural Networks for
           Document Processing" (im2col).  Radford et al. 2022 (Whisper's two convolutions);
@@ -8,12 +8,12 @@ Equation  y_t = b + Σ_k W_k x_{s t + k − padding},  k = 0 .. K−1, s the str
           patches: the P × P pixels of all channels at every s-th row and column, as one row
 Shapes    sound x (N, T, I), W (O, I, K) as in torch -> y (N, T', O),
           T' = ⌊(T + 2·padding − K)/s⌋ + 1; images (N, C, H, W) -> (N, patches, C·P·P)
-          conv2d: W (O, C, P, P) as in torch -> (N, patches, O)
-Cost      a copy of the inputs, about K/s (or P²/s²) times as large; in conv1d and conv2d also one
-          matrix product, by BLAS
-Differs   torch takes sounds (N, I, T) and returns images (N, O, H', W'); here rows are frames or
-          patches, as everywhere in nn/
-Read next nn/layers.py (`linear`, a convolution with K = 1)
+Cost      a copy of the inputs, about K/s (or P²/s²) times as large; in conv1d also one matrix
+          product, by BLAS
+Differs   torch's conv1d takes x (N, I, T); here rows are tokens, as everywhere in nn/.
+          torch's conv2d with stride P equals patches() and then linear, which takes its weight
+          (O, C, P, P) as it is
+Read next nn/layers.py (`linear`, which embeds patches)
 
 Why copy the inputs?  Each output is the product of the same matrix with another window of the
 input.  If the windows are the rows of a matrix, the convolution is one matrix product.
@@ -89,31 +89,3 @@ def patches(images: np.ndarray, size: int, stride: int | None = None
                 dimages[:, :, rows, columns] += dsquares[..., i, j]
         return dimages
     return squares.reshape(N, h * w, C * size * size), backward
-
-
-def conv2d(images: np.ndarray, p: Params, name: str, stride: int, padding: int = 0
-           ) -> tuple[np.ndarray, ParamBackward]:
-    """A linear layer over patches.  images: (N, C, H, W), weight: (O, C, P, P) -> (N, patches, O).
-
-    padding: zeros around the images.  The bias name.bias (O,) is added if p has it.  Raises
-    ValueError for images that are smaller than a patch.
-    """
-    weight = p[name + ".weight"]
-    O, _, P, _ = weight.shape
-    around = [(0, 0), (0, 0), (padding, padding), (padding, padding)]
-    squares, back_squares = patches(np.pad(images, around), P, stride)         # (N, patches, C·P·P)
-    rows = squares.reshape(-1, squares.shape[-1])
-    y = rows @ weight.reshape(O, -1).T
-    if name + ".bias" in p:
-        y += p[name + ".bias"]
-
-    def backward(dy, g):
-        dy = dy.reshape(-1, O)
-        if name + ".weight" in g:
-            g[name + ".weight"] += (dy.T @ rows).reshape(weight.shape)
-        if name + ".bias" in g:
-            g[name + ".bias"] += dy.sum(0)
-        dpadded = back_squares((dy @ weight.reshape(O, -1)).reshape(squares.shape))
-        H, W = images.shape[2:]
-        return dpadded[:, :, padding:padding + H, padding:padding + W]
-    return y.reshape(*squares.shape[:2], O), backward

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratch_embed.nn.convolution import conv1d, conv2d, patches
+from scratch_embed.nn.convolution import conv1d, patches
 from scratch_embed.nn.gradcheck import check_backward, check_parameters
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
@@ -58,23 +58,6 @@ def test_patches_worked_by_hand(dtype):
 
 
 @dtypes
-def test_a_convolution_in_two_dimensions_worked_by_hand(dtype):
-    """W sums a 2 x 2 patch of 1 .. 9; with padding 1 and stride 2, the corners stand alone."""
-    p = Params({"c.weight": (1, 1, 2, 2), "c.bias": (1,)}, dtype)
-    p["c.weight"][...], p["c.bias"][...] = 1, 0.5
-    image = np.arange(1, 10).reshape(1, 1, 3, 3).astype(dtype)
-    assert conv2d(image, p, "c", 1)[0][0, :, 0].tolist() == [12.5, 16.5, 24.5, 28.5]
-    y, backward = conv2d(image, p, "c", 2, padding=1)
-    assert y[0, :, 0].tolist() == [1.5, 5.5, 11.5, 28.5]               # 1, 2 + 3, 4 + 7, the rest
-    g = p.like()
-    dx = backward(np.array([[[1], [10], [100], [1000]]], dtype), g)
-    assert dx[0, 0].tolist() == [[1, 10, 10], [100, 1000, 1000], [100, 1000, 1000]]
-    # the last weight meets 1, 3, 7 and 9, the first only the 5 of the last patch
-    assert g["c.weight"][0, 0].tolist() == [[5000, 6400], [8020, 9731]]
-    assert g["c.bias"].tolist() == [1111]
-
-
-@dtypes
 def test_incomplete_patches_are_ignored_and_too_small_inputs_are_errors(dtype):
     y, backward = patches(draw(0, 2, 3, 7, 5, dtype=dtype), 2)
     assert y.shape == (2, 6, 12) and not backward(y)[:, :, 6:].any()
@@ -99,22 +82,6 @@ def test_conv1ds_backward_is_the_derivative(K, stride, padding, T, bias):
 @pytest.mark.parametrize("size, stride", [(2, None), (3, 1), (3, 2), (2, 3)])
 def test_the_backward_of_patches_is_the_derivative(size, stride):
     check_backward(lambda x: patches(x, size, stride), draw(0, 2, 3, 7, 6))
-
-
-@pytest.mark.parametrize("size, stride, padding", [(2, 2, 0), (4, 2, 1), (3, 1, 1)])
-def test_conv2ds_backward_is_the_derivative(size, stride, padding):
-    p = Params({"c.weight": (4, 3, size, size), "c.bias": (4,)}, np.float64)
-    p.flat[:] = draw(0, p.flat.size)
-    check_parameters(lambda x, p: conv2d(x, p, "c", stride, padding), draw(1, 2, 3, 6, 8), p)
-
-
-def test_conv2d_equals_torch():
-    torch = pytest.importorskip("torch")
-    p = Params({"c.weight": (4, 3, 4, 4)}, np.float64)
-    p.flat[:] = draw(0, p.flat.size)
-    x = draw(1, 2, 3, 6, 8)
-    theirs = torch.nn.functional.conv2d(*map(torch.from_numpy, (x, p["c.weight"])), None, 2, 1)
-    np.testing.assert_allclose(conv2d(x, p, "c", 2, 1)[0], theirs.flatten(2).mT, atol=1e-12)
 
 
 def test_freezing_the_weights_does_not_change_the_gradient_of_the_input():
@@ -186,3 +153,17 @@ def test_inputs_are_not_changed_and_their_memory_layout_does_not_matter(dtype):
     np.testing.assert_array_equal(patches(np.asfortranarray(image), 2)[0], patches(image, 2)[0])
     for now, then in zip((x, image), before):
         np.testing.assert_array_equal(now, then)
+
+
+def test_linear_takes_the_weight_of_a_convolution_over_patches():
+    """W (O, C, P, P) over patches gives the same as its rows (O, C·P·P); so does its gradient."""
+    images, p = draw(1, 2, 3, 4, 4), Params({"c.weight": (5, 3, 2, 2)}, np.float64)
+    p.flat[:] = draw(2, p.flat.size)
+    flat = Params({"c.weight": (5, 12)}, np.float64)
+    flat.flat[:] = p.flat
+    rows, _ = patches(images, 2)
+    (y, back), (z, back_flat) = linear(rows, p, "c"), linear(rows, flat, "c")
+    np.testing.assert_array_equal(y, z)
+    g, g_flat = p.like(), flat.like()
+    np.testing.assert_array_equal(back(y, g), back_flat(y, g_flat))
+    np.testing.assert_array_equal(g.flat, g_flat.flat)
