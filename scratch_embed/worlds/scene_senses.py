@@ -86,7 +86,7 @@ def depth(scenes: Scenes, seed: int = 0, noise: float = 0.05) -> np.ndarray:
     rng, n = generator(seed, "depth"), len(scenes)
     radius = RADIUS[scenes.of("size")] * rng.uniform(0.93, 1.07, n).astype(f32)
     covered = coverage(scenes.of("shape"), _any_place(rng, n), radius)
-    floor = np.linspace(0, 1, SIDE, dtype=f32)[:, None]                        # nearer at the bottom
+    floor = np.linspace(0, 1, SIDE, dtype=f32)[:, None]              # nearer at the bottom
     slope, height = rng.uniform(0, 0.3, (n, 1, 1)), rng.uniform(0.4, 0.6, (n, 1, 1))
     nearness = slope.astype(f32) * floor + height.astype(f32) * covered
     return (nearness + f32(noise) * rng.standard_normal(nearness.shape, f32))[:, None]

@@ -99,7 +99,7 @@ def draw_scenes(n: int, seed: int = 0, pairs: Sequence[Pair] = PAIRS) -> Scenes:
 
     >>> scenes = draw_scenes(1000, seed=1)
     >>> scenes.of("colour")[:4].tolist()
-    [4, 3, 3, 3]
+    [5, 2, 5, 1]
     """
     require_whole("n", n, 1)
     rng = generator(seed, "scenes")
