@@ -5,7 +5,8 @@ those of training, of heads, of text generation and of the class that all config
 family reads the first kind.  check_fields() accepts these others, and refuses any field that it
 does not know: it could be an option of another architecture under the same model_type.
 
-read_sizes(), read_theta() and ACTIVATIONS are for the fields that several families read in the same way.
+read_sizes(), read_theta() and ACTIVATIONS are for the fields that several families read in the same
+way.
 
 Read next transformer/bert.py (FIELDS, ONLY: the fields that are read)
 """
