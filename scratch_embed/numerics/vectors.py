@@ -23,22 +23,22 @@ LOW = [k for j in range(SIZE // 2) for k in (j, SIZE + j)]
 HIGH = [k + SIZE // 2 for k in LOW]
 
 
-class VectorType(types.Type):
+class _VectorType(types.Type):
     """Numba's type of a variable that holds a vector."""
 
     def __init__(self) -> None:
         super().__init__("Vector")
 
 
-@register_model(VectorType)
-class VectorModel(models.PrimitiveModel):
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):
     """A variable is one register."""
 
     def __init__(self, manager, numba_type) -> None:
         super().__init__(manager, numba_type, VECTOR)
 
 
-vector = VectorType()
+vector = _VectorType()
 
 
 @intrinsic
