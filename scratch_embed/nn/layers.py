@@ -59,7 +59,8 @@ NEARLY_CONSTANT = f32(1e-4)        # var x < 1e-4 · (mean x)²: the rounding of
 def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackward]:
     """y = x Wᵀ + b over the last axis; b is added if p has it, and so is LoRA's term s x Aᵀ Bᵀ.
 
-    x: (..., I), W: (O, I), b: (O,) -> y: (..., O)
+    x: (..., I), W: (O, I), b: (O,) -> y: (..., O).  W may also be (O, C, P, P), the weight of a
+    convolution over patches, with I = C·P·P: see patches() in nn/convolution.py.
 
     >>> p = Params({"f.weight": (1, 2), "f.bias": (1,)})
     >>> p["f.weight"][:], p["f.bias"][:] = [[3, 4]], 1
@@ -68,11 +69,10 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     >>> y.tolist(), backward(np.array([[1.0]]), g).tolist(), g["f.weight"].tolist()
     ([[12.0]], [[3.0, 4.0]], [[1.0, 2.0]])
     """
-    W = p[name + ".weight"]
+    shape = p[name + ".weight"].shape
+    W = p[name + ".weight"].reshape(shape[0], -1)                              # (O, I)
     rows = x.reshape(-1, x.shape[-1])
-    y = matmul_transposed(rows, W)
-    if name + ".bias" in p:
-        y += p[name + ".bias"]
+    y = matmul_transposed(rows, W, p.get(name + ".bias"))
     if has_low_rank(p, name):
         term, back_term = low_rank(rows, p, name)
         y += term
@@ -80,7 +80,7 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     def backward(dy, g):
         dy = dy.reshape(-1, len(W))
         if name + ".weight" in g:
-            g[name + ".weight"] += dy.T @ rows
+            g[name + ".weight"] += (dy.T @ rows).reshape(shape)
         if name + ".bias" in g:
             g[name + ".bias"] += dy.sum(0)
         dx = dy @ W
