@@ -10,9 +10,9 @@ Cost      O(N²·D): one matrix product forward, two backward; BLAS computes the
 Differs   nothing: as in transformers' SiglipModel and in the authors' big_vision
 Read next losses/infonce.py (which asks which text belongs to an image), multimodal/clip.py
 
-Why not softmax?  InfoNCE divides by a sum over the batch, so every number of the (N, N) table depends
-on all others.  Here each pair has a loss of its own, a binary cross-entropy: the table can be
-computed in pieces on many devices, and small batches work better (the paper's figure 2).
+Why not softmax?  InfoNCE divides by a sum over the batch, so every number of the (N, N) table
+depends on all others.  Here each pair has a loss of its own, a binary cross-entropy: the table can
+be computed in pieces on many devices, and small batches work better (the paper's figure 2).
 
 Why the bias?  At the start all s_ij are about equal, and there are N − 1 times as many pairs with
 z = −1.  At b = 0 they would dominate the first steps, which would only learn to say no.  At b = −10
@@ -20,7 +20,8 @@ with scale 10 every pair is "no" already, σ(s) ≈ 5e-5, so the loss comes from
 
 Gradient.  Since −d log σ(a)/da = −σ(−a),
     ds_ij = −z_ij σ(−z_ij s_ij)/N;   dt = Σ ds_ij exp(t) cos_ij,   db = Σ ds_ij.
-A pair that is answered correctly and with confidence has a gradient near 0, whatever the others are.
+A pair that is answered correctly and with confidence has a gradient near 0, whatever the others
+are.
 """
 import math
 

@@ -22,9 +22,9 @@ write about, and any list of classes can be described by prompts afterwards (zer
 Why contrast, not generate?  To predict a caption's exact words is harder than to recognise it among
 N captions, and for a given amount of computation the paper gets 4 times the zero-shot accuracy.
 
-Why is t learned?  cos lies in [−1, 1], so at t = 0 the softmax over N captions is almost uniform, and
-L stays near log N.  How large t should be depends on how well the pairs can be told apart.  L can
-always be lowered by a larger t once all pairs are right, so t is clamped.  exp keeps the scale
+Why is t learned?  cos lies in [−1, 1], so at t = 0 the softmax over N captions is almost uniform,
+and L stays near log N.  How large t should be depends on how well captions can be distinguished.
+Once all pairs are right, a larger t always lowers L, so t is clamped.  exp keeps the scale
 positive, and equal steps of t change it by equal factors.
 
 Why a causal text tower?  The authors kept the option of starting from, or adding, a language model.

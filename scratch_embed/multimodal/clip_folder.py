@@ -13,7 +13,6 @@ Differs   from transformers, where a tensor that is missing is drawn at random, 
 Read next multimodal/clip.py (the model), transformer/checkpoint.py (tensors)
 """
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from scratch_embed.transformer.checkpoint import (
     Renames,
     open_weights,
     read_tensors,
+    require_declared,
     write_tensors,
 )
 from scratch_embed.transformer.config_fields import (
@@ -198,7 +198,7 @@ def check_tokenizer(tokenizer: Tokenizer, text: TextConfig, path: str | os.PathL
         raise FormatError(path, "text_config, field 'eos_token_id'", "expected the token that the "
                           f"tokenizer puts after a text, found {text.end}, but {found}")
     if len(ids) > text.positions:
-        raise FormatError(path, "text_config, field 'max_position_embeddings'", f"expected at least "
+        raise FormatError(path, "text_config, field 'max_position_embeddings'", "expected at least "
                           f"{len(ids)}, the special tokens of a text, found {text.positions}")
 
 
@@ -209,9 +209,9 @@ def check_processor(processor: ImageProcessor, image: vit.Config, path: str | os
     """
     last = processor.crop if processor.crop is not None else processor.size
     field = "crop_size" if processor.crop is not None else "size"
-    if last is not None and last != (image.pixels, image.pixels):
-        raise FormatError(path, f"field {field!r}", f"expected {image.pixels} x {image.pixels}, the "
-                          f"image_size of config.json, found {show(last)}")
+    if last not in (None, image.pixels, (image.pixels, image.pixels)):
+        raise FormatError(path, f"field {field!r}", f"expected {image.pixels} x {image.pixels}, "
+                          f"the image_size of config.json, found {show(last)}")
     if image.channels != 3:
         raise FormatError(path, "its images", f"expected 3 channels, found a model of "
                           f"{image.channels}, as config.json says (num_channels)")
@@ -231,11 +231,3 @@ def write_folder(folder: str | os.PathLike, config: Config, p: Params, tokenizer
         write_json(os.path.join(temporary, "config.json"),
                    {**config_fields(config), "dtype": str(p.flat.dtype)})
 
-
-def require_declared(folder: str | os.PathLike, p: Params, declared: Mapping) -> None:
-    """Raise ValueError unless p has the tensors and shapes that a config declares."""
-    need = {name: tensor.shape for name, tensor in declared.items()}
-    if need != p.shapes:
-        differing = sorted(set(need.items()) ^ set(p.shapes.items()))
-        raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
-                         f"these differ: {show(differing)}")

@@ -4,7 +4,8 @@ Papers    Keys 1981, "Cubic Convolution Interpolation for Digital Image Processi
           a = −½ (the bicubic filter); Parmar, Zhang & Zhu 2022, "On Aliased Resizing and Surprising
           Subtleties in GAN Evaluation" (why the library that resizes matters).
 Equation  y_i = Σ_j w_ij x_j,   w_ij = f((j + ½ − c_i)/r) / Σ_k f((k + ½ − c_i)/r),
-          c_i = (i + ½) s the centre of output pixel i in the input, s = inputs/outputs, r = max(s, 1)
+          c_i = (i + ½) s the centre of output pixel i in the input, s = inputs/outputs,
+          r = max(s, 1);
           along one axis, then along the other; each result is rounded to 0..255
 Shapes    an image is uint8 (H, W), (H, W, 1), (H, W, 3), or with alpha (H, W, 2) or (H, W, 4)
 Cost      about 4 r terms per output pixel and axis for bicubic: proportional to the input's size
@@ -21,8 +22,8 @@ pixels per output pixel.  Interpolation alone reads the nearest 4 x 4 whatever t
 most of the input, and turns fine stripes into false coarse ones.  So the filter f is made wider by
 r.  A model that was trained on one kind of resizing gives other vectors for another.
 
-Why negative weights?  The bicubic f is below 0 for 1 < |x| < 2, which sharpens edges: beside a white
-area a black one would become "blacker than black", and is cut off at 0.
+Why negative weights?  The bicubic f is below 0 for 1 < |x| < 2, which sharpens edges: beside a
+white area a black one would become "blacker than black", and is cut off at 0.
 """
 import math
 from collections.abc import Callable
@@ -55,8 +56,8 @@ def filter_weights(inputs: int, outputs: int, f: Callable = bicubic
                    ) -> tuple[np.ndarray, np.ndarray]:
     """The weights w_ij of one axis: first input of each output (outputs,), weights (outputs, K).
 
-    The weights are whole numbers, w · 2²², as in Pillow.  Terms beyond the image's edge are left out
-    before the division by the sum, so a constant image stays constant.
+    The weights are whole numbers, w · 2²², as in Pillow.  Terms beyond the image's edge are left
+    out before the division by the sum, so a constant image stays constant.
 
     >>> first, weights = filter_weights(4, 2, bilinear)
     >>> first.tolist(), (weights / 2**22).round(3).tolist()
@@ -93,7 +94,7 @@ def resize(image: np.ndarray, height: int, width: int, f: Callable = bicubic) ->
 
 
 def resample(image: np.ndarray, axis: int, outputs: int, f: Callable) -> np.ndarray:
-    """y_i = Σ_j w_ij x_j along one axis, rounded to 0..255.  An axis of this size is not changed."""
+    """y_i = Σ_j w_ij x_j along one axis, rounded to 0..255; unchanged if it has this size."""
     inputs = image.shape[axis]
     if inputs == outputs:
         return image
@@ -138,7 +139,7 @@ def centre_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:
 # ---- channels ------------------------------------------------------------------------------------
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
-    """Grey, grey with alpha, RGB or RGBA -> RGB (H, W, 3); transparent pixels are blended with white.
+    """Grey or RGB, with alpha or without -> RGB (H, W, 3); transparent pixels become whiter.
 
     >>> to_rgb(np.array([[[200, 100, 0, 255], [200, 100, 0, 0]]], np.uint8)).tolist()
     [[[200, 100, 0], [255, 255, 255]]]

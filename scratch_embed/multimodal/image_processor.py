@@ -32,6 +32,7 @@ from scratch_embed.multimodal.image import (
 )
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import NULL, Fields, show, write_json
+from scratch_embed.numerics.png import read_png
 
 NAME = "preprocessor_config.json"
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)          # of CLIP's training images, 0..1
@@ -98,10 +99,7 @@ class ImageProcessor(NamedTuple):
 
     def one(self, image: np.ndarray | str | os.PathLike) -> np.ndarray:
         """The model's input for one image.  -> float32 (3, S, S)"""
-        if isinstance(image, str | os.PathLike):
-            from scratch_embed.numerics.png import read_png
-            image = read_png(image)
-        pixels = image
+        pixels = read_png(image) if isinstance(image, str | os.PathLike) else image
         require_image(pixels)
         if self.convert_rgb:
             pixels = to_rgb(pixels)

@@ -25,8 +25,8 @@ two patches are neighbours; it learns this from data, whereas a convolution has 
 Why a class token?  It starts the same for every image, and each layer adds to it what its attention
 selects from the patches: a learned pooling.  The outputs of the patches are not used.
 
-Gradient.  The class token is the first row of every image, and position i is added to row i of every
-image, so their gradients are sums over images.  Only the rows x₀ get a gradient from above.
+Gradient.  The class token is the first row of every image, and position i is added to row i of
+every image, so their gradients are sums over images.  Only the rows x₀ get a gradient from above.
 """
 from typing import NamedTuple
 
