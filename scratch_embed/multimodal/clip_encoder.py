@@ -46,7 +46,7 @@ class Clip:
     >>> from scratch_embed.nn.params import init_params
     >>> from scratch_embed.nn.pre_norm import Trunk
     >>> from scratch_embed.text.bpe_training import train_clip_bpe
-    >>> tokenizer = train_clip_bpe(["a red circle", "a blue square"], vocab_size=520)
+    >>> tokenizer = train_clip_bpe(["a red circle", "a blue square"] * 2, vocab_size=520)
     >>> small = Trunk(dim=8, layers=1, heads=2, ff=16)
     >>> config = Config(ViT(8, 4, 3, small), TextConfig(len(tokenizer), 12, end=519,
     ...                 trunk=small._replace(causal=True)), dim=6)

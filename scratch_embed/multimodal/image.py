@@ -82,7 +82,7 @@ def resize(image: np.ndarray, height: int, width: int, f: Callable = bicubic) ->
     Raises ValueError for another type or shape, an image without pixels, or sizes below 1.
 
     >>> resize(np.array([[0, 255]], np.uint8), 1, 4).tolist()
-    [[0, 49, 206, 255]]
+    [[0, 53, 202, 255]]
     """
     require_image(image)
     if min(height, width) < 1:

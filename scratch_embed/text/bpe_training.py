@@ -89,7 +89,7 @@ def train_clip_bpe(texts: Iterable[str], vocab_size: int = 49_408, min_frequency
 
     >>> bpe = train_clip_bpe(["red, red"], 515)
     >>> [bpe.id_to_token(number) for number in bpe.encode("Red").ids]
-    ['<|startoftext|>', 're', 'd</w>', '<|endoftext|>']
+    ['<|startoftext|>', 'r', 'ed</w>', '<|endoftext|>']
     """
     words = count_words(texts, CLIP_NORMALIZER, (CLIP_TOKENS, GPT2))
     letters = sorted(BYTE_OF_CHAR)
