@@ -72,9 +72,7 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     shape = p[name + ".weight"].shape
     W = p[name + ".weight"].reshape(shape[0], -1)                              # (O, I)
     rows = x.reshape(-1, x.shape[-1])
-    y = matmul_transposed(rows, W)
-    if name + ".bias" in p:
-        y += p[name + ".bias"]
+    y = matmul_transposed(rows, W, p.get(name + ".bias"))
     if has_low_rank(p, name):
         term, back_term = low_rank(rows, p, name)
         y += term

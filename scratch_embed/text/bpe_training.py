@@ -32,6 +32,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from scratch_embed.numerics.checks import require_unicode
 from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.bpe import BPE
 from scratch_embed.text.byte_level import BYTE_OF_CHAR, GPT2, split_by_all, to_characters
@@ -80,13 +81,15 @@ def count_words(texts: Iterable[str], normalizer: TextNormalizer = AS_IT_IS,
 
     >>> count_words(["né né"])
     Counter({'nÃ©': 1, 'ĠnÃ©': 1})
+
+    Raises ValueError for a lone surrogate.
     """
     if isinstance(texts, (str, bytes)):
         raise TypeError("texts: expected an iterable of strings, got one string; put it into a "
                         "list")
     words = Counter()
-    for text in texts:
-        text = normalizer(text)
+    for number, text in enumerate(texts):
+        text = normalizer(require_unicode(f"text {number}", text))
         if prefix_space and text and not text.startswith(" "):
             text = " " + text
         words.update(split_by_all(text, patterns))

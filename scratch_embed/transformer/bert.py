@@ -211,8 +211,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "heads": "num_attention_heads", "ff": "intermediate_size",
           "positions": "max_position_embeddings", "types": "type_vocab_size"}
 # for each option that would change what is computed, the only value supported here
-ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
-        "add_cross_attention": False, "pruned_heads": {}}
+ONLY = {"model_type": "bert", "position_embedding_type": "absolute"}
 
 
 def read_config(path: str | os.PathLike) -> Config:

@@ -168,7 +168,7 @@ def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Para
 FIELDS = {"vocab": "vocab_size", "dim": "dim", "layers": "n_layers", "heads": "n_heads",
           "ff": "hidden_dim", "positions": "max_position_embeddings"}
 # for each option that would change what is computed, the only value supported here
-ONLY = {"model_type": "distilbert", "pruned_heads": {}}
+ONLY = {"model_type": "distilbert"}
 IGNORED = {
     "sinusoidal_pos_embds": "says how the stored table of positions was first filled",
     **dict.fromkeys(("dropout", "qa_dropout", "seq_classif_dropout"), "is used in training"),

@@ -213,7 +213,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "n_embd", "layers": "n_layer", "heads": 
           "positions": "n_positions"}
 # for each option that would change what is computed, the only value supported here
 ONLY = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
-        "add_cross_attention": False, "tie_word_embeddings": True, "pruned_heads": {}}
+        "tie_word_embeddings": True}
 
 
 def read_config(path: str | os.PathLike) -> Config:
@@ -224,9 +224,11 @@ def read_config(path: str | os.PathLike) -> Config:
     fields = Fields.read(path)
     for name, value in ONLY.items():
         fields.one_of(name, [value], value)
-    check_fields(fields, (*FIELDS.values(), *ONLY, "n_inner", "activation_function",
-                          "layer_norm_epsilon"))
+    check_fields(fields, (*FIELDS.values(), *ONLY, "n_ctx", "n_inner",
+                          "activation_function", "layer_norm_epsilon"))
     sizes = read_sizes(fields, FIELDS)
+    fields.get("n_ctx", None, f"{sizes['positions']}, the n_positions, or null",
+               lambda v: v in (None, sizes["positions"]))          # an older name of it
     is_default = fields.values.get("n_inner") is None              # missing or null
     activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS, "gelu_new")]
     return Config(**sizes, ff=4 * sizes["dim"] if is_default else fields.whole("n_inner"),

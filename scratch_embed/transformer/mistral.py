@@ -58,7 +58,7 @@ from scratch_embed.nn.rotary import Rotation, rotary, rotation
 from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text.packed import Packed, positions
 from scratch_embed.transformer.checkpoint import Renames, streams
-from scratch_embed.transformer.config_fields import check_fields
+from scratch_embed.transformer.config_fields import ROPE, check_fields, read_theta
 from scratch_embed.transformer.model import Architecture, Transformer
 
 TABLE, HEAD = "embed.tokens.weight", "lm_head.weight"
@@ -226,7 +226,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
 MISTRALS = {"sliding_window": "sliding_window"}        # the fields that only Mistrals have
 LLAMAS = {"attn_bias": "attention_bias", "mlp_bias": "mlp_bias"}               # only Llamas
 # for each option that would change what is computed, the only value supported here
-ONLY = {"hidden_act": "silu", "rope_scaling": None}
+ONLY = {"hidden_act": "silu"}
 
 
 def read_config(path: str | os.PathLike) -> Config:
@@ -251,8 +251,8 @@ def checked_fields(path: str | os.PathLike, model_type: str, own: Mapping[str, s
     fields = Fields.read(path)
     for name, value in {"model_type": model_type, **ONLY}.items():
         fields.one_of(name, [value], value)
-    check_fields(fields, (*FIELDS.values(), *own.values(), *ONLY, "model_type", "rope_parameters",
-                          "rope_theta", "rms_norm_eps", "tie_word_embeddings"))
+    check_fields(fields, (*FIELDS.values(), *own.values(), *ONLY, *ROPE, "model_type",
+                          "rms_norm_eps", "tie_word_embeddings"))
     return fields
 
 
@@ -267,13 +267,7 @@ def read_shared(fields: Fields) -> Config:
     if d < 2 or d % 2:
         raise fields.fault("head_dim", "an even number, by default hidden_size // "
                            "num_attention_heads", show(d))
-    given = fields.values.get("rope_parameters")
-    rope = Fields(fields.path, {} if given is None else given, "rope_parameters")
-    for name in ("rope_type", "type"):
-        rope.one_of(name, ["default"], "default")
-    rope.no_others(("rope_type", "type", "rope_theta"))
-    theta = rope.positive("rope_theta", fields.positive("rope_theta", 10_000.0))
-    return Config(**sizes, kv_heads=G, head_dim=d, theta=float(theta),
+    return Config(**sizes, kv_heads=G, head_dim=d, theta=read_theta(fields),
                   eps=float(fields.positive("rms_norm_eps", 1e-6)),
                   tied=fields.flag("tie_word_embeddings", False))
 

@@ -205,7 +205,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "heads": "num_attention_heads", "ff": "intermediate_size",
           "positions": "max_position_embeddings"}
 # for each option that would change what is computed, the only value supported here
-ONLY = {"model_type": "mpnet", "relative_attention_num_buckets": BUCKETS, "pruned_heads": {}}
+ONLY = {"model_type": "mpnet", "relative_attention_num_buckets": BUCKETS}
 
 
 def read_config(path: str | os.PathLike) -> Config:

@@ -190,9 +190,10 @@ def test_the_name_of_the_activation_chooses_the_function(folder, name, activatio
     ("model_type", "roberta", "field 'model_type': expected \"bert\", found 'roberta'"),
     ("position_embedding_type", "relative_key",
      "field 'position_embedding_type': expected \"absolute\", found 'relative_key'"),
-    ("is_decoder", True, "field 'is_decoder': expected false, found True"),
-    ("add_cross_attention", 1, "field 'add_cross_attention': expected false, found 1"),
-    ("pruned_heads", {"0": [1]}, "field 'pruned_heads': expected {}, found {'0': [1]}"),
+    ("is_decoder", True, "field 'is_decoder': expected one of false, null, found True"),
+    ("add_cross_attention", 1, "field 'add_cross_attention': expected one of false, null, found 1"),
+    ("pruned_heads", {"0": [1]},
+     "field 'pruned_heads': expected one of {}, null, found {'0': [1]}"),
     ("hidden_act", "relu", "field 'hidden_act': expected one of \"gelu\", \"gelu_new\", "
                            "\"gelu_pytorch_tanh\", found 'relu'"),
     ("hidden_act", ["gelu"], "field 'hidden_act': expected one of"),

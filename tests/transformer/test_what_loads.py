@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).parent))
 
 from tiny_folders import TEXTS, encoder_of, model_of, tokenizer_of, write_folder
 
-from tests.text.sentencepiece_texts import FIRST, piece
+from tests.text.sentencepiece_texts import FIRST, message, piece, varint
 
 PAGE = Path(__file__).parents[2] / "scratch_embed/transformer/README.md"
 SECTION = PAGE.read_text().split("## What loads")[1]
@@ -105,10 +105,18 @@ def test_each_row_of_tokenizers(tmp_path):
     (tmp_path / "s" / "sentencepiece.bpe.model").write_bytes(
         b"".join([*FIRST, *(piece(text, -number / 7) for number, text in enumerate(pieces))]))
     assert load(tmp_path / "s").tokenizer.pieces[4:-1] == pieces
+    assert rows.pop("the same with other first pieces, kinds of pieces or flags than theirs"
+                    ) == "no: expected those of XLM-R and CamemBERT"
+    (tmp_path / "s" / "sentencepiece.bpe.model").write_bytes(
+        b"".join([*FIRST, message(2, varint(8 * 35) + b"\1")]))
+    refused(tmp_path / "s", "'byte_fallback': expected 0, as in XLM-R and CamemBERT, found 1")
     assert rows.pop("tokenizer.model or spiece.model alone").startswith("no: models of")
     for name in "spiece.model", "tokenizer.model":
         vocabulary(tmp_path / name, "mistral", {name: ""})
         refused(tmp_path / name, "models of the sentencepiece package are read for XLMRoberta")
+    assert rows.pop('tokenizer.json of another version than "1.0"') == 'no: expected "1.0"'
+    edit(write_folder(tmp_path / "2", "bert") / "tokenizer.json", version="2.0")
+    refused(tmp_path / "2", "tokenizer.json: field 'version': expected \"1.0\", found '2.0'")
     assert rows.pop("tokenizer.json with WordLevel") == "no: expected WordPiece, BPE or Unigram"
     edit(write_folder(tmp_path / "w", "bert") / "tokenizer.json",
          model={"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"})
@@ -197,6 +205,17 @@ def test_each_row_of_weights_and_options(tmp_path):
     assert rows.pop("`auto_map` in config.json").startswith("no: code that comes with a model is")
     edit(folder("code") / "config.json", auto_map={"AutoModel": "code.Mine"})
     refused(tmp_path / "code", "config.json: field 'auto_map': expected none: code that comes with")
+    assert rows.pop("a `rope_scaling` that is null or of the type default") == "yes"
+    for number, value in enumerate((None, {"rope_type": "default"}, {"type": "default"})):
+        name = f"default {number}"
+        edit(folder(name, "mistral") / "config.json", rope_parameters=None, rope_scaling=value)
+        loads(tmp_path / name, "mistral")
+    assert rows.pop("fields that contradict each other: two bases of RoPE, `n_ctx` and "
+                    "`n_positions`") == "no: expected one number"
+    edit(folder("two bases", "llama") / "config.json", rope_theta=5e5)
+    refused(tmp_path / "two bases", "rope_theta, rope_parameters.rope_theta: expected one number")
+    edit(folder("n_ctx", "gpt2") / "config.json", n_ctx=23)
+    refused(tmp_path / "n_ctx", "'n_ctx': expected 24, the n_positions, or null, found 23")
     assert rows.pop("a `rope_type` other than default") == "no: expected the default"
     for model_type in "mistral", "llama":
         edit(folder(f"rope {model_type}", model_type) / "config.json",
