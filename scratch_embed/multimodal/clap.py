@@ -274,7 +274,8 @@ def train(sounds: Sequence[np.ndarray], texts: Packed, p: Params, config: Config
         for step, numbers in run.batches(N, batch_size, steps):
             for g in grads:
                 g.flat[:] = 0
-            mels = log_mels([sounds[n] for n in numbers], audio, np.random.default_rng([seed, step]))
+            cuts = np.random.default_rng([seed, step])
+            mels = log_mels([sounds[n] for n in numbers], audio, cuts)
             value, backward = batch_loss(mels, take(texts, numbers), p, config, loss, workers,
                                          run.map)
             backward(grads)

@@ -1,4 +1,4 @@
-"""CLAP's folder: config.json and model.safetensors, as transformers' ClapModel reads and writes them.
+"""CLAP's folder: config.json and model.safetensors, as transformers' ClapModel has them.
 
 Bytes     config.json             text_config, audio_config, projection_dim ...; a field that is
                                   missing has transformers' default

@@ -78,7 +78,7 @@ def test_pairs_with_the_same_difference_share_a_row_of_the_bias_table():
 
 
 def test_merging_puts_the_columns_of_a_square_one_after_the_other():
-    """A matrix that keeps the norm's first two numbers: those at (0, 0), then at (1, 0) below it."""
+    """A matrix that keeps the first two numbers of the norm: at (0, 0), then at (1, 0) below."""
     p = Params({"norm.weight": (4,), "norm.bias": (4,), "linear.weight": (2, 4)}, np.float64)
     p["norm.weight"][...], p["linear.weight"][...] = 1, np.eye(2, 4)
     x = np.array([[[0], [2], [4], [6], [1], [3], [5], [7.0]]])                 # a grid of 2 x 4
