@@ -51,6 +51,7 @@ from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.labelled import read_labelled
 from scratch_embed.words.tables import WordReader
 from scratch_embed.words.vectors import MissingWord, WordVectors
+from scratch_embed.worlds.scenes import Scenes, draw_scenes
 
 WORDS = WordVectors(["a", "red", "cat"], np.arange(12, dtype=np.float32).reshape(3, 4))
 TEXTS = ["a red cat", "a cat"]
@@ -100,6 +101,7 @@ EXAMPLES = {
     MultiVectorIndex: lambda: MultiVectorIndex(*m3_vectors().multi),
     Params: params, Precompiled: lambda: Precompiled.from_keys({"a": "b"}),
     RandomVectors: lambda: RandomVectors(4), SentenceEncoder: tiny_encoder,
+    Scenes: lambda: draw_scenes(3),
     SentencePieceBPE: lambda: SentencePieceBPE(["<unk>", "▁", "r", "▁r"], [("▁", "r")]),
     SparseIndex: lambda: SparseIndex(m3_vectors().sparse),
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),

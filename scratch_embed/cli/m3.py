@@ -56,7 +56,7 @@ def add_training(methods):
            "the three scores also learn from their sum")
     add_held_out_option(command, "examples in the form of the training data")
     add_step_options(command, steps=500, batch=64, lr=3e-4, kind="example")
-    command.set_defaults(dropout=0.0)              # a new [CLS] vector does not learn with 0.1
+    command.set_defaults(dropout=0.0)              # as train() of sentences/bge_m3_training.py
 
 
 def check_usage(arguments):
