@@ -33,6 +33,7 @@ from scratch_embed.sentences.folder import (
     refuse_adapter,
 )
 from scratch_embed.transformer.classification import (
+    HEADS,
     has_classifier,
     read_classifier,
     write_classifier,
@@ -43,7 +44,6 @@ SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.lin
 ACTIVATIONS: dict[str, Callable] = {SIGMOID: sigmoid, "torch.nn.Sigmoid": sigmoid,
                                     IDENTITY: identity, "torch.nn.Identity": identity}
 OLD_ACTIVATION = "sbert_ce_default_activation_function"       # a field of config.json
-ARCHITECTURE = "BertForSequenceClassification"
 SCORES = {"transformer_task": "sequence-classification", "module_output_name": "scores",
           "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}}}
 IGNORED = {                        # fields that do not change the scores, each with the reason
@@ -68,14 +68,10 @@ def read_cross_encoder_folder(folder: str | os.PathLike, dtype: type = np.float3
     """
     refuse_adapter(folder)
     path = os.path.join(folder, "config.json")
-    positions = family_of(folder).model.architecture.read_config(path).max_length
-    fields = Fields.read(path)
-    if not has_classifier(folder):
-        raise fields.fault("architectures", f"{json.dumps([ARCHITECTURE])}; `scratch-embed train "
-                           "cross-encoder` makes a cross-encoder of another model",
-                           json.dumps(fields.values.get("architectures"))[:60])
-    fields.one_of("architectures", [[ARCHITECTURE]])
-    labels = _labels(fields)
+    family, fields = family_of(folder).model, Fields.read(path)
+    config = family.architecture.read_config(path)
+    _check_class(fields, family.architecture.config_fields(config)["model_type"], folder)
+    labels, positions = _labels(fields), config.max_length
     settings = default_settings(labels, positions)
     settings = settings._replace(activation=_old_activation(fields) or settings.activation)
     if has_modules(folder):
@@ -86,6 +82,18 @@ def read_cross_encoder_folder(folder: str | os.PathLike, dtype: type = np.float3
     length, lower_case = read_length(folder, positions, SCORES)
     return read_classifier(folder, len(labels), dtype), settings._replace(
         max_seq_length=length, lower_case=lower_case)
+
+
+def _check_class(fields, model_type, folder):
+    """Raise FormatError unless the class is that of the model_type in HEADS."""
+    classes = [HEADS[model_type].original] if model_type in HEADS else [
+        head.original for head in HEADS.values()]
+    expected = " or ".join(json.dumps([name]) for name in classes)
+    if not has_classifier(folder):
+        expected += "; `scratch-embed train cross-encoder` makes a cross-encoder of another model"
+    found = fields.values.get("architectures")
+    if model_type not in HEADS or found != classes:
+        raise fields.fault("architectures", expected, json.dumps(found)[:60])
 
 
 def _transformer(folder):

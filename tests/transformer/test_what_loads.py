@@ -11,8 +11,10 @@ from scratch_embed.loading import load
 from scratch_embed.nn.params import ZEROS, Params, linear_tensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.recipe import Dense, Recipe
 from scratch_embed.text.tokenizer_files import save
+from scratch_embed.transformer.classification import HEADS
 from scratch_embed.transformer.families import FAMILIES, NOT_READ
 from scratch_embed.transformer.pooling import cls, last_token, mean
 
@@ -26,7 +28,7 @@ PAGE = Path(__file__).parents[2] / "scratch_embed/transformer/README.md"
 SECTION = PAGE.read_text().split("## What loads")[1]
 TABLES = [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
           for block in re.findall(r"(?:^\|.*\n)+", SECTION, re.MULTILINE)]
-TYPES, TOKENIZERS, MODULES, WEIGHTS = TABLES
+TYPES, TOKENIZERS, MODULES, WEIGHTS, SCORERS = TABLES
 
 
 def edit(path, **fields):
@@ -226,4 +228,26 @@ def test_each_row_of_weights_and_options(tmp_path):
         edit(folder(f"positions {model_type}", model_type) / "config.json",
              position_embedding_type="relative_key")
         refused(tmp_path / f"positions {model_type}", "'position_embedding_type': expected \"absol")
+    assert not rows
+
+
+# ---- cross-encoders -----------------------------------------------------------------------------
+
+def test_each_row_of_cross_encoders(tmp_path):
+    """Their scores: see sentences/test_cross_encoder_families.py."""
+    rows = {name: row[1] for row in SCORERS for name in row[0].split(", ")}
+    for model_type, head in HEADS.items():
+        assert rows.pop(head.original) == "yes"
+        start = CrossEncoder.warm_start(encoder_of(model_type))
+        start.save(tmp_path / model_type)
+        scores = load(tmp_path / model_type).predict([("the cat", "a cat")])
+        np.testing.assert_array_equal(scores, start.predict([("the cat", "a cat")]))
+    for model_type, name in (("gpt2", "GPT2"), ("mistral", "Mistral"), ("llama", "Llama")):
+        name += "ForSequenceClassification"
+        assert rows.pop(name) == "no: expected a class of an encoder"
+        edit(write_folder(tmp_path / name, model_type) / "config.json", architectures=[name])
+        refused(tmp_path / name, rf"expected \[.BertFor.* found \[.{name}")
+    assert rows.pop("DebertaV2ForSequenceClassification and other families").startswith("no: the")
+    edit(tmp_path / "bert/config.json", model_type="deberta-v2")
+    refused(tmp_path / "bert", "'model_type': .* found 'deberta-v2', which is not read")
     assert not rows
