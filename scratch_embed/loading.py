@@ -31,7 +31,7 @@ from scratch_embed.retrieve.sparse import KIND as SPARSE_INDEX
 from scratch_embed.retrieve.sparse import SparseIndex
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.bge_m3_index import KIND as M3_INDEX
-from scratch_embed.sentences.bge_m3_index import M3Index
+from scratch_embed.sentences.bge_m3_index import M3Index, load_text_index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static_folder import is_static_folder, read_static_folder
@@ -197,6 +197,11 @@ def has_kind(kind: str) -> Callable[[Found], bool]:
 def is_text_index(found: Found) -> bool:
     """Whether the file is a TextIndex: vectors and the texts that they encode."""
     return is_index(found) and "made_by" in (found.metadata or ())
+
+
+def is_m3_text_index(found: Found) -> bool:
+    """Whether the file is a TextIndex with an M3Index: BGE-M3's vectors and their texts."""
+    return has_kind(M3_INDEX)(found) and "made_by" in (found.metadata or ())
 
 
 def is_checkpoint(found: Found) -> bool:
@@ -375,6 +380,7 @@ FILES = (                # safetensors before pickles: a safetensors file may be
     Kind("a fastText model of words, without labels", is_fasttext, FastTextVectors.load),
     Kind("a search index with its texts", is_text_index, TextIndex.load),
     Kind("a search index", is_index, Index.load),
+    Kind("a search index with its texts and BGE-M3's vectors", is_m3_text_index, load_text_index),
     Kind("an index of BGE-M3's vectors", has_kind(M3_INDEX), M3Index.load),
     Kind("an index of sparse vectors", has_kind(SPARSE_INDEX), SparseIndex.load),
     Kind("an index of token vectors", has_kind(MULTI_INDEX), MultiVectorIndex.load),
