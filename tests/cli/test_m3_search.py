@@ -1,4 +1,4 @@
-"""index and search with a folder of BGE-M3: all kinds of scores, some of them, and their weights."""
+"""index and search with BGE-M3: all kinds of scores, some of them, and their weights."""
 import json
 import os
 import shutil
