@@ -339,6 +339,11 @@ def is_static(found: Found) -> bool:
     return "modules.json" in found.names and is_static_folder(found.path)
 
 
+def is_adapter_alone(found: Found) -> bool:
+    """Whether it is a folder with LoRA's matrices, but without the model to which they belong."""
+    return "adapter_config.json" in found.names and "config.json" not in found.names
+
+
 def lacks_config(found: Found) -> bool:
     """Whether it is a folder of sentence-transformers without the config.json of its transformer.
     """
@@ -361,6 +366,9 @@ MODELS = tuple(                                # folders with a config.json, by 
     for model_type, family in FAMILIES.items())
 FOLDERS = (
     Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
+    Kind("a folder with an adapter without its model", is_adapter_alone, "copy its two files "
+         "(adapter_config.json, adapter_model.safetensors) into the folder of the model that "
+         "base_model_name_or_path names, and load that folder"),
     Kind("a model's folder without config.json", lacks_config, "this file says what the model is: "
          "copy it from where the folder came"),
     Kind("a sentence-transformers folder with static embeddings", is_static, read_static_folder),
