@@ -47,7 +47,7 @@ from scratch_embed.nn.contract import (
 )
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout, mask
 from scratch_embed.nn.low_rank import has_low_rank, low_rank
-from scratch_embed.nn.matmul import matmul_transposed
+from scratch_embed.nn.matmul import matmul
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.blas import blas_threads
 from scratch_embed.numerics.kernel import kernel
@@ -76,7 +76,7 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     shape = p[name + ".weight"].shape
     W = p[name + ".weight"].reshape(shape[0], -1)                              # (O, I)
     rows = x.reshape(-1, x.shape[-1])
-    y = matmul_transposed(rows, W, p.get(name + ".bias"))
+    y = matmul(rows, W.T, p.get(name + ".bias"))
     if has_low_rank(p, name):
         term, back_term = low_rank(rows, p, name)
         y += term
@@ -84,10 +84,10 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     def backward(dy, g):
         dy = dy.reshape(-1, len(W))
         if name + ".weight" in g:
-            g[name + ".weight"] += (dy.T @ rows).reshape(shape)
+            g[name + ".weight"] += matmul(dy.T, rows).reshape(shape)
         if name + ".bias" in g:
             g[name + ".bias"] += dy.sum(0)
-        dx = dy @ W
+        dx = matmul(dy, W)
         if has_low_rank(p, name):
             dx += back_term(dy, g)
         return dx.reshape(x.shape)
