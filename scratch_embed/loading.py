@@ -18,6 +18,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.numerics.binary_kinds import ARRAYS, OFFICE, PDF, SIGNATURES, binary_kind
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
@@ -75,6 +76,7 @@ def load(path: Path) -> Any:
                                        bge-m3 the dense part alone: BgeM3.load reads all three
     a transformers folder           -> SentenceEncoder, mean pooling of the tokens' vectors; which
                                        models: transformer/README.md, "What loads"
+    a Whisper folder                -> WhisperEncoder, of sounds
     a corpus folder                 -> (Vocab, Corpus)
 
     Raises FileNotFoundError if `path` does not exist, and FormatError for any other kind; the
@@ -344,6 +346,11 @@ def is_static(found: Found) -> bool:
     return "modules.json" in found.names and is_static_folder(found.path)
 
 
+def is_adapter_alone(found: Found) -> bool:
+    """Whether it is a folder with LoRA's matrices, but without the model to which they belong."""
+    return "adapter_config.json" in found.names and "config.json" not in found.names
+
+
 def lacks_config(found: Found) -> bool:
     """Whether it is a folder of sentence-transformers without the config.json of its transformer.
     """
@@ -365,7 +372,11 @@ MODELS = tuple(                                # folders with a config.json, by 
     Kind(f"a {family.name} folder", of_type(model_type), SentenceEncoder.load)
     for model_type, family in FAMILIES.items())
 FOLDERS = (
+    Kind("a Whisper folder", of_type("whisper"), WhisperEncoder.load),
     Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
+    Kind("a folder with an adapter without its model", is_adapter_alone, "copy its two files "
+         "(adapter_config.json, adapter_model.safetensors) into the folder of the model that "
+         "base_model_name_or_path names, and load that folder"),
     Kind("a model's folder without config.json", lacks_config, "this file says what the model is: "
          "copy it from where the folder came"),
     Kind("a sentence-transformers folder with static embeddings", is_static, read_static_folder),

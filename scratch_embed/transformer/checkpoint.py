@@ -326,11 +326,16 @@ def write_model(folder: str | os.PathLike, p: Params, tensors: Tensors, renames:
     config.json is removed first and written last (numerics/folders.py), so that no interruption
     leaves the weights of one model with the config of another.
     """
+    require_declared(folder, p, tensors)
+    with replaced_together(folder, "config.json") as temporary:
+        write_tensors(temporary, p, renames, prefixed)
+        write_json(os.path.join(temporary, "config.json"), {**fields, "dtype": str(p.flat.dtype)})
+
+
+def require_declared(folder: str | os.PathLike, p: Params, tensors: Tensors) -> None:
+    """Raise ValueError unless p has the tensors and shapes that a config requires."""
     need = {name: tensor.shape for name, tensor in tensors.items()}
     if need != p.shapes:
         differing = sorted(set(need.items()) ^ set(p.shapes.items()))
         raise ValueError(f"cannot write {folder}: the parameters are not those of this config; "
                          f"these differ: {show(differing)}")
-    with replaced_together(folder, "config.json") as temporary:
-        write_tensors(temporary, p, renames, prefixed)
-        write_json(os.path.join(temporary, "config.json"), {**fields, "dtype": str(p.flat.dtype)})

@@ -13,12 +13,12 @@ Read next transformer/bert.py (FIELDS, ONLY: the fields that are read)
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from scratch_embed.nn.activations import gelu, gelu_tanh
+from scratch_embed.nn.activations import gelu, gelu_tanh, quick_gelu
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields, show
 
 ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
-                                    "gelu_pytorch_tanh": gelu_tanh}
+                                    "gelu_pytorch_tanh": gelu_tanh, "quick_gelu": quick_gelu}
 
 ONLY: dict[str, list[Any]] = {     # the accepted values of options that would change the vectors
     "is_encoder_decoder": [False, None], "auto_map": [None, {}], "quantization_config": [None],
@@ -71,7 +71,8 @@ def check_fields(fields: Fields, known: Collection[str]) -> None:
     known: the fields that the family itself reads or checks
     """
     for name, values in ONLY.items():
-        fields.one_of(name, values, values[0])
+        if name not in known:
+            fields.one_of(name, values, values[0])
     fields.no_others((*known, *ONLY, *IGNORED))
 
 

@@ -41,6 +41,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.blocks import (
+    infer_post_norm_layer,
     masked_lm_head,
     masked_lm_tensors,
     pooler,
@@ -190,7 +191,8 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x, B = embed(batch, p, config)[0], bias(batch, p)[0]
     for n in range(config.layers):
-        x = encoder_layer(x, B, p, f"layers.{n}.", batch.offsets, config)[0]
+        x = infer_post_norm_layer(x, p, f"layers.{n}.", batch.offsets, config.heads,
+                                  config.activation, config.eps, B)
     return x
 
 

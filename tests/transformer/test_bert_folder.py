@@ -195,7 +195,7 @@ def test_the_name_of_the_activation_chooses_the_function(folder, name, activatio
     ("pruned_heads", {"0": [1]},
      "field 'pruned_heads': expected one of {}, null, found {'0': [1]}"),
     ("hidden_act", "relu", "field 'hidden_act': expected one of \"gelu\", \"gelu_new\", "
-                           "\"gelu_pytorch_tanh\", found 'relu'"),
+                           "\"gelu_pytorch_tanh\", \"quick_gelu\", found 'relu'"),
     ("hidden_act", ["gelu"], "field 'hidden_act': expected one of"),
     ("layer_norm_eps", 0, "field 'layer_norm_eps': expected a number above 0, found 0"),
     ("layer_norm_eps", "1e-12", "field 'layer_norm_eps': expected a number above 0, found '1e-12'"),

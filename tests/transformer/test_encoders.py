@@ -389,7 +389,7 @@ def test_fields_that_change_no_vector_are_ignored(copy):
     (Roberta, "pad_token_id", None, "a whole number of at least 0, found None"),
     (Roberta, "max_position_embeddings", 2, "at least pad_token_id + 2, 3, found 2"),
     (Roberta, "num_attention_heads", 3, "a divisor of hidden_size, 4, found 3"),
-    (Roberta, "hidden_act", "relu", 'one of "gelu", "gelu_new", "gelu_pytorch_tanh", found'),
+    (Roberta, "hidden_act", "relu", 'one of "gelu", "gelu_new", "gelu_pytorch_tanh", "quick'),
     (Roberta, "adapters", {"a": 1}, "only "),
     (Distilbert, "model_type", "bert", "\"distilbert\", found 'bert'"),
     (Distilbert, "n_heads", 3, "a divisor of dim, 4, found 3"),

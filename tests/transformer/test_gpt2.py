@@ -269,7 +269,7 @@ def test_missing_fields_get_their_defaults(folder):
     ("scale_attn_by_inverse_layer_idx", True, "expected false, found True"),
     ("add_cross_attention", True, "expected one of false, null, found True"),
     ("tie_word_embeddings", False, "expected true, found False"),
-    ("activation_function", "relu", 'expected one of "gelu", "gelu_new", "gelu_pytorch_tanh", fou'),
+    ("activation_function", "relu", 'expected one of "gelu", "gelu_new", "gelu_pytorch_tanh", "qu'),
     ("quantization_config", {"bits": 4}, "expected null, found {'bits': 4}"),
     ("alibi", True, "expected only "),
     ("n_head", 3, "expected a divisor of n_embd, 4, found 3"),
