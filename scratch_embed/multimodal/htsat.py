@@ -156,25 +156,15 @@ def to_square(mels: np.ndarray, config: Config) -> tuple[np.ndarray, Backward]:
     """Stretch the frames and fold them.  mels: (N, T, F) -> images (N, 1, S, S).
 
     Row c·F + f of a square is bin f of part c; there are r = S / F parts of S frames.
-    Raises ValueError for more frames than the square holds, or another number of bins.
     """
     N, T, F = mels.shape
     S = config.size
-    if not 1 <= T <= config.frames or F != config.mels:
-        raise ValueError(f"mels: expected 1 to {config.frames} frames of {config.mels} bins, got "
-                         f"{T} of {F}; cut the sounds, or compute other mels")
-    if T == config.frames:
-        R = None
-        stretched = mels
-    else:
-        R = resize_matrix(T, config.frames).astype(mels.dtype)
-        stretched = R @ mels                                                   # (N, S·r, F)
-    parts = stretched.reshape(N, -1, S, F)                                     # (N, r, S, F)
+    R = resize_matrix(T, config.frames).astype(mels.dtype)
+    parts = (R @ mels).reshape(N, -1, S, F)                                    # (N, r, S, F)
 
     def backward(dsquare):
         dparts = dsquare.reshape(N, -1, F, S).swapaxes(2, 3)
-        dstretched = dparts.reshape(N, -1, F)
-        return dstretched if R is None else R.T @ dstretched
+        return R.T @ dparts.reshape(N, -1, F)
     return parts.swapaxes(2, 3).reshape(N, 1, S, S), backward
 
 
@@ -223,7 +213,13 @@ def blocks(config: Config) -> list[Callable]:
 
 
 def embed(mels: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamOnlyBackward]:
-    """The patches of a spectrogram.  mels: (N, T, F) -> x (N, h·w, D), backward(dx, g)."""
+    """The patches of a spectrogram.  mels: (N, T, F) -> x (N, h·w, D), backward(dx, g).
+
+    Raises ValueError for more frames than the square holds, or another number of bins.
+    """
+    if mels.ndim != 3 or not 1 <= mels.shape[1] <= config.frames or mels.shape[2] != config.mels:
+        raise ValueError(f"mels: expected (N, 1 to {config.frames} frames, {config.mels} bins), "
+                         f"got {mels.shape}; cut the sounds, or compute other mels")
     normal, back_normal = normalise_bins(mels, p, "audio.mel_norm")
     square, back_square = to_square(normal, config)
     width = (config.patch - config.stride) // 2      # of the zeros around it
@@ -242,7 +238,7 @@ def embed(mels: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Para
 def encode(mels: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, ParamOnlyBackward]:
     """A vector for each sound.  mels: (N, T, F) -> y (N, width), backward(dy, g).
 
-    T is at most config.frames.  Raises ValueError as to_square does.
+    T is at most config.frames.  Raises ValueError as embed() does.
     """
     x, back_embed = embed(mels, p, config)
     backs = []

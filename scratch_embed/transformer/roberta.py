@@ -208,7 +208,14 @@ def read_config(path: str | os.PathLike) -> Config:
     Raises FormatError with the field, the expected values and the value found.
     """
     fields = Fields.read(path)
-    model_type = fields.one_of("model_type", CLASSES)
+    return parse_config(fields)._replace(model_type=fields.one_of("model_type", CLASSES))
+
+
+def parse_config(fields: Fields) -> Config:
+    """A Config from the fields of a JSON object, whatever its model_type.
+
+    Raises FormatError with the field, the expected values and the value found.
+    """
     for name, value in ONLY.items():
         fields.one_of(name, [value], value)
     check_fields(fields, (*FIELDS.values(), *ONLY, "model_type", "hidden_act", "layer_norm_eps",
@@ -219,8 +226,7 @@ def read_config(path: str | os.PathLike) -> Config:
         raise fields.fault("max_position_embeddings", f"at least pad_token_id + 2, {padding + 2}",
                            str(sizes["positions"]))
     return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)), padding=padding,
-                  activation=ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")],
-                  model_type=model_type)
+                  activation=ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")])
 
 
 def config_fields(config: Config) -> dict:
