@@ -16,6 +16,7 @@ import pytest
 import scratch_embed
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.multimodal.audio import WhisperAudio
+from scratch_embed.multimodal.clip_encoder import Clip
 from scratch_embed.multimodal.whisper import Config as WhisperConfig
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.nn.optim import AdamW
@@ -55,6 +56,7 @@ from scratch_embed.words.labelled import read_labelled
 from scratch_embed.words.tables import WordReader
 from scratch_embed.words.vectors import MissingWord, WordVectors
 from scratch_embed.worlds.scenes import Scenes, draw_scenes
+from tests.multimodal.test_clip_folder import draw_clip
 
 WORDS = WordVectors(["a", "red", "cat"], np.arange(12, dtype=np.float32).reshape(3, 4))
 TEXTS = ["a red cat", "a cat"]
@@ -92,7 +94,7 @@ EXAMPLES = {
     BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
     BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
     BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
-    Constant: lambda: Constant(1.0),
+    Clip: draw_clip, Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
     FastTextVectors: lambda: FastTextVectors(["a"], np.ones((9, 4), np.float32), 3, 6),
@@ -129,7 +131,7 @@ def public_classes():
     Of the families of models only Bert: they differ in functions, which are not pickled.
     """
     for module in pkgutil.walk_packages(scratch_embed.__path__, "scratch_embed."):
-        if ".cli" not in module.name and not module.name.endswith("__main__"):
+        if not module.name.startswith("scratch_embed.cli") and not module.name.endswith("__main__"):
             for name, found in vars(importlib.import_module(module.name)).items():
                 if (inspect.isclass(found) and found.__module__ == module.name
                         and not (name.startswith("_") or issubclass(found, tuple)
@@ -151,6 +153,8 @@ def described(value):
         parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
     elif isinstance(value, BgeM3):
         parts.append(value.encode(TEXTS).dense.tolist())
+    elif isinstance(value, Clip):
+        parts.append(value.encode_texts(TEXTS).tolist())
     elif isinstance(value, WhisperEncoder):
         parts.append(value.encode([(np.ones(100), 8000)]).tolist())
     elif hasattr(value, "encode") and not isinstance(value, Tokenizer):
