@@ -15,6 +15,9 @@ import pytest
 
 import scratch_embed
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
+from scratch_embed.multimodal.audio import WhisperAudio
+from scratch_embed.multimodal.whisper import Config as WhisperConfig
+from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.nn.optim import AdamW
 from scratch_embed.nn.params import Constant, Normal, Params, Uniform, init_params
 from scratch_embed.numerics.errors import FormatError, TrainingDiverged
@@ -110,6 +113,8 @@ EXAMPLES = {
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1),
     Unigram: lambda: Unigram(["<unk>", "▁", "red"], [0.0, -1.0, -2.0]),
     Vocab: lambda: Vocab(["a"], [3]),
+    WhisperEncoder: lambda: WhisperEncoder.new(
+        WhisperConfig(mels=4, dim=4, positions=50), WhisperAudio(mels=4, seconds=1)),
     WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer,
     WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
@@ -146,6 +151,8 @@ def described(value):
         parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
     elif isinstance(value, BgeM3):
         parts.append(value.encode(TEXTS).dense.tolist())
+    elif isinstance(value, WhisperEncoder):
+        parts.append(value.encode([(np.ones(100), 8000)]).tolist())
     elif hasattr(value, "encode") and not isinstance(value, Tokenizer):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
     elif isinstance(value, CrossEncoder):

@@ -22,7 +22,7 @@ Why max L − 8?  The weakest bands of a recording are noise of the microphone; 
 loudest band it is cut off.  (… + 4) / 4 brings usual sounds to about −1 .. 1.
 """
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -122,14 +122,16 @@ def read_whisper_audio(folder: str | os.PathLike) -> WhisperAudio:
     fields = extractor_fields(folder, "WhisperFeatureExtractor")
     settings = WhisperAudio(*(fields.whole(name, default=default) for name, default in zip(
         ("sampling_rate", "n_fft", "hop_length", "feature_size", "chunk_length"), WhisperAudio())))
-    only = {"padding_value": [0.0, 0], "padding_side": ["right"], "dither": [0.0, 0],
-            "do_normalize": [False, None],
-            "n_samples": [settings.samples], "nb_max_frames": [settings.frames]}
+    only: dict[str, list] = {
+        "padding_value": [0.0, 0], "padding_side": ["right"], "dither": [0.0, 0],
+        "do_normalize": [False, None], "n_samples": [settings.samples],
+        "nb_max_frames": [settings.frames]}
     _require(fields, only, ("sampling_rate", "n_fft", "hop_length", "feature_size",
                             "chunk_length", "mel_filters"))
-    if not settings.n_fft // 2 < settings.samples:
-        raise fields.fault("n_fft", f"at most twice {settings.samples} samples",
-                           show(settings.n_fft))
+    for name, size in (("n_fft", settings.n_fft), ("hop_length", settings.hop)):
+        if size > settings.samples:
+            raise fields.fault(name, f"at most the {settings.samples} samples of a sound",
+                               show(size))
     return settings
 
 
@@ -277,7 +279,7 @@ def extractor_fields(folder: str | os.PathLike, kind: str) -> Fields:
     return fields
 
 
-def _require(fields, only: dict[str, Sequence], known):
+def _require(fields, only: Mapping[str, Sequence], known):
     """Raise FormatError for another value of a field of `only`, and for an unknown field."""
     for name, values in only.items():
         fields.one_of(name, values, values[0])

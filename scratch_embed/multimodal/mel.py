@@ -121,8 +121,8 @@ def _corners(to_mel: Callable, to_hertz: Callable, mels, low, high):
     """Where triangles begin, have their top, and end: m uses corners m, m+1, m+2.  (mels + 2,)"""
     if not 0 <= low < high:
         raise ValueError(f"low, high: expected 0 <= low < high in Hz, got {low:g} and {high:g}")
-    ends = to_mel(np.array([low, high], np.float64))
-    return to_hertz(np.linspace(*ends, mels + 2))
+    first, last = to_mel(np.array([low, high], np.float64))
+    return to_hertz(np.linspace(first, last, mels + 2))
 
 
 def _triangles(n_fft, rate, corners):

@@ -33,6 +33,7 @@ from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
 from scratch_embed.nn.layers import add_norm, embedding, in_row_blocks, layer_norm, linear
+from scratch_embed.nn.matmul import matmul
 from scratch_embed.nn.params import Init, Params, Tensor, linear_tensors, norm_tensors
 
 # ---- parameters ----------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ def infer_post_norm_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarr
                           ) -> np.ndarray:
     """post_norm_layer() without backward and dropout, in less memory.  x (T, D) -> y (T, D)."""
     h = attention_sublayer(x, p, name, offsets, heads, eps, bias=bias)[0]
-    return in_row_blocks(lambda rows: feed_forward_sublayer(rows, p, name, activation, eps)[0], h)
+    return in_row_blocks(feed_forward_sublayer, h, p, name, activation, eps)
 
 
 def attention_sublayer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, heads: int,
@@ -159,15 +160,14 @@ def masked_lm_head(x: np.ndarray, p: Params, activation: Callable, eps: float,
     u, back_u = linear(x, p, "mlm.dense")
     f, back_f = activation(u)
     y, back_y = layer_norm(f, p, "mlm.norm", eps)
-    logits = y @ E.T
-    logits += p["mlm.bias"]
+    logits = matmul(y, E.T, p["mlm.bias"])
 
     def backward(dlogits, g):
         if "mlm.bias" in g:
             g["mlm.bias"] += dlogits.sum(0)
         if decoder in g:
-            g[decoder] += dlogits.T @ y              # tied: a second gradient of the embeddings
-        return back_u(back_f(back_y(dlogits @ E, g)), g)
+            g[decoder] += matmul(dlogits.T, y)       # tied: a second gradient of the embeddings
+        return back_u(back_f(back_y(matmul(dlogits, E), g)), g)
     return logits, backward
 
 

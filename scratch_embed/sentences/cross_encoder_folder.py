@@ -30,8 +30,8 @@ from scratch_embed.sentences.folder import (
     prompts_of,
     read_length,
     read_modules,
-    refuse_adapter,
 )
+from scratch_embed.transformer.adapter_folder import CONFIG
 from scratch_embed.transformer.classification import (
     HEADS,
     has_classifier,
@@ -39,6 +39,7 @@ from scratch_embed.transformer.classification import (
     write_classifier,
 )
 from scratch_embed.transformer.families import Model, family_of
+from scratch_embed.transformer.model_folder import has_adapter, require_no_adapter
 
 SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"
 ACTIVATIONS: dict[str, Callable] = {SIGMOID: sigmoid, "torch.nn.Sigmoid": sigmoid,
@@ -66,7 +67,10 @@ def read_cross_encoder_folder(folder: str | os.PathLike, dtype: type = np.float3
     Raises FormatError that names the file and the field that is missing, damaged or unknown, and
     for the folder of another kind of model.
     """
-    refuse_adapter(folder)
+    if has_adapter(folder):
+        raise FormatError(os.path.join(folder, CONFIG), "the file", "expected a cross-encoder "
+                          "without an adapter, found one; merge it into the weights with peft's "
+                          "merge_and_unload()")
     path = os.path.join(folder, "config.json")
     family, fields = family_of(folder).model, Fields.read(path)
     config = family.architecture.read_config(path)
@@ -155,12 +159,14 @@ def write_cross_encoder_folder(folder: str | os.PathLike, model: Model, settings
     """Write a folder that transformers and sentence-transformers load.
 
     files: {name: bytes} of the tokenizer, with the maximum length.
-    Raises ValueError for an activation that has no name in ACTIVATIONS.
+    Raises ValueError for an activation that has no name in ACTIVATIONS, and for a folder with an
+    adapter.
     """
     names = [name for name, f in ACTIVATIONS.items() if f is settings.activation]
     if not names:
         raise ValueError(f"activation: expected sigmoid or identity, got {settings.activation}")
     labels = {str(n): label for n, label in enumerate(settings.labels)}
+    require_no_adapter(folder)
     with replaced_together(folder, "config.json") as temporary:
         write_classifier(temporary, model, {
             "id2label": labels, "label2id": {label: int(n) for n, label in labels.items()},

@@ -71,7 +71,8 @@ def check_fields(fields: Fields, known: Collection[str]) -> None:
     known: the fields that the family itself reads or checks
     """
     for name, values in ONLY.items():
-        fields.one_of(name, values, values[0])
+        if name not in known:
+            fields.one_of(name, values, values[0])
     fields.no_others((*known, *ONLY, *IGNORED))
 
 

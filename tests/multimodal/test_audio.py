@@ -203,6 +203,7 @@ def test_newer_folders_have_the_settings_in_processor_config(tmp_path):
     ({"n_samples": 1}, "field 'n_samples': expected 16000, found 1"),
     ({"nb_max_frames": 1}, "field 'nb_max_frames': expected 250"),
     ({"hop_length": 0}, "field 'hop_length': expected a whole number of at least 1, found 0"),
+    ({"hop_length": 16_001, "nb_max_frames": 0}, "at most the 16000 samples of a sound"),
     ({"sampling_rate": "8000"}, "field 'sampling_rate'"),
     ({"window": "hamming"}, "field 'window': .*this field is unknown"),
     ({"feature_extractor_type": "ClapFeatureExtractor"}, 'expected "WhisperFeatureExtractor"')])

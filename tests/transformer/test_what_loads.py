@@ -14,8 +14,10 @@ from scratch_embed.numerics.safetensors import read_safetensors, write_safetenso
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.recipe import Dense, Recipe
 from scratch_embed.text.tokenizer_files import save
+from scratch_embed.transformer.adapter_folder import save_adapter
 from scratch_embed.transformer.classification import HEADS
 from scratch_embed.transformer.families import FAMILIES, NOT_READ
+from scratch_embed.transformer.lora import Lora, with_lora
 from scratch_embed.transformer.pooling import cls, last_token, mean
 
 sys.path.append(str(Path(__file__).parent))
@@ -201,9 +203,20 @@ def test_each_row_of_weights_and_options(tmp_path):
     assert rows.pop("quantised weights") == "no: expected floats"
     cast(folder("int8"), np.int8)
     refused(tmp_path / "int8", "expected floats of shape .* found I8")
-    assert rows.pop("an adapter (adapter_config.json) beside the model").startswith("no: expected")
-    edit(folder("adapter") / "adapter_config.json", peft_type="LORA")
-    refused(tmp_path / "adapter", "expected a model without an adapter, found one")
+    assert rows.pop("LoRA (adapter_config.json, adapter_model.safetensors) beside the model"
+                    ) == "yes"                             # its vectors: see test_model_folder.py
+    save_adapter(with_lora(model_of("bert"), Lora(rank=1)), folder("adapter"))
+    loads(tmp_path / "adapter", "bert")                    # B is zero
+    assert rows.pop("an adapter of another kind, or with `modules_to_save`").startswith("no: merge")
+    for field in {"use_dora": True}, {"modules_to_save": ["score"]}:
+        edit(tmp_path / "adapter/adapter_config.json", **field)
+        refused(tmp_path / "adapter", "adapter_config.json: .* merge such an adapter into the mod")
+    assert rows.pop("an adapter without its model, or beside a cross-encoder").startswith("no: an")
+    (tmp_path / "adapter/config.json").unlink()
+    refused(tmp_path / "adapter", "an adapter without its model.* copy its two files")
+    CrossEncoder.warm_start(encoder_of("bert")).save(tmp_path / "scorer")
+    edit(tmp_path / "scorer/adapter_config.json", peft_type="LORA")
+    refused(tmp_path / "scorer", "expected a cross-encoder without an adapter, found one; merge")
     assert rows.pop("`auto_map` in config.json").startswith("no: code that comes with a model is")
     edit(folder("code") / "config.json", auto_map={"AutoModel": "code.Mine"})
     refused(tmp_path / "code", "config.json: field 'auto_map': expected none: code that comes with")
