@@ -37,7 +37,7 @@ class Clap:
     >>> from scratch_embed.multimodal.clap_scenes import AUDIO, new_clap
     >>> clap = new_clap(["a small ring", "a large ring, shaking"], seed=1)      # not trained
     >>> clap
-    Clap(1 s at 8,000 Hz, 264 tokens, 64 dimensions)
+    Clap(1 s at 8,000 Hz, 266 tokens, 64 dimensions)
     >>> clap.encode_texts(["a small ring"]).shape
     (1, 64)
     >>> wave = np.sin(np.arange(8000) / 10)

@@ -4,8 +4,6 @@ Read next multimodal/clap.py (the model), worlds/scenes.py (the world)
 """
 from collections.abc import Sequence
 
-import numpy as np
-
 from scratch_embed.multimodal import clap, htsat
 from scratch_embed.multimodal.audio import ClapAudio
 from scratch_embed.multimodal.clap_encoder import Clap
