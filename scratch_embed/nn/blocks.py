@@ -115,7 +115,7 @@ def infer_post_norm_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarr
                           ) -> np.ndarray:
     """post_norm_layer() without backward and dropout, in less memory.  x (T, D) -> y (T, D)."""
     h = attention_sublayer(x, p, name, offsets, heads, eps, bias=bias)[0]
-    return in_row_blocks(lambda rows: feed_forward_sublayer(rows, p, name, activation, eps)[0], h)
+    return in_row_blocks(feed_forward_sublayer, h, p, name, activation, eps)
 
 
 def attention_sublayer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, heads: int,

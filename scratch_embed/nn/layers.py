@@ -36,6 +36,7 @@ r³ eps Σ d x̂, which is small if eps ≪ σ².
 """
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -94,21 +95,21 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
     return y.reshape(*x.shape[:-1], len(W)), backward
 
 
-def in_row_blocks(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
-    """f(x) of a function that treats each row alone, computed for ROWS rows at a time.
+def in_row_blocks(f: Callable, x: np.ndarray, *arguments: Any) -> np.ndarray:
+    """y of `y, backward = f(x, *arguments)`, computed for ROWS rows at a time.  x, y: (T, D)
 
-    x, f(x): (T, D).  So what f computes on the way needs memory for ROWS rows, not for all T; and
-    as many threads as BLAS may use each compute a block.
+    f treats each row by itself.  What it computes on the way needs memory for ROWS rows, not for
+    all T; and for more rows as many threads as BLAS may use each compute a block.
 
-    >>> in_row_blocks(lambda rows: 2 * rows, np.ones((3, 1))).tolist()
+    >>> in_row_blocks(lambda x, a: (a * x, None), np.ones((3, 1)), 2.0).tolist()
     [[2.0], [2.0], [2.0]]
     """
     if len(x) <= ROWS:
-        return f(x)
+        return f(x, *arguments)[0]
     y, starts = np.empty_like(x), range(0, len(x), ROWS)
 
     def compute(start):
-        y[start:start + ROWS] = f(x[start:start + ROWS])
+        y[start:start + ROWS] = f(x[start:start + ROWS], *arguments)[0]
     with parallel_map(min(blas_threads() or 1, len(starts))) as in_parallel:
         in_parallel(compute, starts)
     return y

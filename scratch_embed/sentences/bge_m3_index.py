@@ -21,6 +21,7 @@ such as (0, b, c) all documents are compared, and the search is exact.
 """
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,13 @@ from scratch_embed.retrieve.index_files import KIND as DENSE
 from scratch_embed.retrieve.lists import NO_ID, stack, top_k_of_query
 from scratch_embed.retrieve.multi_vector import MultiVectorIndex
 from scratch_embed.retrieve.sparse import SparseIndex, require_positive
+from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.bge_m3_scores import (
     WEIGHTS,
     M3Vectors,
     check_counts,
     check_weights,
-    require_kinds,
+    checked_parts,
 )
 from scratch_embed.space.sparse import concatenated, require_sparse
 
@@ -65,11 +67,11 @@ class M3Index:
 
         Raises ValueError for parts of unequal numbers of documents, or ids that do not ascend.
         """
-        N = require_kinds(documents, "documents", (1, 0, 0))
+        N, dense, sparse, multi = checked_parts(documents, "documents", (1, 0, 0))
         self.ids = ascending(range(N) if ids is None else ids, N, -1)
-        self.dense = Index.from_vectors(documents.dense, self.ids.tolist())
-        self.sparse = None if documents.sparse is None else SparseIndex(documents.sparse)
-        self.multi = None if documents.multi is None else MultiVectorIndex(*documents.multi)
+        self.dense = Index.from_vectors(dense, self.ids.tolist())
+        self.sparse: Any = None if sparse is None else SparseIndex(sparse)
+        self.multi: Any = None if multi is None else MultiVectorIndex(*multi)
 
     def __len__(self) -> int:
         return len(self.dense)
@@ -100,16 +102,14 @@ class M3Index:
         if given != self.kinds:
             raise ValueError(f"documents: expected the kinds {', '.join(self.kinds)} of the index, "
                              f"got {', '.join(given) or 'none'}")
-        new = ascending(ids, require_kinds(documents, "documents", (1, 0, 0)),
-                        self.ids.max(initial=-1))
-        sparse, multi = self.sparse, self.multi
+        N, dense, sparse, multi = checked_parts(documents, "documents", (1, 0, 0))
+        new, old = ascending(ids, N, self.ids.max(initial=-1)), self.multi
         if sparse is not None:
-            sparse = SparseIndex(concatenated([sparse.vectors(), documents.sparse]))
+            sparse = SparseIndex(concatenated([self.sparse.vectors(), sparse]))
         if multi is not None:
-            vectors, offsets = documents.multi
-            multi = MultiVectorIndex(np.concatenate([multi.vectors, vectors]), np.concatenate(
-                [multi.offsets, multi.offsets[-1] + offsets[1:]]))
-        self.dense.add(new.tolist(), documents.dense)
+            multi = MultiVectorIndex(np.concatenate([old.vectors, multi.vectors]), np.concatenate(
+                [old.offsets, old.offsets[-1] + multi.offsets[1:]]))
+        self.dense.add(new.tolist(), dense)
         self.ids, self.sparse, self.multi = np.concatenate([self.ids, new]), sparse, multi
 
     # ---- searching ---------------------------------------------------------
@@ -126,36 +126,32 @@ class M3Index:
                   for parts of unequal numbers of queries
         """
         a, b, c = weights = check_weights(weights)
-        Q = require_kinds(queries, "queries", weights)
+        Q, dense, sparse, multi = checked_parts(queries, "queries", weights)
         for kind, weight in zip(M3Vectors._fields, weights):
             if weight and kind not in self.kinds:
                 raise ValueError(f"weights: expected 0 for the {kind} score, because the index has "
                                  f"only {', '.join(self.kinds)}; got {list(weights)}")
         k, depth = min(require_whole("k", k, 1), len(self)), require_whole("depth", depth, 1)
         if b:
-            require_positive(require_sparse(queries.sparse, "queries").weights, "queries")
-        near = (np.searchsorted(self.ids, self.dense.search(queries.dense, depth)[0])
-                if a else None)                              # positions (Q, depth)
+            require_positive(require_sparse(sparse, "queries").weights, "queries")
+        near = (np.searchsorted(self.ids, self.dense.search(dense, depth)[0]) if a
+                else np.empty((Q, 0), np.int64))             # positions (Q, depth)
         rows = []
         for n in range(Q):
-            matches = self._sparse_scores(queries, n) if b else None         # of all documents
-            at = np.arange(len(self)) if c and not a else union(
-                near[n] if a else (), top_k_positive(matches, depth)[0] if b else ())
-            total = np.zeros(len(at))
-            if a:
-                total += a * (self._dense_rows(at) @ queries.dense[n])
+            matches = np.zeros(len(self), np.float32)        # sparse scores of all documents
             if b:
-                total += b * matches[at]
+                part = slice(*sparse.offsets[n:n + 2])
+                matches = self.sparse.scores(sparse.tokens[part], sparse.weights[part])
+            at = (np.arange(len(self)) if c and not a
+                  else union(near[n], top_k_positive(matches, depth)[0]))
+            total = b * matches[at].astype(np.float64)
+            if a:
+                total += a * (self._dense_rows(at) @ dense[n])
             if c and len(at):
-                tokens = slice(*queries.multi.offsets[n:n + 2])
-                total += c * self.multi.scores(queries.multi.vectors[tokens], at)
+                tokens = slice(*multi.offsets[n:n + 2])
+                total += c * self.multi.scores(multi.vectors[tokens], at)
             rows.append(top_k_of_query(self.ids[at], total / (a + b + c), k))
         return stack(rows, k)
-
-    def _sparse_scores(self, queries, n):
-        """The sparse score of every document with query n.  (N,) float32"""
-        part = slice(*queries.sparse.offsets[n:n + 2])
-        return self.sparse.scores(queries.sparse.tokens[part], queries.sparse.weights[part])
 
     def _dense_rows(self, at):
         """The dense vectors of the documents at these positions.  (n,) -> (n, D)"""
@@ -201,9 +197,17 @@ class M3Index:
         return index
 
 
+def load_text_index(path: str | os.PathLike) -> TextIndex:
+    """Read a TextIndex whose vectors are dense, or of BGE-M3's kinds."""
+    def read(path, tensors, metadata):
+        kind = M3Index if metadata.get("kind") == KIND else Index
+        return kind.from_tensors(path, tensors, metadata)
+    return TextIndex.load(path, read)
+
+
 def union(*positions: np.ndarray) -> np.ndarray:
     """The positions that one of the lists has, ascending, without the −1 that fills them up."""
-    found = np.unique(np.concatenate([np.asarray(each, np.int64) for each in positions]))
+    found = np.unique(np.concatenate(positions))
     return found[found != NO_ID]
 
 

@@ -52,25 +52,27 @@ def hybrid_scores(queries: M3Vectors, documents: M3Vectors, weights: Sequence[fl
     queries, documents: vectors of all three kinds; weights: of dense, sparse and multi-vector
     """
     a, b, c = check_weights(weights)
-    require_kinds(queries, "queries")
-    require_kinds(documents, "documents")
-    (q, q_sparse, q_multi), (x, x_sparse, x_multi) = queries, documents
+    _, q, q_sparse, q_multi = checked_parts(queries, "queries")
+    _, x, x_sparse, x_multi = checked_parts(documents, "documents")
     dense = cosine_matrix(q, x)
     sparse, _ = sparse_scores(q_sparse, x_sparse)
     multi = max_sim_matrix(*q_multi, *x_multi) / np.maximum(1, np.diff(q_multi.offsets))[:, None]
     return M3Scores(dense, sparse, multi, (a * dense + b * sparse + c * multi) / (a + b + c))
 
 
-def require_kinds(vectors: M3Vectors, name: str, weights: Sequence[float] = WEIGHTS) -> int:
-    """The number of texts.  Raises ValueError if a kind whose weight is above 0 is None, or if the
-    kinds have unequal numbers of texts.
+def checked_parts(vectors: M3Vectors, name: str, weights: Sequence[float] = WEIGHTS
+                  ) -> tuple[int, Any, Any, Any]:
+    """The number of texts, and their dense, sparse and multi-vector parts.
+
+    Raises ValueError if a part whose weight is above 0 is None, or if the parts have unequal
+    numbers of texts.
     """
     parts = vectors._asdict()
     if missing := [kind for kind, weight in zip(parts, weights) if weight and parts[kind] is None]:
         raise ValueError(f"{name}: expected {'all three kinds' if all(weights) else 'the kinds'} "
                          f"of vectors, got no {' and no '.join(missing)}; ask encode() for them")
-    return check_counts(name, {kind: count_texts(part) for kind, part in parts.items()
-                               if part is not None})
+    counts = {kind: count_texts(part) for kind, part in parts.items() if part is not None}
+    return check_counts(name, counts), *vectors
 
 
 def count_texts(part: Any) -> int:
