@@ -42,8 +42,8 @@ def run_tests() -> list[int]:
         text = output.read()
         print(f"+ python -m pytest -rs tests, process {number}\n{text}", flush=True)
         lasts.append(text.strip().splitlines()[-1].strip("= "))
-    print(f"tests: {time.perf_counter() - start:.0f} s in {PROCESSES} processes; each ran the files "
-          "that the other had not begun")
+    print(f"tests: {time.perf_counter() - start:.0f} s in {PROCESSES} processes; each ran the "
+          "files that the other had not begun")
     for number, last in enumerate(lasts, 1):
         print(f"    process {number}: {last}")
     print("A test is skipped if the original that it compares with is not installed (the lines "
