@@ -41,6 +41,7 @@ from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
 from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.text.unigram import Unigram
 from scratch_embed.text.vocab import Vocab
+from scratch_embed.text.word_cache import WordCache
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Session
 from scratch_embed.transformer.bert import Bert, Config, tensors
@@ -107,7 +108,7 @@ EXAMPLES = {
     Table: lambda: Table(str.upper), TextIndex: text_index, Uniform: lambda: Uniform(0.5),
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1),
     Unigram: lambda: Unigram(["<unk>", "▁", "red"], [0.0, -1.0, -2.0]),
-    Vocab: lambda: Vocab(["a"], [3]),
+    Vocab: lambda: Vocab(["a"], [3]), WordCache: WordCache,
     WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer,
     WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
