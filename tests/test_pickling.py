@@ -16,6 +16,8 @@ import pytest
 import scratch_embed
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.multimodal.audio import WhisperAudio
+from scratch_embed.multimodal.clap_encoder import Clap
+from scratch_embed.multimodal.clap_scenes import new_clap
 from scratch_embed.multimodal.whisper import Config as WhisperConfig
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.nn.optim import AdamW
@@ -92,7 +94,7 @@ EXAMPLES = {
     BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
     BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
     BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
-    Constant: lambda: Constant(1.0),
+    Clap: lambda: new_clap(TEXTS), Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
     FastTextVectors: lambda: FastTextVectors(["a"], np.ones((9, 4), np.float32), 3, 6),
@@ -151,6 +153,9 @@ def described(value):
         parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
     elif isinstance(value, BgeM3):
         parts.append(value.encode(TEXTS).dense.tolist())
+    elif isinstance(value, Clap):
+        parts += [value.encode_texts(TEXTS).tolist(),
+                  value.encode_sounds([(np.ones(100), 8000)]).tolist()]
     elif isinstance(value, WhisperEncoder):
         parts.append(value.encode([(np.ones(100), 8000)]).tolist())
     elif hasattr(value, "encode") and not isinstance(value, Tokenizer):
