@@ -18,6 +18,8 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from scratch_embed.multimodal.clap_encoder import Clap
+from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.numerics.binary_kinds import ARRAYS, OFFICE, PDF, SIGNATURES, binary_kind
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import open_binary
@@ -31,7 +33,7 @@ from scratch_embed.retrieve.sparse import KIND as SPARSE_INDEX
 from scratch_embed.retrieve.sparse import SparseIndex
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.bge_m3_index import KIND as M3_INDEX
-from scratch_embed.sentences.bge_m3_index import M3Index
+from scratch_embed.sentences.bge_m3_index import M3Index, load_text_index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.static_folder import is_static_folder, read_static_folder
@@ -75,6 +77,8 @@ def load(path: Path) -> Any:
                                        bge-m3 the dense part alone: BgeM3.load reads all three
     a transformers folder           -> SentenceEncoder, mean pooling of the tokens' vectors; which
                                        models: transformer/README.md, "What loads"
+    a CLAP folder                   -> Clap, of texts and sounds
+    a Whisper folder                -> WhisperEncoder, of sounds
     a corpus folder                 -> (Vocab, Corpus)
 
     Raises FileNotFoundError if `path` does not exist, and FormatError for any other kind; the
@@ -197,6 +201,11 @@ def has_kind(kind: str) -> Callable[[Found], bool]:
 def is_text_index(found: Found) -> bool:
     """Whether the file is a TextIndex: vectors and the texts that they encode."""
     return is_index(found) and "made_by" in (found.metadata or ())
+
+
+def is_m3_text_index(found: Found) -> bool:
+    """Whether the file is a TextIndex with an M3Index: BGE-M3's vectors and their texts."""
+    return has_kind(M3_INDEX)(found) and "made_by" in (found.metadata or ())
 
 
 def is_checkpoint(found: Found) -> bool:
@@ -339,6 +348,11 @@ def is_static(found: Found) -> bool:
     return "modules.json" in found.names and is_static_folder(found.path)
 
 
+def is_adapter_alone(found: Found) -> bool:
+    """Whether it is a folder with LoRA's matrices, but without the model to which they belong."""
+    return "adapter_config.json" in found.names and "config.json" not in found.names
+
+
 def lacks_config(found: Found) -> bool:
     """Whether it is a folder of sentence-transformers without the config.json of its transformer.
     """
@@ -360,7 +374,12 @@ MODELS = tuple(                                # folders with a config.json, by 
     Kind(f"a {family.name} folder", of_type(model_type), SentenceEncoder.load)
     for model_type, family in FAMILIES.items())
 FOLDERS = (
+    Kind("a CLAP folder", of_type("clap"), Clap.load),
+    Kind("a Whisper folder", of_type("whisper"), WhisperEncoder.load),
     Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
+    Kind("a folder with an adapter without its model", is_adapter_alone, "copy its two files "
+         "(adapter_config.json, adapter_model.safetensors) into the folder of the model that "
+         "base_model_name_or_path names, and load that folder"),
     Kind("a model's folder without config.json", lacks_config, "this file says what the model is: "
          "copy it from where the folder came"),
     Kind("a sentence-transformers folder with static embeddings", is_static, read_static_folder),
@@ -375,6 +394,7 @@ FILES = (                # safetensors before pickles: a safetensors file may be
     Kind("a fastText model of words, without labels", is_fasttext, FastTextVectors.load),
     Kind("a search index with its texts", is_text_index, TextIndex.load),
     Kind("a search index", is_index, Index.load),
+    Kind("a search index with its texts and BGE-M3's vectors", is_m3_text_index, load_text_index),
     Kind("an index of BGE-M3's vectors", has_kind(M3_INDEX), M3Index.load),
     Kind("an index of sparse vectors", has_kind(SPARSE_INDEX), SparseIndex.load),
     Kind("an index of token vectors", has_kind(MULTI_INDEX), MultiVectorIndex.load),

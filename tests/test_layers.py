@@ -15,7 +15,8 @@ LAYER = {"numerics": 0, "text": 1, "space": 1, "worlds": 1, "nn": 1, "training":
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scratch_embed"
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
-ALLOWED = {"numpy", "numba", "tqdm", "scratch_embed", "matplotlib"}     # matplotlib only for plots
+# matplotlib only for plots; llvmlite is a part of Numba, and only numerics/vectors.py imports it
+ALLOWED = {"numpy", "numba", "llvmlite", "tqdm", "scratch_embed", "matplotlib"}
 IN_TESTING = {"hypothesis"}                  # in testing/ only; the rest runs without it
 
 

@@ -15,6 +15,11 @@ import pytest
 
 import scratch_embed
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
+from scratch_embed.multimodal.audio import WhisperAudio
+from scratch_embed.multimodal.clap_encoder import Clap
+from scratch_embed.multimodal.clap_scenes import new_clap
+from scratch_embed.multimodal.whisper import Config as WhisperConfig
+from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.nn.optim import AdamW
 from scratch_embed.nn.params import Constant, Normal, Params, Uniform, init_params
 from scratch_embed.numerics.errors import FormatError, TrainingDiverged
@@ -52,6 +57,7 @@ from scratch_embed.words.fasttext_vectors import FastTextVectors
 from scratch_embed.words.labelled import read_labelled
 from scratch_embed.words.tables import WordReader
 from scratch_embed.words.vectors import MissingWord, WordVectors
+from scratch_embed.worlds.scenes import Scenes, draw_scenes
 
 WORDS = WordVectors(["a", "red", "cat"], np.arange(12, dtype=np.float32).reshape(3, 4))
 TEXTS = ["a red cat", "a cat"]
@@ -89,7 +95,7 @@ EXAMPLES = {
     BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
     BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
     BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
-    Constant: lambda: Constant(1.0),
+    Clap: lambda: new_clap(TEXTS), Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
     FastTextVectors: lambda: FastTextVectors(["a"], np.ones((9, 4), np.float32), 3, 6),
@@ -101,6 +107,7 @@ EXAMPLES = {
     MultiVectorIndex: lambda: MultiVectorIndex(*m3_vectors().multi),
     Params: params, Precompiled: lambda: Precompiled.from_keys({"a": "b"}),
     RandomVectors: lambda: RandomVectors(4), SentenceEncoder: tiny_encoder,
+    Scenes: lambda: draw_scenes(3),
     SentencePieceBPE: lambda: SentencePieceBPE(["<unk>", "▁", "r", "▁r"], [("▁", "r")]),
     SparseIndex: lambda: SparseIndex(m3_vectors().sparse),
     StaticEncoder: lambda: StaticEncoder(WORDS, sif_weights({"a": 0.1})),
@@ -109,6 +116,8 @@ EXAMPLES = {
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1),
     Unigram: lambda: Unigram(["<unk>", "▁", "red"], [0.0, -1.0, -2.0]),
     Vocab: lambda: Vocab(["a"], [3]), WordCache: WordCache,
+    WhisperEncoder: lambda: WhisperEncoder.new(
+        WhisperConfig(mels=4, dim=4, positions=50), WhisperAudio(mels=4, seconds=1)),
     WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer,
     WordReader: lambda: WordReader("w.vec"),
     WordVectors: lambda: WORDS,
@@ -145,6 +154,11 @@ def described(value):
         parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
     elif isinstance(value, BgeM3):
         parts.append(value.encode(TEXTS).dense.tolist())
+    elif isinstance(value, Clap):
+        parts += [value.encode_texts(TEXTS).tolist(),
+                  value.encode_sounds([(np.ones(100), 8000)]).tolist()]
+    elif isinstance(value, WhisperEncoder):
+        parts.append(value.encode([(np.ones(100), 8000)]).tolist())
     elif hasattr(value, "encode") and not isinstance(value, Tokenizer):
         parts.append(np.asarray(value.encode(TEXTS)).tolist())
     elif isinstance(value, CrossEncoder):

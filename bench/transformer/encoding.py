@@ -17,7 +17,7 @@ compiler.
 
 onnxruntime and OpenVINO run the graph that torch.onnx.export writes (TorchScript exporter, dynamic
 batch and length, eager attention), behind the tokenizers library; texts are sorted by length and
-padded in batches of 32, as in sentence-transformers; NumPy pools the mean of 384 dimensions.
+padded in batches of 32, as in sentence-transformers; NumPy pools the mean.
 """
 import argparse
 import contextlib
@@ -108,8 +108,8 @@ def make_model(folder, lines, make=make_bert, **sizes):
     os.mkdir(plain)
     make(plain, lines, **sizes)
     words = models.Transformer(plain, max_seq_length=256)
-    SentenceTransformer(modules=[words, models.Pooling(384), models.Normalize()]).save(
-        plain + ".sbert")
+    pooling = models.Pooling(words.get_word_embedding_dimension())
+    SentenceTransformer(modules=[words, pooling, models.Normalize()]).save(plain + ".sbert")
     return plain + ".sbert"
 
 
@@ -181,7 +181,7 @@ def encode_padded(folder, run):
     def encode(texts):
         sequences = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
         order = sorted(range(len(texts)), key=lambda n: -len(sequences[n]))
-        vectors = np.empty((len(texts), 384), np.float32)
+        vectors = None
         for start in range(0, len(texts), BATCH):
             part = order[start:start + BATCH]
             ids = np.zeros((len(part), len(sequences[part[0]])), np.int64)
@@ -190,6 +190,8 @@ def encode_padded(folder, run):
                 ids[row, :len(sequences[n])], mask[row, :len(sequences[n])] = sequences[n], 1
             x = run(dict(zip(INPUTS, (ids, mask, np.zeros_like(ids)))))
             mean = (x * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+            if vectors is None:
+                vectors = np.empty((len(texts), mean.shape[1]), np.float32)
             vectors[part] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
         return vectors
     return encode

@@ -14,6 +14,9 @@ import tempfile
 
 import numpy as np
 
+sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
+from side_by_side import peak_mib
+
 from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.json_files import write_json
 from scratch_embed.numerics.safetensors import read_safetensors
@@ -52,12 +55,6 @@ def write_halves(path: str, arrays: dict[str, np.ndarray], kind: str) -> None:
                        (array.view("<u4") >> 16).astype("<u2").tobytes())
 
 
-def peak() -> int:
-    """The peak resident memory of this process, in bytes.  (ru_maxrss is inherited at a fork.)"""
-    with open("/proc/self/status", encoding="ascii") as file:
-        return 1024 * next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
-
-
 def main() -> None:
     """Print a row for each type."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -66,9 +63,9 @@ def main() -> None:
     parser.add_argument("--read", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.read:
-        before = peak()
+        before = peak_mib()
         model = Bert.load(arguments.read)
-        print(model.p.flat.nbytes, peak() - before)
+        print(model.p.flat.nbytes / MB, peak_mib() - before)
         return
     with tempfile.TemporaryDirectory() as root:
         print(f"{'weights':8} {'file MB':>8} {'model MB':>9} {'peak MB':>8}  peak / float32's")
@@ -76,10 +73,10 @@ def main() -> None:
         for kind, folder in write_twins(root, arguments.vocab, arguments.dim).items():
             out = subprocess.run([sys.executable, __file__, "--read", folder], check=True,
                                  capture_output=True, text=True).stdout
-            model, grown = map(int, out.split())
+            model, grown = map(float, out.split())
             first = first or grown
             size = os.path.getsize(os.path.join(folder, "model.safetensors"))
-            print(f"{kind:8} {size / MB:8.0f} {model / MB:9.0f} {grown / MB:8.0f}  "
+            print(f"{kind:8} {size / MB:8.0f} {model:9.0f} {grown:8.0f}  "
                   f"{grown / first:.2f}")
 
 

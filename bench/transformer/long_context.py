@@ -1,17 +1,18 @@
 """One long text: memory and time by its length, beside PyTorch's scaled_dot_product_attention.
 
     python bench/transformer/long_context.py [xlm-roberta mistral] [--lengths 1024 4096 8192]
-        [--dim 384] [--layers 2] [--plain]
+        [--dim 384] [--layers 2]
 
 Each length is encoded by this package and by transformers (attn_implementation="sdpa"), both from
 one folder with random weights: XLM-R's architecture, as BGE-M3 has it (up to 8,192 tokens; here up
 to 32,768), and Mistral's with a window of 4,096.  Heads have 32 dimensions; Mistral has a third as
 many heads of keys as of queries.  Each run has a process of its own; both sides may use two
-threads.  Memory is the growth while the text is encoded, without the weights.  --plain adds this
-package with all scores at once, up to 8,192 tokens.  Each row ends with the largest difference
-between the sides' vectors, of about 64 tokens.
+threads.  Memory is the growth while the text is encoded, without the weights.  Each row ends with
+the largest difference between the sides' vectors, of about 64 tokens.  bench/nn/attention.py
+compares attention in blocks with all scores at once.
 """
 import argparse
+import ctypes
 import os
 import sys
 import tempfile
@@ -23,8 +24,8 @@ sys.path.insert(1, os.path.join(os.path.dirname(__file__), ".."))
 from side_by_side import add_sizes, choose, in_a_process, peak_mib, script
 
 VOCAB, HEAD, WINDOW, LONGEST = 1000, 32, 4096, 32768
+WARM_UP = 300                      # tokens, enough for attention in blocks
 LENGTHS = (1024, 2048, 4096, 8192, 16384, 32768)
-MOST_PLAIN = 8192                  # all scores of a longer text would need too much memory
 
 
 def make_model(folder, family, dim, layers):
@@ -50,19 +51,15 @@ def tokens(length):
     return np.random.default_rng(0).integers(10, VOCAB, length)
 
 
-def ours(folder, family, plain):
+def ours(folder, family):
     """A function: ids -> token vectors (t, D)."""
-    from scratch_embed.nn import attention
     from scratch_embed.text.packed import pack
     from scratch_embed.transformer.families import family_of
-    model, long = family_of(folder).model.load(folder), np.inf if plain else attention.LONG
-    attention.LONG = 0
-    model.infer(pack([tokens(64)]))                    # loads the compiled kernels of the blocks
-    attention.LONG = long
+    model = family_of(folder).model.load(folder)
     return lambda ids: model.infer(pack([ids]))
 
 
-def theirs(folder, family, plain):
+def theirs(folder, family):
     import torch
     from transformers import AutoModel
     torch.set_num_threads(2)
@@ -75,14 +72,15 @@ def theirs(folder, family, plain):
     return encode
 
 
-SIDES = {"ours": ours, "PyTorch": theirs, "all scores": ours}
+SIDES = {"ours": ours, "PyTorch": theirs}
 
 
 def worker(job):
     """-> MiB of growth, seconds, and the token vectors of a few tokens."""
     side, folder, family, length = job
-    encode = SIDES[side](folder, family, side == "all scores")
-    encode(tokens(64))                                 # loads libraries and compiled kernels
+    encode = SIDES[side](folder, family)
+    encode(tokens(WARM_UP))                            # loads libraries and compiled kernels
+    ctypes.CDLL(None).malloc_trim(0)                   # returns its freed memory
     before = resident_mib_and_reset_peak()
     start = time.perf_counter()
     x = encode(tokens(length))
@@ -99,17 +97,15 @@ def resident_mib_and_reset_peak():
 
 def compare(family, arguments):
     """Print a row per length."""
-    plain = ["all scores"] if arguments.plain else []
     print(f"{family}, {arguments.dim} dimensions, {arguments.layers} layers")
     print(f"{'tokens':>8}" + "".join(f"{side + ', MiB':>20}{'s':>8}"
-                                     for side in [*SIDES][:2] + plain)
+                                     for side in SIDES)
           + "   ours / PyTorch: memory, time")
     with tempfile.TemporaryDirectory() as folder:
         make_model(folder, family, arguments.dim, arguments.layers)
         in_a_process(["ours", folder, family, LENGTHS[1]])         # compiles the kernels
         for length in arguments.lengths:
-            sides = ["ours", "PyTorch"] + (plain if length <= MOST_PLAIN else [])
-            found = {side: in_a_process([side, folder, family, length]) for side in sides}
+            found = {side: in_a_process([side, folder, family, length]) for side in SIDES}
             row = "".join(f"{mib:20.0f}{s:8.2f}" for mib, s, _ in found.values())
             (mib, s, x), (their_mib, their_s, y) = found["ours"], found["PyTorch"]
             print(f"{length:8}{row}   {mib / their_mib:.2f} {s / their_s:.2f}"
@@ -119,7 +115,6 @@ def compare(family, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
-    parser.add_argument("--plain", action="store_true", help="add all scores at once")
     add_sizes(parser, {"dim": 384, "layers": 2})
     arguments = choose(parser, ("xlm-roberta", "mistral"), rounds=1)
     for family in arguments.sections:

@@ -16,6 +16,7 @@ from scratch_embed.numerics.files import GZIP_MAGIC, open_binary
 from scratch_embed.numerics.safetensors import DTYPES, read_header
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
+from scratch_embed.sentences.bge_m3_index import M3Index
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text.word_tokenizer import deduced
@@ -123,7 +124,8 @@ def _(index: TextIndex):
     model = index.made_by.get("model")
     found = "found" if os.path.exists(str(model)) else "not found: give its new path with --model"
     there = {"its model": f"{model} ({found})"} if isinstance(model, str) else {}
-    return {"lines": len(index), "dimensions": index.index.dim, **there}
+    kinds = {"kinds": list(index.index.kinds)} if isinstance(index.index, M3Index) else {}
+    return {"lines": len(index), "dimensions": index.index.dim, **kinds, **there}
 
 
 @facts_of.register

@@ -134,23 +134,27 @@ def mean_of_words(path, sif, tokenizer, deduced):
     return encoder
 
 
-def digest_of(path):
+def digest_of(path, heads=False):
     """A hash of a model's file, or of the files of its folder that are read: 16 hex digits.
 
+    heads: whether the two heads of BGE-M3 are among them.
     The vocabulary file of a .safetensors is left out, because the .safetensors stores its digest.
     Raises ValueError for a device or a pipe, which may have no end.
     """
+    from scratch_embed.sentences.bge_m3_folder import FILES
     from scratch_embed.sentences.folder import model_files
-    return _digest(path, model_files(path) if os.path.isdir(path) else [""])
+    more = [name for stem in FILES.values() if heads
+            and os.path.exists(os.path.join(path, name := f"{stem}.safetensors"))]
+    return _digest(path, [*model_files(path), *more] if os.path.isdir(path) else [""])
 
 
-def is_model(path, digest):
+def is_model(path, digest, heads=False):
     """Whether `digest` is that of the model, or that of all files of its folder.
 
-    Indexes of earlier versions store the latter.
+    Indexes of earlier versions store the latter.  heads: as in digest_of()
     """
-    if digest_of(path) == digest or not os.path.isdir(path):
-        return digest_of(path) == digest
+    if digest_of(path, heads) == digest or not os.path.isdir(path):
+        return digest_of(path, heads) == digest
     names = sorted(p for p in Path(path).rglob("*") if p.is_file())
     return _digest(path, [str(p.relative_to(path)) for p in names]) == digest
 

@@ -32,8 +32,8 @@ def add_training(methods):
         check=check_usage,
         details="One transformer has three heads: the vector of [CLS], a weight for each token, "
                 "and a vector for each token.  A new transformer is trained, unless --model names "
-                "one to start from.  In Python, se.BgeM3.load(FOLDER) reads the result; every "
-                "other command uses its dense vectors.")
+                "one to start from.  `index` and `search` use all three encodings, and in Python "
+                "se.BgeM3.load(FOLDER); every other command uses the dense vectors.")
     command.set_defaults(**UNUSED)
     data = command.add_mutually_exclusive_group(required=True)
     data.add_argument("--pairs", metavar="FILE", help=f"lines of text <tab> positive; {REQUIRED}")
@@ -56,7 +56,7 @@ def add_training(methods):
            "the three scores also learn from their sum")
     add_held_out_option(command, "examples in the form of the training data")
     add_step_options(command, steps=500, batch=64, lr=3e-4, kind="example")
-    command.set_defaults(dropout=0.0)              # a new [CLS] vector does not learn with 0.1
+    command.set_defaults(dropout=0.0)              # as train() of sentences/bge_m3_training.py
 
 
 def check_usage(arguments):

@@ -165,9 +165,9 @@ def lines_of(path, errors):
 
 def read_model(folder):
     """(model, tokenizer) of a folder with a transformer or a sentence encoder."""
-    from scratch_embed.transformer import families
+    from scratch_embed.transformer import model_folder
     require_model(folder)
-    return families.read_model(folder)
+    return model_folder.read_model(folder)
 
 
 def require_model(folder):

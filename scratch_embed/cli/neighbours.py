@@ -63,6 +63,7 @@ def run_neighbours(arguments):
     loaded = load_any_index(arguments.index)
     index, texts = ((loaded.index, loaded.texts) if isinstance(loaded, TextIndex)
                     else (loaded, None))
+    index = getattr(index, "dense", index)                     # of BGE-M3, the dense vectors
     rows = [as_id(index, given) for given in arguments.rows or ()]
     queries = [Query(row, index[row], row) for row in rows]
     if arguments.vector_file:
@@ -163,11 +164,11 @@ def numbers_of(line, place, name, dim):
 
 def encoder_for(loaded, arguments):
     """(the encoder that made the index, the prompt of queries there), or (--model, its own)."""
-    from scratch_embed.cli.search import encoder_of, load_index, prompts_of
+    from scratch_embed.cli.text_index import dense_part, encoder_of, load_index, prompts_of
     from scratch_embed.retrieve.texts import TextIndex
     if isinstance(loaded, TextIndex):
         index = load_index(arguments.index)
-        encoder = encoder_of(index, arguments.index, arguments.model)
+        encoder = dense_part(encoder_of(index, arguments.index, arguments.model))
         say_prompts(arguments.index, prompts_of(index), {})
         return encoder, prompts_of(index).query
     if not arguments.model:

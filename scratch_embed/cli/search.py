@@ -3,13 +3,15 @@ import itertools
 import os
 from functools import partial
 
-from scratch_embed.cli.loading import (
-    MODELS,
-    add_encoder_options,
-    chosen_sif,
-    digest_of,
-    is_model,
-    load_encoder,
+from scratch_embed.cli.loading import MODELS, add_encoder_options
+from scratch_embed.cli.m3_search import (
+    add_index_kinds,
+    add_search_kinds,
+    asked,
+    check_index_kinds,
+    check_search_kinds,
+    m3_search,
+    three_weights,
 )
 from scratch_embed.cli.parsing import (
     add_command,
@@ -21,7 +23,6 @@ from scratch_embed.cli.parsing import (
 )
 from scratch_embed.cli.printing import print_lines, print_results
 from scratch_embed.cli.prompts import (
-    Prompts,
     add_document_prompts,
     add_query_prompt,
     add_query_prompts,
@@ -39,8 +40,17 @@ from scratch_embed.cli.rerank import (
     say_truncated,
 )
 from scratch_embed.cli.snippets import snippet
+from scratch_embed.cli.text_index import (
+    dense_part,
+    encoder_of,
+    load_index,
+    new_index,
+    open_index,
+    prompts_of,
+    splits_of,
+)
 from scratch_embed.cli.texts import NO_WORDS
-from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known, split_of_version_0_1
+from scratch_embed.cli.tokenizing import chosen_tokenizer, say_known
 from scratch_embed.cli.training import say
 from scratch_embed.numerics.endings import by_ending
 from scratch_embed.numerics.wording import counted
@@ -68,6 +78,7 @@ def add_commands(commands):
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
                        "model and options; line numbers continue")
     add_encoder_options(index, bm25=True)
+    add_index_kinds(index)
     add_document_prompts(index)
     add_query_prompt(index)
     add_errors(index)
@@ -84,17 +95,20 @@ def run_index(arguments):
         check_outside(arguments.output, arguments.model)
     if not arguments.add:                              # an index of any name can be added to
         by_ending(arguments.output, ENDINGS, "an index")
-    index, encoder = (open_index if arguments.add else new_index)(arguments)
+    index, loaded = (open_index if arguments.add else new_index)(arguments)
+    encoder = dense_part(loaded)
+    more = {} if loaded is encoder else asked(index.index.kinds)
     lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
-    added = index.add(lines, partial(encoder.encode, prompt=prompts_of(index).document))
+    added = index.add(lines, partial(loaded.encode, prompt=prompts_of(index).document, **more))
     if not len(index):
         raise ValueError(f"{arguments.texts}: {NO_WORDS}")
     name = os.path.basename(index.made_by["model"])
     if say_known(encoder, name, "lines", strict=not arguments.add):
         say("`search --bm25` and --hybrid can find lines without a known word")
     index.save(arguments.output)
-    say(f"{counted(added, 'line')} added, {len(index):,} in all, {index.index.dim} dimensions; "
-        f"wrote {arguments.output}")
+    kinds = f" ({', '.join(index.index.kinds)})" if more else ""
+    say(f"{counted(added, 'line')} added, {len(index):,} in all, {index.index.dim} dimensions"
+        f"{kinds}; wrote {arguments.output}")
 
 
 def check_index_usage(arguments):
@@ -104,6 +118,7 @@ def check_index_usage(arguments):
                           or prompts != (None, None, None)):
         arguments.usage_error("--add uses the options of the index: leave out --sif, --tokenizer, "
                               "--keep-case, --apostrophes and the prompts")
+    check_index_kinds(arguments)
     if not (arguments.add or arguments.model):
         arguments.usage_error("give --model, the word vectors or the folder that encode the lines")
 
@@ -119,93 +134,6 @@ def check_outside(path, model):
                          "another folder")
 
 
-def new_index(arguments):
-    """(an empty TextIndex, its encoder)."""
-    from scratch_embed.retrieve.texts import TextIndex
-    from scratch_embed.sentences.static import StaticEncoder
-    from scratch_embed.text.word_tokenizer import WORDS, WordTokenizer
-    tokenizer, digest = chosen_tokenizer(arguments), digest_of(arguments.model)
-    sif = chosen_sif(arguments, arguments.model)
-    encoder = load_encoder(arguments.model, sif, tokenizer)
-    split = encoder.tokenize if isinstance(encoder, StaticEncoder) else None
-    split = split if isinstance(split, WordTokenizer) else None            # a folder has its own
-    made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,
-               "tokenizer": split and split._asdict(),
-               "bm25_tokenizer": (tokenizer or WORDS)._asdict()}
-    prompts = chosen_prompts(encoder, os.path.basename(arguments.model), arguments.query_prompt,
-                             arguments.document_prompt, document_name=arguments.prompt_name)
-    made_by |= {f"{kind}_prompt": text for kind, text in prompts._asdict().items()
-                if text is not None}
-    return TextIndex(encoder.encode([]).shape[1], made_by), encoder
-
-
-def open_index(arguments):
-    """(the existing TextIndex, its encoder)."""
-    index = load_index(arguments.output)
-    return index, encoder_of(index, arguments.output, arguments.model)
-
-
-def load_index(path):
-    """Read a TextIndex that `new_index` created.  Raises FormatError for any other file."""
-    from scratch_embed.retrieve.texts import TextIndex
-    index = TextIndex.load(path)
-    fields = made_by_of(index, path)
-    for name in "model", "digest":
-        fields.text(name)
-    if index.made_by.get("sif") is not None:
-        fields.positive("sif")
-    splits_of(index, path)
-    for name in "query_prompt", "document_prompt":
-        fields.text(name, None)
-    return index
-
-
-def prompts_of(index):
-    """The Prompts of an index; earlier versions stored none, and used the default prompt."""
-    return Prompts(index.made_by.get("query_prompt"), index.made_by.get("document_prompt"))
-
-
-def made_by_of(index, path):
-    """The description of an index's model, as Fields."""
-    from scratch_embed.numerics.json_files import Fields
-    return Fields(path, index.made_by, "its `made_by`")
-
-
-def splits_of(index, path):
-    """(text -> words of the encoder, None for a transformer; text -> words of BM25)."""
-    from scratch_embed.numerics.json_files import NULL
-    from scratch_embed.text.word_tokenizer import from_fields
-    fields = made_by_of(index, path)
-    if "tokens" in fields:                                 # of version 0.1
-        split = split_of_version_0_1(fields.one_of("tokens", ("spaces", "words")))
-        return split, split
-    stored = fields.of("tokenizer", dict, NULL)
-    return (stored and from_fields(fields.inside("tokenizer")),
-            from_fields(fields.inside("bm25_tokenizer")))
-
-
-def encoder_of(index, path, model=None):
-    """The encoder of an index.  path: of the index; model: the new path of the model, if it moved.
-
-    Raises ValueError if another model made the index.
-    """
-    made_by = index.made_by
-    model = model or made_by["model"]
-    if not os.path.exists(model):
-        raise FileNotFoundError(f"{path} was made with {model}, which does not exist; if it has "
-                                "moved, give its new path with --model")
-    if not is_model(model, made_by["digest"]):
-        raise ValueError(f"{path} was made with another model than {model} (digest "
-                         f"{made_by['digest']}, found {digest_of(model)}): their vectors cannot "
-                         "be compared; index the texts again, or give the old model with --model")
-    encoder = load_encoder(model, made_by.get("sif"), splits_of(index, path)[0], note=False)
-    dim = encoder.encode([]).shape[1]
-    if dim != index.index.dim:
-        raise ValueError(f"{path} has vectors of {index.index.dim} dimensions, and {model} has "
-                         f"{dim}: index the texts again")
-    return encoder
-
-
 # ---- search -------------------------------------------------------------------------------------
 
 def add_search(commands):
@@ -216,7 +144,9 @@ def add_search(commands):
                          details="A line per result, the best first: rank, score, line number, "
                                  "and the part of the line that has the most words of the query.  "
                                  "By default the model and BM25 search together: the score is "
-                                 "the weighted sum of both, each scaled to 0 to 1.  It is the "
+                                 "the weighted sum of both, each scaled to 0 to 1.  An index of "
+                                 "BGE-M3 is searched by its own kinds of scores, without BM25: the "
+                                 "score is their weighted mean.  It is the "
                                  "cosine with --dense, BM25's with --bm25, and the sum of 1/(60 + "
                                  "rank) over both rankings with --hybrid.  With --rerank, a "
                                  "cross-encoder reads the query, without the prompts of the "
@@ -235,6 +165,7 @@ def add_search(commands):
                      "BM25, without the model; a word must be the same, with its accents")
     how.add_argument("--hybrid", action="store_true", help="fuse the results of the model and BM25 "
                      "by their ranks (reciprocal rank fusion), not by their scores")
+    add_search_kinds(search)
     search.add_argument("--snippet", type=whole(10), default=120, metavar="N", help="characters of "
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
@@ -250,6 +181,7 @@ def check_search_usage(arguments):
     """Exit with code 2 if options contradict each other."""
     if arguments.depth and not arguments.rerank:
         arguments.usage_error("--depth is the number of lines for --rerank MODEL: give both")
+    check_search_kinds(arguments)
     refuse_blank(arguments, arguments.queries)
     if arguments.rerank:
         check_depth(arguments, TOP)
@@ -260,11 +192,13 @@ def run_search(arguments):
     """Print the results of each query."""
     index = load_index(arguments.index)
     reranker = load_cross_encoder(arguments.rerank) if arguments.rerank else None
-    encoder, encode = None, None
+    encoder, near = None, None
+    three_weights(index.index, arguments)
     if not arguments.bm25:
-        encoder = encoder_of(index, arguments.index, arguments.model)
-        encode = partial(encoder.encode, prompt=query_prompt(index, encoder, arguments))
-    search, split = chosen_search(index, encode, arguments), splits_of(index, arguments.index)[1]
+        loaded = encoder_of(index, arguments.index, arguments.model)
+        encoder = dense_part(loaded)
+        near = model_search(index, loaded, query_prompt(index, encoder, arguments), arguments)
+    search, split = chosen_search(index, near, arguments), splits_of(index, arguments.index)[1]
     if reranker:
         search = reranked_search(search, index, reranker, arguments)
     queries, interactive = texts_of(arguments.queries)
@@ -306,20 +240,30 @@ def query_prompt(index, encoder, arguments):
                           arguments.prompt_name).query
 
 
-def chosen_search(index, encode, arguments):
-    """The function (queries, k) -> (line numbers (N, k), scores (N, k)) of N queries."""
+def model_search(index, loaded, prompt, arguments):
+    """The search by the model alone, a function as that of chosen_search()."""
+    if loaded is not dense_part(loaded):
+        return m3_search(index.index, loaded, prompt, arguments)
+    return lambda queries, k: index.search(loaded.encode(queries, prompt=prompt), k)
+
+
+def chosen_search(index, near, arguments):
+    """The function (queries, k) -> (line numbers (N, k), scores (N, k)) of N queries.
+
+    near: the search by the model alone
+    """
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, sum_of_scores
-    if not arguments.dense:
-        words = index.bm25_search(splits_of(index, arguments.index)[1])
+    of_m3 = hasattr(index.index, "kinds")
+    if near and (arguments.dense or of_m3 and not arguments.hybrid):
+        return near
+    words = index.bm25_search(splits_of(index, arguments.index)[1])
     if arguments.bm25:
         return words
-    if arguments.dense:
-        return lambda queries, k: index.search(encode(queries), k)
     fuse = reciprocal_rank_fusion if arguments.hybrid else sum_of_scores
 
     def both(queries, k):
         depth = max(k, HYBRID_DEPTH)
-        return fuse([index.search(encode(queries), depth), words(queries, depth)], k)
+        return fuse([near(queries, depth), words(queries, depth)], k)
     return both
 
 

@@ -1,4 +1,4 @@
-"""world: write a toy collection for retrieval, and a text to train on, as files."""
+"""world: write a toy world as files: texts for retrieval, scenes for several senses, or speech."""
 import os
 
 from scratch_embed.cli.parsing import add_command, require_writable, whole
@@ -10,14 +10,23 @@ FILES = "corpus.jsonl", "queries.jsonl", "qrels.tsv", "text.txt"
 def add_commands(commands):
     """Add `world`."""
     command = add_command(
-        commands, "world", "write a toy collection, and a text to train on",
+        commands, "world", "write a toy world: texts, images, sounds, speech",
         "scratch-embed world facts -o toy", run=run_world,
-        details="The collection has documents, queries and relevance judgements.")
-    command.add_argument("name", metavar="NAME", choices=list(WORLDS), help=HELP)
+        details="A collection for retrieval has documents, queries and relevance judgements.  The "
+                "scenes have an image, a depth image, a thermal image, a sound, the signal of a "
+                "motion sensor, and captions; the speech has a syllable for every 10 ms and a "
+                "speaker.")
+    command.add_argument("name", metavar="NAME", choices=[*WORLDS, *SENSED],
+                         help=HELP + SENSED_HELP)
     command.add_argument("-o", "--output", required=True, metavar="FOLDER",
-                         help="the folder, created if it is missing, for corpus.jsonl, "
+                         help="the folder, created if it is missing.  For retrieval: corpus.jsonl, "
                               "queries.jsonl and qrels.tsv in BEIR's format, and text.txt to "
-                              "train on, which also has the words of `evaluate mteb`")
+                              "train on, which also has the words of `evaluate mteb`; for scenes "
+                              "and speech: PNG and WAV files, captions.tsv, and the truth in "
+                              "scenes.jsonl or speech.jsonl")
+    command.add_argument("--examples", type=whole(1), metavar="N",
+                         help="number of scenes or of utterances (default: 500 for those two "
+                              "worlds)")
     add_seed(command)
 
 
@@ -29,6 +38,12 @@ def add_seed(command):
 
 def run_world(arguments):
     """Write the files; messages go to stderr."""
+    if arguments.name in SENSED:
+        write_sensed(arguments)
+        return
+    if arguments.examples is not None:
+        arguments.usage_error(f"--examples: expected with {' or '.join(SENSED)}, got "
+                              f"{arguments.name}, whose size is fixed; leave it out")
     from scratch_embed.evaluate.collection import write_collection
     from scratch_embed.numerics.files import atomic_write
     from scratch_embed.worlds.toy_mteb import toy_mteb
@@ -44,12 +59,31 @@ def run_world(arguments):
         f"{arguments.output}")
 
 
+def write_sensed(arguments):
+    """Write the scenes or the speech."""
+    from scratch_embed.multimodal import scene_files
+    files, write, what = {
+        "scenes": (scene_files.SCENE_FILES, scene_files.write_scenes,
+                   "scenes; wrote images, depth, thermal, sounds, imu.npy, captions.tsv, "
+                   "sounds.tsv, scenes.jsonl and text.txt"),
+        "speech": (scene_files.SPEECH_FILES, scene_files.write_speech,
+                   "utterances; wrote sounds and speech.jsonl")}[arguments.name]
+    os.makedirs(arguments.output, exist_ok=True)
+    for name in files:
+        require_writable(os.path.join(arguments.output, name))
+    n = EXAMPLES if arguments.examples is None else arguments.examples
+    write(arguments.output, n, arguments.seed)
+    say(f"{n:,} {what} to {arguments.output}")
+
+
 # ---- the worlds ---------------------------------------------------------------------------------
 
 HELP = ("facts: short reports, and queries in other words; codes: facts, and as many queries for "
         "rare codes; bindings: documents with the same words, which differ in who did what; "
         "instructions: relevance depends on the instruction before the query; long: documents of "
         "41 sentences, one of which states the fact")
+SENSED_HELP = ("; scenes: things with a shape, a colour and so on, seen, described, heard and "
+               "felt; speech: syllables spoken by several voices")
 
 
 def world(name, seed):
@@ -98,5 +132,6 @@ def long(seed):
     return found.corpus, found.queries, found.qrels
 
 
+SENSED, EXAMPLES = ("scenes", "speech"), 500
 WORLDS = {"facts": facts, "codes": codes, "bindings": bindings, "instructions": instructions,
           "long": long}

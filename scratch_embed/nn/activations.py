@@ -129,6 +129,7 @@ def gelu_tanh_backward_kernel(x, dy):
     return dx
 
 
+@saved_as("quick_gelu")
 def quick_gelu(x: np.ndarray) -> tuple[np.ndarray, Backward]:
     """x σ(1.702 x).  Error in float32: as gelu's."""
     return sigmoid_gated(x, QUICK)

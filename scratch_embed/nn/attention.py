@@ -46,13 +46,13 @@ from scratch_embed.numerics.random import hash32
 
 f32, u32 = np.float32, np.uint32
 ZERO = f32(0)
-LONG = 1024                        # above it blocks are faster forward, up to 2 x slower backward
+LONG = 128                         # keys above which blocks are faster, see bench/nn/attention.py
 
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, heads: int,
               causal: bool = False, dropout: Dropout = NO_DROPOUT, *, window: int | None = None,
-              bias: np.ndarray | None = None, key_offsets: np.ndarray | None = None
-              ) -> tuple[np.ndarray, BackwardEach]:
+              bias: np.ndarray | None = None, key_offsets: np.ndarray | None = None,
+              blocks_above: int = LONG) -> tuple[np.ndarray, BackwardEach]:
     """Multi-head attention within each packed sequence.
 
     q: (T, H·d), k, v: (U, G·d) -> y (T, H·d); backward(dy) -> dq, dk, dv and, for a bias, dbias
@@ -93,7 +93,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     for group in groups:
         QKV = queries(q, group), keys(k, group), keys(v, group)
         sees, drop = visible(group, causal, window), dropout.at(group.row)
-        if group.u > LONG and B is None:
+        if group.u > blocks_above and B is None:
             queries(y, group)[:], back = blockwise_attention(*QKV, sees, drop)
         else:
             queries(y, group)[:], back = scaled_dot_product_attention(

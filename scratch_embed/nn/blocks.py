@@ -10,9 +10,11 @@ Equation  summed_embeddings  x = LN(Σ_tables table[id])
 Shapes    x, h, y (T, D), the tokens of all sequences end to end, offsets (N+1,) their bounds;
           W_q, W_k, W_v, Wₒ, W, P (D, D), W₁ (F, D), W₂ (D, F), E (V, D)
 Cost      24 T D² + 4 Σ t² D operations for one layer with F = 4 D and sequences of t tokens, 2 V D
-          for each row of the masked-LM head; BLAS computes the products, so there is no kernel
+          for each row of the masked-LM head.  Memory without backward: infer_post_norm_layer
+          computes the feed-forward sublayer for some rows at a time, so its (T, F) are never all
+          stored.  No kernel: nn/matmul.py or BLAS computes the products
 Differs   Dropout is applied where the caller says, because BERT and DistilBERT differ in it.
-Read next nn/layers.py (add_norm, and why post-norm needs warmup), nn/attention.py, then
+Read next nn/norms.py (add_norm, and why post-norm needs warmup), nn/attention.py, then
           transformer/bert.py, which is made of these blocks
 
 BERT, RoBERTa, DistilBERT and MPNet differ in their embeddings, in a bias of the attention scores,
@@ -30,7 +32,9 @@ from scratch_embed.nn.activations import tanh
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
-from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
+from scratch_embed.nn.layers import embedding, in_row_blocks, linear
+from scratch_embed.nn.matmul import matmul
+from scratch_embed.nn.norms import add_norm, layer_norm
 from scratch_embed.nn.params import Init, Params, Tensor, linear_tensors, norm_tensors
 
 # ---- parameters ----------------------------------------------------------------------------------
@@ -102,6 +106,23 @@ def post_norm_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, he
     dropouts  of the attention weights, of attention's output and of the feed-forward output
     bias      (H, t, t) is added to the attention scores, see nn/relative_bias.py
     """
+    h, back_h = attention_sublayer(x, p, name, offsets, heads, eps, dropouts[:2], bias)
+    y, back_y = feed_forward_sublayer(h, p, name, activation, eps, dropouts[2])
+    return y, lambda dy, g: back_h(back_y(dy, g), g)
+
+
+def infer_post_norm_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, heads: int,
+                          activation: Callable, eps: float, bias: np.ndarray | None = None
+                          ) -> np.ndarray:
+    """post_norm_layer() without backward and dropout, in less memory.  x (T, D) -> y (T, D)."""
+    h = attention_sublayer(x, p, name, offsets, heads, eps, bias=bias)[0]
+    return in_row_blocks(feed_forward_sublayer, h, p, name, activation, eps)
+
+
+def attention_sublayer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, heads: int,
+                       eps: float, dropouts: tuple[Dropout, Dropout] = (NO_DROPOUT,) * 2,
+                       bias: np.ndarray | None = None) -> tuple[np.ndarray, Callable]:
+    """h = LN(x + Wₒ attention(W_q x, W_k x, W_v x)); arguments as for post_norm_layer."""
     q, back_q = linear(x, p, name + "attn.q")
     k, back_k = linear(x, p, name + "attn.k")
     v, back_v = linear(x, p, name + "attn.v")
@@ -109,18 +130,25 @@ def post_norm_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, he
     o, back_o = linear(a, p, name + "attn.o")
     h, back_h = add_norm(x, o, p, name + "attn_norm", eps, dropouts[1])
 
-    u, back_u = linear(h, p, name + "mlp.up")                                   # (T, F)
-    f, back_f = activation(u)
-    w, back_w = linear(f, p, name + "mlp.down")
-    y, back_y = add_norm(h, w, p, name + "mlp_norm", eps, dropouts[2])
-
-    def backward(dy, g):
-        dh, dw = back_y(dy, g)
-        dh = dh + back_u(back_f(back_w(dw, g)), g)
+    def backward(dh, g):
         dx, do = back_h(dh, g)
         dq, dk, dv, *dbias = back_a(back_o(do, g))
         dx = dx + back_q(dq, g) + back_k(dk, g) + back_v(dv, g)
         return (dx, *dbias) if dbias else dx
+    return h, backward
+
+
+def feed_forward_sublayer(h: np.ndarray, p: Params, name: str, activation: Callable, eps: float,
+                          dropout: Dropout = NO_DROPOUT) -> tuple[np.ndarray, ParamBackward]:
+    """y = LN(h + W₂ f(W₁ h)), each token by itself.  h, y (T, D)."""
+    u, back_u = linear(h, p, name + "mlp.up")                                   # (T, F)
+    f, back_f = activation(u)
+    w, back_w = linear(f, p, name + "mlp.down")
+    y, back_y = add_norm(h, w, p, name + "mlp_norm", eps, dropout)
+
+    def backward(dy, g):
+        dh, dw = back_y(dy, g)
+        return dh + back_u(back_f(back_w(dw, g)), g)
     return y, backward
 
 
@@ -133,15 +161,14 @@ def masked_lm_head(x: np.ndarray, p: Params, activation: Callable, eps: float,
     u, back_u = linear(x, p, "mlm.dense")
     f, back_f = activation(u)
     y, back_y = layer_norm(f, p, "mlm.norm", eps)
-    logits = y @ E.T
-    logits += p["mlm.bias"]
+    logits = matmul(y, E.T, p["mlm.bias"])
 
     def backward(dlogits, g):
         if "mlm.bias" in g:
             g["mlm.bias"] += dlogits.sum(0)
         if decoder in g:
-            g[decoder] += dlogits.T @ y              # tied: a second gradient of the embeddings
-        return back_u(back_f(back_y(dlogits @ E, g)), g)
+            g[decoder] += matmul(dlogits.T, y)       # tied: a second gradient of the embeddings
+        return back_u(back_f(back_y(matmul(dlogits, E), g)), g)
     return logits, backward
 
 

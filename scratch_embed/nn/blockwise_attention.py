@@ -10,7 +10,8 @@ Equation  Y = dropout(P) V,  P = softmax(S),  S = Q Kᵀ / √d, as in nn/attent
 Shapes    Q, Y (n, G, H/G, t, d), K, V (n, G, 1, u, d); one head of keys: Q (h, t, d), K (u, d)
 Cost      as nn/attention.py; with a window of w tokens O(t w H d) instead of O(t² H d), because
           blocks outside the window are skipped.  The backward pass computes the scores again: 5
-          products instead of 4.  Memory: one block of scores per thread, and m, l of each query
+          products instead of 4.  Memory: one block of scores per thread, and m, l of each query.
+          nn/matmul.py computes the products
 Differs   from FlashAttention: a block fits the processor's second cache, not a GPU's memory; P is
           computed again from m and l, e^(s − m) / l, not from m + log l, which rounds more.
 Read next nn/attention.py (the same function with all scores at once, and its gradient)
@@ -19,8 +20,8 @@ Why does it work?  Softmax needs the largest score and the sum over all keys bef
 But both sums, l and y, have the same factor e^(−m).  If a later block has a larger score, both are
 multiplied by c = e^(m − m'), as if m' had been known from the start.
 
-Gradient.  The formulas of nn/attention.py, block by block: dS = P ∘ (dP − D),  D = rowsum(P ∘ dP).
-D needs no scores: with dP = dropout(dY Vᵀ), D_i = Σ_j P_ij dP_ij = dY_i · Σ_j dropout(P)_ij V_j =
+Gradient.  The formulas of nn/attention.py, block by block: dS = P ∘ (dP − δ),  δ = rowsum(P ∘ dP).
+δ needs no scores: with dP = dropout(dY Vᵀ), δ_i = Σ_j P_ij dP_ij = dY_i · Σ_j dropout(P)_ij V_j =
 dY_i · Y_i.  Dropout draws the mask of nn/attention.py, by the index of each score in (n, H, t, u).
 """
 from collections.abc import Iterator
@@ -31,15 +32,16 @@ import numpy as np
 
 from scratch_embed.nn.contract import BackwardEach
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, mask
+from scratch_embed.nn.matmul import WORTH_A_THREAD, matmul
 from scratch_embed.numerics.blas import blas_threads
-from scratch_embed.numerics.functions import exp32
+from scratch_embed.numerics.functions import exp32, largest32
 from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.random import hash32
 from scratch_embed.numerics.workers import parallel_map
 
 f32, u32 = np.float32, np.uint32
 ZERO, ONE = f32(0), f32(1)
-QUERIES, KEYS = 256, 256           # of a block
+QUERIES, KEYS = 512, 512           # of a block
 
 
 class Block(NamedTuple):
@@ -70,10 +72,12 @@ def blockwise_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray, sees: tuple
 
     Q, Y: (n, G, H/G, t, d), K, V: (n, G, 1, u, d); backward(dY) -> dQ, dK, dV
     sees: (back, ahead), query i attends to keys i − back .. i + ahead, at least one
-    It uses as many threads as BLAS may use, each for one head of keys at a time.
+    For many operations it uses as many threads as BLAS may, each for one head of keys at a time.
     """
     n, G, h, t, d = Q.shape
     heads = list(product(range(n), range(G)))
+    operations = 4 * n * G * h * t * min(K.shape[3], sum(sees) + 1) * d
+    most = min(len(heads), 1 + operations // WORTH_A_THREAD)
     largest, total = np.empty((2, *Q.shape[:-1]), Q.dtype)                      # (n, G, h, t)
     Y = np.empty(Q.shape, Q.dtype)
 
@@ -91,11 +95,11 @@ def blockwise_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray, sees: tuple
             backward_blocks((Q[head], K[head][0], V[head][0]), dY[head], sees, row(head),
                             dropout, (Y[head], largest[head], total[head]),
                             (dQ[head], dK[head][0], dV[head][0]))
-        with parallel_map(min(blas_threads() or 1, len(heads))) as in_parallel:
+        with parallel_map(min(blas_threads() or 1, most)) as in_parallel:
             in_parallel(backward_head, heads)
         return dQ, dK, dV
 
-    with parallel_map(min(blas_threads() or 1, len(heads))) as in_parallel:
+    with parallel_map(min(blas_threads() or 1, most)) as in_parallel:
         in_parallel(forward_head, heads)
     return Y, backward
 
@@ -105,18 +109,18 @@ def forward(Q, K, V, sees, row, dropout, Y, largest, total):
 
     Q, Y: (h, t, d), K, V: (u, d), largest, total: (h, t), see running_softmax
     """
-    (_, t, d), u = Q.shape, len(K)
+    (_, t, d), u, K, V = Q.shape, len(K), np.ascontiguousarray(K), np.ascontiguousarray(V)
     scale = Q.dtype.type(d ** -0.5)
     Y[...] = 0
     for queries, key_blocks in blocks(t, u, sees, row):
-        q, y = Q[:, queries], Y[:, queries]                           # (h, ≤ QUERIES, d)
+        q, y = np.ascontiguousarray(Q[:, queries]), Y[:, queries]     # (h, ≤ QUERIES, d)
         m, l = np.full(q.shape[:2], -np.inf, q.dtype), np.zeros(q.shape[:2], q.dtype)
         for b in key_blocks:
             keys = slice(b.j, b.j + KEYS)
-            S = q @ K[keys].T                                         # (h, ≤ QUERIES, ≤ KEYS)
+            S = rows_times(q, K[keys].T)                              # (h, ≤ QUERIES, ≤ KEYS)
             A, c = running_softmax(S, m, l, scale, b, dropout)
             y *= c[..., None]
-            y += A @ V[keys]
+            y += rows_times(A, V[keys])
         y /= l[..., None]
         largest[:, queries], total[:, queries] = m, l
 
@@ -124,18 +128,29 @@ def forward(Q, K, V, sees, row, dropout, Y, largest, total):
 def backward_blocks(qkv, dY, sees, row, dropout, saved, grads):
     """Add to dQ (h, t, d), dK, dV (u, d) of one head of keys.  saved: Y, largest, total"""
     (Q, K, V), (Y, largest, total), (dQ, dK, dV) = qkv, saved, grads
-    (_, t, d), u = Q.shape, len(K)
+    (_, t, d), u, K, V = Q.shape, len(K), np.ascontiguousarray(K), np.ascontiguousarray(V)
     scale = Q.dtype.type(d ** -0.5)
-    D = (dY * Y).sum(-1)                                              # (h, t), rowsum(P ∘ dP)
+    delta = (dY * Y).sum(-1)                                          # (h, t), rowsum(P ∘ dP)
     for queries, key_blocks in blocks(t, u, sees, row):
-        q, dy = Q[:, queries], dY[:, queries]
-        of_query = tuple(np.ascontiguousarray(x[:, queries]) for x in (largest, total, D))
+        q, dy = np.ascontiguousarray(Q[:, queries]), np.ascontiguousarray(dY[:, queries])
+        of_query = tuple(np.ascontiguousarray(x[:, queries]) for x in (largest, total, delta))
         for b in key_blocks:
             keys = slice(b.j, b.j + KEYS)
-            A, dS = softmax_gradient(q @ K[keys].T, dy @ V[keys].T, of_query, scale, b, dropout)
-            dQ[:, queries] += dS @ K[keys]
-            dK[keys] += (dS.swapaxes(-1, -2) @ q).sum(0)              # over the heads that share
-            dV[keys] += (A.swapaxes(-1, -2) @ dy).sum(0)              # these keys
+            A, dS = softmax_gradient(rows_times(q, K[keys].T), rows_times(dy, V[keys].T),
+                                     of_query, scale, b, dropout)
+            dQ[:, queries] += rows_times(dS, K[keys])
+            dK[keys] += matmul(as_rows(q).T, as_rows(dS)).T           # the sum over the heads that
+            dV[keys] += matmul(as_rows(dy).T, as_rows(A)).T           # share these keys, too
+
+
+def as_rows(x):
+    """The rows of all heads: (h, I, d) -> (h·I, d)."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def rows_times(x, b):
+    """x b in one product for the heads that share keys.  x: (h, I, d), b: (d, J) -> (h, I, J)"""
+    return matmul(as_rows(x), b).reshape(*x.shape[:-1], -1)
 
 
 # ---- one block of scores -------------------------------------------------------------------------
@@ -160,17 +175,17 @@ def running_softmax(S, largest, total, scale, b, dropout):
 
 
 def softmax_gradient(S, dA, of_query, scale, b, dropout):
-    """dS = scale · P (dP − D),  dP = dropout(dA),  P = e^(s − m) / l, in one block.
+    """dS = scale · P (dP − δ),  dP = dropout(dA),  P = e^(s − m) / l, in one block.
 
-    S = Q Kᵀ, dA = dY Vᵀ: (h, I, J); of_query: largest, total and D (h, I) of all keys, see
+    S = Q Kᵀ, dA = dY Vᵀ: (h, I, J); of_query: largest, total and δ (h, I) of all keys, see
     running_softmax.  In float32 S and dA are overwritten.  -> A = dropout(P), dS (h, I, J)
     """
     if S.dtype != np.float32:
-        largest, total, D = of_query
+        largest, total, delta = of_query
         S = np.where(is_visible(S.shape, b), S, -np.inf)
         P = np.exp(scale * (S - largest[..., None])) / total[..., None]
         kept = block_factors(S.shape, b, dropout)
-        return P * kept, scale * P * (kept * dA - D[..., None])
+        return P * kept, scale * P * (kept * dA - delta[..., None])
     softmax_gradient_kernel(S, dA, of_query, scale, b, mask(dropout))
     return S, dA
 
@@ -225,9 +240,7 @@ def running_softmax_kernel(S, largest, total, c, scale, b, drop):
             c[head, i] = ONE
             continue
         seen, old = row[first:end], largest[head, i]
-        new, added = old, ZERO
-        for j in range(len(seen)):
-            new = max(new, seen[j])
+        new, added = max(old, largest32(seen)), ZERO
         for j in range(len(seen)):
             seen[j] = exp32(scale * (seen[j] - new))
             added += seen[j]
@@ -245,20 +258,22 @@ def running_softmax_kernel(S, largest, total, c, scale, b, drop):
 def softmax_gradient_kernel(S, dA, of_query, scale, b, drop):
     """softmax_gradient in float32.  S ← A, dA ← dS."""
     h, I, J = S.shape
-    largest, total, D = of_query
+    largest, total, delta = of_query
     for head, i in np.ndindex((h, I)):
         row, grad, index = S[head, i], dA[head, i], first_weight(b, head, i)
         first, end = visible_keys(b, i, J)
-        highest, inverse, mean = largest[head, i], ONE / total[head, i], D[head, i]
+        highest, inverse, mean = largest[head, i], ONE / total[head, i], delta[head, i]
         row[:first], grad[:first] = ZERO, ZERO
         row[end:], grad[end:] = ZERO, ZERO
-        for j in range(first, end):
-            row[j] = exp32(scale * (row[j] - highest)) * inverse               # P
+        P, dP = row[first:end], grad[first:end]
+        for j in range(len(P)):
+            P[j] = exp32(scale * (P[j] - highest)) * inverse
         if drop.threshold == u32(0):
-            for j in range(first, end):
-                grad[j] = scale * row[j] * (grad[j] - mean)
+            for j in range(len(P)):
+                dP[j] = scale * P[j] * (dP[j] - mean)
             continue
-        for j in range(first, end):
-            kept = drop.scale if hash32(u32(index + j), drop.key) >= drop.threshold else ZERO
-            grad[j] = scale * row[j] * (kept * grad[j] - mean)
-            row[j] *= kept
+        for j in range(len(P)):
+            number = u32(index + first + j)
+            kept = drop.scale if hash32(number, drop.key) >= drop.threshold else ZERO
+            dP[j] = scale * P[j] * (kept * dP[j] - mean)
+            P[j] *= kept

@@ -11,8 +11,8 @@ Shapes    sound x (N, T, I), W (O, I, K) as in torch -> y (N, T', O),
 Cost      a copy of the inputs, about K/s (or P²/s²) times as large; in conv1d also one matrix
           product, by BLAS
 Differs   torch's conv1d takes x (N, I, T); here rows are tokens, as everywhere in nn/.
-          torch's conv2d with stride P equals patches() and then linear, with its weight
-          (O, C, P, P) reshaped to (O, C·P·P)
+          torch's conv2d with stride P equals patches() and then linear, which takes its weight
+          (O, C, P, P) as it is
 Read next nn/layers.py (`linear`, which embeds patches)
 
 Why copy the inputs?  Each output is the product of the same matrix with another window of the

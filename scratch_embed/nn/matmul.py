@@ -1,24 +1,27 @@
-"""y = x Wᵀ, the product of a linear layer: a float32 kernel for processors with AVX-512.
+"""Matrix products y = a b + c: a float32 kernel for processors with AVX-512.
 
-Equation  y_to = Σ_i x_ti W_oi
-Shapes    x (T, I), W (O, I) -> y (T, O)
-Cost      2 T O I operations.  MiniLM's matrices, one thread, an AMD EPYC with AVX-512: the kernel
-          takes 0.65 of the time of NumPy's OpenBLAS for 24 rows, 0.7 for 512
-Differs   from `x @ W.T` by rounding: it sums over i in another order.  With the kernel, a row of y
-          depends on no other row of x, not even in its last bit.  With BLAS it can, because BLAS
-          divides the work by the number of rows.
-Read next nn/layers.py (linear, its caller)
+Paper     Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication".
+Equation  y_to = c_o + Σ_i a_ti b_io;  in a linear layer a = x and b = Wᵀ
+Shapes    a (T, I), b (I, O), c (O,) -> y (T, O)
+Cost      2 T O I operations, plus O I for the copies of b.  bench/nn/matmul.py measures them
+Differs   from `a @ b + c` by rounding: it adds in the order of i, each product without rounding.
+          With the kernel, a row of y depends on no other row of a, not even in its last bit.  With
+          BLAS it can, because BLAS divides the work by the number of rows.
+Read next numerics/vectors.py (its instructions), nn/layers.py (linear, its caller)
 
-Why not BLAS?  First, BLAS copies W into blocks, in the order in which its innermost loop reads
-them, and then multiplies.  For thousands of rows the copy costs nothing beside the products.  For
-one query of 24 tokens it does: W is read, written and read again, for few products.  Second,
-OpenBLAS has kernels for each type of processor, and for AMD's it takes those for AVX2, with half as
-many numbers per instruction as AVX-512.  Without AVX-512 BLAS is faster, and is used.
+How is it fast?  A processor with AVX-512 can multiply and add two vectors of 16 numbers per cycle,
+but only if they are in registers.  The kernel computes a tile of y of 8 rows and 32 columns, whose
+16 vectors of sums stay in registers until they are complete.  Each step of i loads two vectors of
+b and 8 numbers of a, and multiplies each by each: 16 products for 10 loads.
 
-Why 4 x 6?  The inner loop loads 4 rows of x and 6 rows of W and multiplies each number of the one
-by each of the other: 24 products for 10 loads.  A processor can load two vectors and multiply two
-pairs of vectors per cycle, so the loads do not slow it down.  The 24 sums stay in registers, of
-which AVX-512 has 32, AVX2 16.
+The numbers of b are read in the order of i, 32 columns o at a time, a panel.  So each panel is
+first copied into a buffer in this order, which stays in the cache while all rows of a are
+multiplied by it.  W is stored row by row, so for b = Wᵀ the copy is a transposition.
+
+Why not BLAS?  OpenBLAS does the same, but has kernels for each type of processor, and for AMD's it
+takes those for AVX2, with half as many numbers per instruction.  Without AVX-512 BLAS is faster,
+and is used.  And for a query of a few tokens the time is that of reading W from memory: while a
+panel is multiplied, the kernel already asks for the next one (prefetch).
 """
 from itertools import pairwise
 
@@ -28,74 +31,103 @@ from numba.core.codegen import get_host_cpu_features
 
 from scratch_embed.numerics.blas import blas_has_avx512, blas_threads
 from scratch_embed.numerics.kernel import kernel
+from scratch_embed.numerics.vectors import (
+    add_scaled16,
+    load16,
+    prefetch,
+    store16,
+    transpose16,
+)
 from scratch_embed.numerics.workers import parallel_map
 
-ZERO = np.float32(0)
-FEW = 64                           # rows for which the copy of BLAS takes longer than its products
-MANY = 512                         # rows for which a thread is started
-BLOCK = 128                        # rows of x that stay in the cache together with 6 rows of W
+FEW = 64                           # rows for which the kernel is faster than BLAS with AVX-512
+WORTH_A_THREAD = 2**28             # operations that take longer than starting a thread, ≈ 1 ms
+PANEL = 32                         # columns of b: two vectors
 USE_KERNEL = "+avx512f" in get_host_cpu_features().split(",") and not config.DISABLE_JIT
 
 
-def matmul_transposed(x: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """y = x Wᵀ.  x: (T, I), W: (O, I) -> y (T, O).
+def matmul(a: np.ndarray, b: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
+    """y = a b + c.  a: (T, I), b: (I, O), c: (O,) or None -> y (T, O).
 
-    >>> matmul_transposed(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]])).tolist()
-    [[11.0, 2.0]]
+    >>> matmul(np.array([[1.0, 2.0]]), np.array([[3.0, 0.0], [4.0, 1.0]]),
+    ...        np.array([0.0, 5.0])).tolist()
+    [[11.0, 7.0]]
     """
-    kernel_applies = (x.dtype == W.dtype == np.float32 and W.flags.c_contiguous
-                      and len(x) >= 4 and len(W) >= 6)
-    threads = blas_threads() or 1
-    if not (kernel_applies and kernel_is_faster(len(x), threads)):
-        return x @ W.T
-    x, y = np.ascontiguousarray(x), np.empty((len(x), len(W)), np.float32)
-    if len(x) <= FEW or threads == 1:
-        matmul_kernel(x, W, y)
+    (T, I), O = a.shape, b.shape[1]
+    kernel_applies = a.dtype == b.dtype == np.float32 and T >= 1 and I >= 16 and O >= PANEL
+    if not (kernel_applies and kernel_is_faster(T)):
+        y = a @ b
+        if c is not None:
+            y += c
         return y
-    bounds = len(x) * np.arange(threads + 1) // threads
-    with parallel_map(threads) as in_parallel:
-        in_parallel(lambda rows: matmul_kernel(x[rows], W, y[rows]),
+    if T < 8:                                        # the smallest tile
+        return matmul(np.concatenate([a, np.zeros((8 - T, I), a.dtype)]), b, c)[:T]
+    transposed = not b.flags.c_contiguous
+    b = np.ascontiguousarray(b.T if transposed else b).ravel()
+    a = a if a.flags.c_contiguous or a.flags.f_contiguous else np.ascontiguousarray(a)
+    c, y = np.zeros(O, np.float32) if c is None else c, np.empty((T, O), np.float32)
+    workers = min(blas_threads() or 1, 1 + 2 * T * O * I // WORTH_A_THREAD)
+    if workers == 1:
+        matmul_kernel(a, b, transposed, c, y)
+        return y
+    bounds = T * np.arange(workers + 1) // workers
+    with parallel_map(workers) as in_parallel:
+        in_parallel(lambda rows: matmul_kernel(a[rows], b, transposed, c, y[rows]),
                     [slice(*ends) for ends in pairwise(bounds)])
     return y
 
 
-def kernel_is_faster(rows: int, threads: int) -> bool:
-    """Whether the kernel is faster than BLAS: for few rows, or if BLAS has no AVX-512.
-
-    threads: how many BLAS may use.  Starting as many for the kernel pays off for many rows only.
-    """
-    return USE_KERNEL and (rows <= FEW or (not blas_has_avx512()
-                                           and (threads == 1 or rows >= threads * MANY)))
+def kernel_is_faster(rows: int) -> bool:
+    """Whether the kernel is faster than BLAS: for few rows, or if BLAS has no AVX-512."""
+    return USE_KERNEL and (rows <= FEW or not blas_has_avx512())
 
 
 @kernel(inline=True)
 def add_products(sums, x, w):
-    """sums + x w of 6 sums and 6 weights; x is a number."""
-    return (sums[0] + x * w[0], sums[1] + x * w[1], sums[2] + x * w[2],
-            sums[3] + x * w[3], sums[4] + x * w[4], sums[5] + x * w[5])
+    """sums + x w of two vectors of sums and two of b; x is a number of a."""
+    return add_scaled16(sums[0], x, w[0]), add_scaled16(sums[1], x, w[1])
+
+
+@kernel(inline=True)
+def copy_panel(b, transposed, o, I, O, panel):
+    """panel_i ← b_i,o .. b_i,(o+31).  panel: (I·32,); b: (I·O,), or (O·I,) if transposed."""
+    if not transposed:
+        for i in range(I):
+            store16(panel, i * PANEL, load16(b, i * O + o))
+            store16(panel, i * PANEL + 16, load16(b, i * O + o + 16))
+        return
+    for column in range(0, PANEL, 16):
+        for next_i in range(0, I, 16):
+            i = min(next_i, I - 16)
+            transpose16(b, (o + column) * I + i, I, panel, i * PANEL + column, PANEL)
 
 
 @kernel
-def matmul_kernel(x, W, y):
-    """y ← x Wᵀ of float32: 4 rows of x times 6 rows of W at a time.  T ≥ 4, O ≥ 6.
+def matmul_kernel(a, b, transposed, c, y):
+    """y ← a b + c of float32: 8 rows of a times 32 columns of b at a time.  T ≥ 8, O ≥ 32, I ≥ 16.
 
-    The last 4 and the last 6 rows end where x and W end, so some of y may be computed twice.
+    b: (I·O,), row by row, or (O·I,), column by column, if transposed.  The last 8 rows and the
+    last 32 columns end where y ends, so some of y may be computed twice.
     """
-    (T, I), O = x.shape, len(W)
-    for block in range(0, T, BLOCK):
-        for next_o in range(0, O, 6):
-            o = min(next_o, O - 6)
-            W0, W1, W2, W3, W4, W5 = W[o], W[o + 1], W[o + 2], W[o + 3], W[o + 4], W[o + 5]
-            for next_t in range(block, min(block + BLOCK, T), 4):
-                t = min(next_t, T - 4)
-                x0, x1, x2, x3 = x[t], x[t + 1], x[t + 2], x[t + 3]
-                y0 = y1 = y2 = y3 = (ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
-                for i in range(I):                   # y_to += x_ti W_oi, for 16 values of i at once
-                    w = (W0[i], W1[i], W2[i], W3[i], W4[i], W5[i])
-                    y0 = add_products(y0, x0[i], w)
-                    y1 = add_products(y1, x1[i], w)
-                    y2 = add_products(y2, x2[i], w)
-                    y3 = add_products(y3, x3[i], w)
-                for c in range(6):
-                    y[t, o + c], y[t + 1, o + c] = y0[c], y1[c]
-                    y[t + 2, o + c], y[t + 3, o + c] = y2[c], y3[c]
+    (T, O), I = y.shape, a.shape[1]
+    panel = np.empty(I * PANEL, np.float32)
+    for next_o in range(0, O, PANEL):
+        o = min(next_o, O - PANEL)
+        copy_panel(b, transposed, o, I, O, panel)
+        ahead, step = ((o + PANEL) * I, PANEL) if transposed else (o + PANEL, O)
+        for next_t in range(0, T, 8):
+            t = min(next_t, T - 8)
+            a0, a1, a2, a3, a4, a5, a6, a7 = (a[t], a[t + 1], a[t + 2], a[t + 3],
+                                              a[t + 4], a[t + 5], a[t + 6], a[t + 7])
+            y0 = y1 = y2 = y3 = y4 = y5 = y6 = y7 = (load16(c, o), load16(c, o + 16))
+            for i in range(I):                       # y_to += a_ti b_io, for 32 columns at once
+                w = (load16(panel, i * PANEL), load16(panel, i * PANEL + 16))
+                prefetch(b, ahead + i * step)        # the next panel
+                prefetch(b, ahead + i * step + 16)
+                y0, y1 = add_products(y0, a0[i], w), add_products(y1, a1[i], w)
+                y2, y3 = add_products(y2, a2[i], w), add_products(y3, a3[i], w)
+                y4, y5 = add_products(y4, a4[i], w), add_products(y5, a5[i], w)
+                y6, y7 = add_products(y6, a6[i], w), add_products(y7, a7[i], w)
+            for row, sums in enumerate((y0, y1, y2, y3, y4, y5, y6, y7)):
+                store16(y[t + row], o, sums[0])
+                store16(y[t + row], o + 16, sums[1])

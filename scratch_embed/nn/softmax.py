@@ -21,7 +21,7 @@ each logit's gradient is its probability, minus 1 for the target (1_target is on
 import numpy as np
 
 from scratch_embed.nn.contract import Backward, LossBackward
-from scratch_embed.numerics.functions import exp32, softmax_row32
+from scratch_embed.numerics.functions import exp32, largest32, softmax_row32
 from scratch_embed.numerics.kernel import kernel
 
 f32 = np.float32
@@ -125,11 +125,7 @@ def shifted_sums(s):
     N, M = s.shape
     largest, sums = np.empty(N, np.float32), np.empty(N, np.float32)
     for n in range(N):
-        row = s[n]
-        m = row[0]
-        for j in range(1, M):
-            m = max(m, row[j])
-        total = ZERO
+        row, m, total = s[n], largest32(s[n]), ZERO
         for j in range(M):
             total += exp32(row[j] - m)
         largest[n], sums[n] = m, total

@@ -13,6 +13,7 @@ from scratch_embed.numerics.kernel import kernel
 f32 = np.float32
 ONE = f32(1)                                  # a bare 1 would promote everything to float64
 EXP_LIMIT = f32(87)                           # e^±87 are normal float32; e^89 is not, nor is e^−89
+ALL_BUT_SIGN = np.int32(0x7FFFFFFF)
 LOG2_E = f32(1.4426950408889634)
 # ln 2 = HEAD + TAIL; n · HEAD is exact, because the last bits of HEAD are zero
 LN2_HEAD, LN2_TAIL = f32(0.693359375), f32(-2.1219444005469057e-4)
@@ -45,11 +46,33 @@ def softplus(x: np.ndarray) -> np.ndarray:
 
 
 @kernel(inline=True)
+def flip_if_negative(bits):
+    """Integers in the order of the floats that have these bits; twice gives the bits again.
+
+    The larger float has the larger bits, but among negative numbers the smaller ones; so all of
+    their bits but the sign are flipped.
+    """
+    return np.int32(bits ^ (np.int32(bits >> np.int32(31)) & ALL_BUT_SIGN))
+
+
+@kernel(inline=True)
+def largest32(row):
+    """The largest number of row (M,) float32, M ≥ 1.  If there is a nan, nan or a number.
+
+    It compares integers: max(x, y) of floats depends on the order if there is a nan, so that the
+    compiler does not use vector instructions.
+    """
+    bits = row.view(np.int32)
+    largest = flip_if_negative(bits[0])
+    for j in range(len(bits)):
+        largest = max(largest, flip_if_negative(bits[j]))
+    return np.int32(flip_if_negative(largest)).view(np.float32)
+
+
+@kernel(inline=True)
 def softmax_row32(row, scale):
     """row ← softmax(scale · row), in place.  row: (M,) float32, M ≥ 1; scale > 0"""
-    largest, total = row[0], f32(0)
-    for j in range(len(row)):
-        largest = max(largest, row[j])
+    largest, total = largest32(row), f32(0)
     for j in range(len(row)):
         row[j] = exp32(scale * (row[j] - largest))
         total += row[j]

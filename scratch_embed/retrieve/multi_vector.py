@@ -25,6 +25,7 @@ from scratch_embed.numerics.safetensors import read_safetensors, write_safetenso
 from scratch_embed.retrieve.index_files import first_not_finite
 from scratch_embed.retrieve.lists import stack, top_k_of_query
 from scratch_embed.space.max_sim import check_offsets, max_sim_matrix
+from scratch_embed.text.packed import rows_of
 
 KIND = "scratch_embed multi-vector index"
 
@@ -68,10 +69,8 @@ class MultiVectorIndex:
         """The scores of one query (t, E) with the documents of these ids (n,), or all.  -> (n,)"""
         X, offsets = self.vectors, self.offsets
         if ids is not None:
-            lengths = np.diff(offsets)[ids]
-            starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-            rows = np.arange(starts[-1]) + np.repeat(offsets[:-1][ids] - starts[:-1], lengths)
-            X, offsets = X[rows], starts
+            rows, offsets = rows_of(offsets, ids)
+            X = X[rows]
         sums = max_sim_matrix(np.asarray(query, np.float32), np.array([0, len(query)]), X, offsets)
         return sums[0] / max(1, len(query))
 

@@ -82,6 +82,15 @@ class SparseIndex:
                 for a, b in zip(offsets[:-1], offsets[1:])]
         return stack(rows, k, np.float32)
 
+    def vectors(self) -> SparseVectors:
+        """The vectors of the documents, in float32."""
+        start, documents, weights = self.postings
+        tokens = np.repeat(self.tokens, np.diff(start))
+        order = np.argsort(documents, kind="stable")             # by document, then by token
+        ends = np.cumsum(np.bincount(documents, minlength=len(self)))
+        return SparseVectors(np.concatenate([[0], ends]).astype(np.int64),
+                             tokens[order].astype(np.int32), weights[order])
+
     # ---- files -------------------------------------------------------------
 
     def save(self, path: str | os.PathLike) -> None:
@@ -98,12 +107,7 @@ class SparseIndex:
 
     def as_tensors(self) -> dict[str, np.ndarray]:
         """The vectors of the documents as tensors, for files with further tensors."""
-        start, documents, weights = self.postings
-        tokens = np.repeat(self.tokens, np.diff(start))
-        order = np.argsort(documents, kind="stable")             # by document, then by token
-        ends = np.cumsum(np.bincount(documents, minlength=len(self)))
-        return {"sparse_offsets": np.concatenate([[0], ends]).astype(np.int64),
-                "sparse_tokens": tokens[order].astype(np.int32), "sparse_weights": weights[order]}
+        return {f"sparse_{name}": part for name, part in self.vectors()._asdict().items()}
 
     @classmethod
     def from_tensors(cls, path: str | os.PathLike, tensors: Mapping[str, np.ndarray]

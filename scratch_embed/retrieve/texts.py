@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +55,12 @@ class TextIndex:
     'bob'
     """
 
-    def __init__(self, dim: int, made_by: Mapping[str, str | float | None]) -> None:
-        self.index, self.made_by = Index(dim), dict(made_by)
+    def __init__(self, dim: int, made_by: Mapping[str, str | float | None], index: Any = None
+                 ) -> None:
+        """index: an empty M3Index, for vectors of three kinds (sentences/bge_m3_index.py); it is
+        searched by its own search(), which like Index returns line numbers.  None: an Index
+        """
+        self.index, self.made_by = Index(dim) if index is None else index, dict(made_by)
         self.texts: dict[int, str] = {}
         self.lines = 0
 
@@ -114,10 +119,13 @@ class TextIndex:
                                      "made_by": json.dumps(self.made_by)}, checksum=True)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "TextIndex":
-        """Read a file written by save().  Raises FormatError for any other file."""
+    def load(cls, path: str | os.PathLike, read: Callable = Index.from_tensors) -> "TextIndex":
+        """Read a file written by save().  Raises FormatError for any other file.
+
+        read: (path, tensors, metadata) -> the index of the vectors
+        """
         tensors, metadata = read_safetensors(path)
-        index = Index.from_tensors(path, tensors, metadata)
+        index = read(path, tensors, metadata)
         if "made_by" not in metadata:
             raise FormatError(path, "its metadata", "expected `made_by`, found none: this index "
                                                     "has vectors without their texts")
@@ -130,8 +138,8 @@ class TextIndex:
             raise FormatError(path, "its lines", f"expected a number for each of {len(texts)} "
                               f"texts, ascending, up to {metadata.get('lines')!r}, found "
                               f"{len(numbers)} numbers")
-        found = cls(index.dim, parse(path, "its `made_by`", metadata["made_by"].encode()))
-        found.index, found.texts, found.lines = index, dict(zip(numbers, texts)), lines
+        found = cls(index.dim, parse(path, "its `made_by`", metadata["made_by"].encode()), index)
+        found.texts, found.lines = dict(zip(numbers, texts)), lines
         return found
 
 

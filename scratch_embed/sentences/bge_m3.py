@@ -19,8 +19,8 @@ Differs   from FlagEmbedding: encode() returns the weights and the vectors of al
           form, not as a list with a dict or an array for each.  All special tokens have weight 0,
           also [MASK], which has a weight there.  New heads start from a normal distribution with
           the variance of torch's uniform one, and with biases of 0.
-Read next losses/m3.py (the loss), sentences/bge_m3_training.py, sentences/bge_m3_index.py (search),
-          space/max_sim.py
+Read next sentences/bge_m3_scores.py (scores), losses/m3.py (the loss), then
+          sentences/bge_m3_training.py; sentences/bge_m3_index.py (search)
 
 Why three?  One vector must place every text in the same D dimensions: synonyms come close, but a
 product code that no training text contained has no place of its own.  A weight per token is BM25
@@ -41,58 +41,30 @@ Gradient.  The gradients of the three heads are added at the token vectors (y no
 dw_i is the gradient of the token's weight at the first place that has the maximum, and 0 elsewhere.
 """
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from scratch_embed.nn.activations import relu
-from scratch_embed.nn.contract import Backward
+from scratch_embed.nn.contract import Backward, ParamBackward
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Normal, Params, Tensor, init_params, linear_tensors
 from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.l2_normalize import l2_normalize
+from scratch_embed.numerics.memory import require_memory
 from scratch_embed.sentences.bge_m3_folder import (
     is_normalised_cls,
     read_m3_folder,
     write_m3_folder,
 )
+from scratch_embed.sentences.bge_m3_scores import M3Vectors, TokenVectors
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.interface import choose_prompt, require_text
 from scratch_embed.sentences.length_batches import compute_in_batches
-from scratch_embed.space.max_sim import max_sim_matrix
-from scratch_embed.space.similarity import cosine_matrix
-from scratch_embed.space.sparse import SparseVectors, from_parts, sparse_scores
-from scratch_embed.text.packed import Packed
+from scratch_embed.space.sparse import SparseVectors, from_parts
+from scratch_embed.text.packed import Packed, rows_of, take
 from scratch_embed.transformer import pooling
-
-
-class TokenVectors(NamedTuple):
-    """A vector for each token of N texts but the first; text n is rows offsets[n]:offsets[n+1]."""
-
-    vectors: np.ndarray            # (T, E), of norm 1
-    offsets: np.ndarray            # (N+1,)
-
-
-class M3Vectors(NamedTuple):
-    """The three kinds of vectors of N texts; None for a kind that was not asked for."""
-
-    dense: np.ndarray | None               # (N, D), of norm 1
-    sparse: SparseVectors | None           # a weight for each of a text's tokens
-    multi: TokenVectors | None             # a vector for each of a text's tokens
-
-
-class M3Scores(NamedTuple):
-    """Scores of N queries with M documents, (N, M) each."""
-
-    dense: np.ndarray
-    sparse: np.ndarray
-    multi: np.ndarray
-    hybrid: np.ndarray                     # their weighted mean
-
-
-WEIGHTS = (1.0, 1.0, 1.0)          # of the dense, sparse and multi-vector scores, in a search
-
 
 # ---- the three heads ---------------------------------------------------------------------------
 
@@ -102,27 +74,39 @@ def head_tensors(D: int, E: int | None = None) -> dict[str, Tensor]:
     return {**linear_tensors("sparse", 1, D, init), **linear_tensors("multi", E or D, D, init)}
 
 
-def heads(x: np.ndarray, offsets: np.ndarray, p: Params
-          ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], Any]:
-    """The three heads on token vectors.  x: (T, D) -> (y (N, D), w (T,), v (T − N, E)), backward
-
-    y: the vector of the first token, not normalised; w: a weight for each token, not yet the
-    maximum over repeats; v: the vectors of all tokens but the first, of norm 1.
-    backward(dy, dw, dv, g) -> dx
-    """
-    y, back_y = pooling.cls(x, offsets)
+def token_weights(x: np.ndarray, p: Params) -> tuple[np.ndarray, ParamBackward]:
+    """The sparse head: relu(W_s x + b_s), not yet the maximum over repeats.  x: (T, D) -> (T,)"""
     raw, back_raw = linear(x, p, "sparse")                                    # (T, 1)
     w, back_w = relu(raw)
+    return w[:, 0], lambda dw, g: back_raw(back_w(dw[:, None]), g)
+
+
+def token_vectors(x: np.ndarray, offsets: np.ndarray, p: Params
+                  ) -> tuple[np.ndarray, ParamBackward]:
+    """The multi-vector head: W_m x + b_m of all tokens but the first, of norm 1.  -> (T − N, E)"""
     inner = np.ones(len(x), bool)
     inner[offsets[:-1]] = False
     projected, back_projected = linear(x[inner], p, "multi")
     v, back_v = l2_normalize(projected)
 
-    def backward(dy, dw, dv, g):
-        dx = back_y(dy) + back_raw(back_w(dw[:, None]), g)
-        dx[inner] += back_projected(back_v(dv), g)
+    def backward(dv, g):
+        dx = np.zeros_like(x)
+        dx[inner] = back_projected(back_v(dv), g)
         return dx
-    return (y, w[:, 0], v), backward
+    return v, backward
+
+
+def heads(x: np.ndarray, offsets: np.ndarray, p: Params
+          ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], Any]:
+    """The three heads on token vectors.  x: (T, D) -> (y (N, D), w (T,), v (T − N, E)), backward
+
+    y: the vector of the first token, not normalised; w: token_weights; v: token_vectors.
+    backward(dy, dw, dv, g) -> dx
+    """
+    y, back_y = pooling.cls(x, offsets)
+    w, back_w = token_weights(x, p)
+    v, back_v = token_vectors(x, offsets, p)
+    return (y, w, v), lambda dy, dw, dv, g: back_y(dy) + back_w(dw, g) + back_v(dv, g)
 
 
 def strongest(w: np.ndarray, batch: Packed, without: np.ndarray) -> tuple[SparseVectors, Backward]:
@@ -161,41 +145,6 @@ def unweighted_tokens(tokenizer: Any) -> np.ndarray:
     unk = getattr(tokenizer, "unk", None)
     return np.array(sorted(ids | ({tokenizer.token_to_id(unk)} if unk is not None else set())),
                     np.int64)
-
-
-# ---- scores ------------------------------------------------------------------------------------
-
-def hybrid_scores(queries: M3Vectors, documents: M3Vectors, weights: Sequence[float] = WEIGHTS
-                  ) -> M3Scores:
-    """The scores of every query with every document, of all three kinds, and their weighted mean.
-
-    queries, documents: vectors of all three kinds; weights: of dense, sparse and multi-vector
-    """
-    a, b, c = check_weights(weights)
-    q, x = all_kinds(queries, "queries"), all_kinds(documents, "documents")
-    dense = cosine_matrix(q[0], x[0])
-    sparse, _ = sparse_scores(q[1], x[1])
-    multi = max_sim_matrix(*q[2], *x[2]) / np.maximum(1, np.diff(q[2].offsets))[:, None]
-    return M3Scores(dense, sparse, multi, (a * dense + b * sparse + c * multi) / (a + b + c))
-
-
-def all_kinds(vectors: M3Vectors, name: str) -> tuple[np.ndarray, SparseVectors, TokenVectors]:
-    """The dense, sparse and multi-vector parts.  Raises ValueError if one is None."""
-    dense, sparse, multi = vectors
-    if dense is None or sparse is None or multi is None:
-        missing = [kind for kind, part in vectors._asdict().items() if part is None]
-        raise ValueError(f"{name}: expected all three kinds of vectors, got no "
-                         f"{' and no '.join(missing)}; ask encode() for them")
-    return dense, sparse, multi
-
-
-def check_weights(weights: Sequence[float]) -> tuple[float, ...]:
-    """The three weights.  Raises ValueError unless they are 0 or more, and one is above 0."""
-    found = tuple(float(weight) for weight in weights)
-    if len(found) != 3 or not all(0 <= weight < np.inf for weight in found) or sum(found) == 0:
-        raise ValueError("weights: expected three numbers of 0 or more, of the dense, the sparse "
-                         f"and the multi-vector score, not all 0; got {list(weights)}")
-    return found
 
 
 # ---- the model -----------------------------------------------------------------------------------
@@ -283,51 +232,60 @@ class BgeM3:
                batch_size: int | None = None, show_progress_bar: bool | None = None) -> M3Vectors:
         """The vectors of N texts, in their order, in one pass; a single str counts as N = 1.
 
-        return_dense, return_sparse, return_multi_vector: which kinds; the others are None.
+        return_dense, return_sparse, return_multi_vector: which kinds.  The others are None, and
+        are neither computed nor kept: the token vectors need 4 E bytes for each token.
         prompt_name, prompt, batch_size, show_progress_bar: as in SentenceEncoder.encode.
         Texts of more than max_seq_length tokens are truncated; encoder.truncated counts them.
         Raises ValueError if no kind is asked for, or for an invalid argument; TypeError for an
-        input that is not a str.
+        input that is not a str; MemoryError, before any pass of the transformer, if the vectors
+        need more than the machine's memory.
         """
-        asked = {"dense": return_dense, "sparse": return_sparse, "multi": return_multi_vector}
-        if not any(asked.values()):
+        if not (return_dense or return_sparse or return_multi_vector):
             raise ValueError("encode(): expected return_dense, return_sparse or "
                              "return_multi_vector to be True, got none")
         require_whole("batch_size", 1 if batch_size is None else batch_size, 1)
+        all_ids = self.tokenize(inputs, prompt_name, prompt)
+        N, D, E = len(all_ids.offsets) - 1, self.encoder.model.dim, len(self.heads["multi.weight"])
+        bounds = without_first(all_ids.offsets)
+        require_memory(4 * N * D * return_dense + 4 * int(bounds[-1]) * E * return_multi_vector,
+                       f"the vectors of {N:,} texts")
+        dense = np.empty((N if return_dense else 0, D), np.float32)
+        multi = np.empty((bounds[-1] if return_multi_vector else 0, E), np.float32)
+        tokens, weights = [np.empty(0)] * N, [np.empty(0)] * N       # of each text
+
+        def encode_batch(indices, batch):
+            x = self.encoder.model.infer(batch)
+            if return_dense:
+                dense[indices] = l2_normalize(pooling.cls(x, batch.offsets)[0])[0]
+            if return_sparse:
+                w, _ = token_weights(x, self.heads)
+                found, _ = strongest(w, batch, self.unweighted)
+                for n, a, b in zip(indices, found.offsets[:-1], found.offsets[1:]):
+                    tokens[n], weights[n] = found.tokens[a:b], found.weights[a:b]
+            if return_multi_vector:
+                multi[rows_of(bounds, indices)[0]] = token_vectors(x, batch.offsets, self.heads)[0]
+        compute_in_batches(encode_batch, range(N), lambda part: take(all_ids, np.array(part)),
+                           batch_size, show_progress_bar)
+        return M3Vectors(dense if return_dense else None,
+                         from_parts(tokens, weights) if return_sparse else None,
+                         TokenVectors(multi, bounds) if return_multi_vector else None)
+
+    def tokenize(self, inputs: str | Iterable[str], prompt_name: str | None = None,
+                 prompt: str | None = None) -> Packed:
+        """The ids of N texts with their prompt.  Raises as encode() does."""
         recipe = self.encoder.recipe
         prompt = choose_prompt(recipe.prompts, prompt_name, prompt, recipe.default_prompt_name)
         self.encoder.prompt_tokens(prompt)             # raises if it leaves no room for a text
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts):
             require_text(number, text)
-        found: list = [None] * len(texts)
-
-        def encode_batch(indices, batch):
-            for index, vectors in zip(indices, self.vectors(batch)):
-                found[index] = vectors
-        compute_in_batches(encode_batch, texts,
-                           lambda part: self.encoder.tokenize([prompt + text for text in part]),
-                           batch_size, show_progress_bar)
-        return _joined(found, asked, self.encoder.model.dim, len(self.heads["multi.weight"]))
-
-    def vectors(self, batch: Packed) -> list[tuple]:
-        """(dense (D,), tokens (P,), weights (P,), token vectors (t − 1, E)) of each of N texts."""
-        x = self.encoder.model.infer(batch)
-        (y, w, v), _ = heads(x, batch.offsets, self.heads)
-        dense, _ = l2_normalize(y)
-        sparse, _ = strongest(w, batch, self.unweighted)
-        split = sparse.offsets[1:-1]
-        starts = batch.offsets[1:-1] - np.arange(1, len(batch.offsets) - 1)
-        return list(zip(dense, np.split(sparse.tokens, split), np.split(sparse.weights, split),
-                        np.split(v, starts)))
+        found = self.encoder.tokenize([prompt + text for text in texts])
+        if (empty := np.diff(found.offsets) == 0).any():
+            raise ValueError(f"input {empty.argmax()}: expected a text with a token, got "
+                             f"{texts[empty.argmax()]!r:.40}")
+        return found
 
 
-def _joined(found, asked, D, E):
-    """The M3Vectors of texts whose parts are in `found`, as vectors() returns them."""
-    dense, tokens, weights, multi = zip(*found) if found else ((), (), (), ())
-    offsets = np.concatenate([[0], np.cumsum([len(part) for part in multi], dtype=np.int64)])
-    return M3Vectors(
-        np.array(dense, np.float32).reshape(-1, D) if asked["dense"] else None,
-        from_parts(list(tokens), list(weights)) if asked["sparse"] else None,
-        TokenVectors(np.concatenate([np.empty((0, E), np.float32), *multi]).astype(np.float32),
-                     offsets.astype(np.int64)) if asked["multi"] else None)
+def without_first(offsets: np.ndarray) -> np.ndarray:
+    """The offsets of texts whose first token is left out.  (N+1,) -> (N+1,)"""
+    return offsets - np.arange(len(offsets))

@@ -18,6 +18,11 @@ Why does one transformer serve three heads?  They ask for related things: a toke
 vector come from the same state, and [CLS] attends to all states.  Each alone can be trained too
 (sentences/sbert.py for the dense one), but a text then needs three passes.
 
+Why no dropout by default?  A new [CLS] vector cannot learn with it: at the sizes of why/m3.py, in a
+trial of one seed with 0.1, the loss of the dense score alone stayed at log 64, that of chance, for
+400 steps; without dropout it fell to 0.45.  With a pre-trained start it may help: FlagEmbedding
+trains with XLM-R's 0.1.
+
 Gradient.  The three scores share θ, so the gradients of y, w and v are added at the token vectors
 (heads() of bge_m3.py).  The transformer has two backward passes, one for the queries and one for
 all other texts.
@@ -38,7 +43,7 @@ from scratch_embed.numerics.checks import require_instance
 from scratch_embed.numerics.random import stream
 from scratch_embed.numerics.settings import digest
 from scratch_embed.numerics.workers import serial_map
-from scratch_embed.sentences.bge_m3 import BgeM3, heads, strongest
+from scratch_embed.sentences.bge_m3 import BgeM3, heads, strongest, without_first
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.sbert import View
 from scratch_embed.space.sparse import sparse_scores
@@ -114,11 +119,6 @@ def batch_loss(queries: Packed, keys: Packed, targets: np.ndarray, model: Model,
     return loss, backward
 
 
-def without_first(offsets: np.ndarray) -> np.ndarray:
-    """The offsets of texts whose first token is left out.  (N+1,) -> (N+1,)"""
-    return offsets - np.arange(len(offsets))
-
-
 # ---- training ------------------------------------------------------------------------------------
 
 class Trained(NamedTuple):
@@ -129,7 +129,7 @@ class Trained(NamedTuple):
 
 
 def train(views: Sequence[View], start: BgeM3, steps: int = 500, batch_size: int = 32,
-          optim: Optim = Optim(lr=3e-4, weight_decay=0.0), dropout: float = 0.1, tau: float = TAU,
+          optim: Optim = Optim(lr=3e-4, weight_decay=0.0), dropout: float = 0.0, tau: float = TAU,
           distil_from: int | None = 0, texts: np.ndarray | None = None,
           options: RunOptions = RunOptions()) -> Trained:
     """Train the transformer and the heads on N examples.

@@ -9,7 +9,8 @@ The verdict is on the hybrid score, with equal weights, as a search uses it.
 """
 from collections.abc import Sequence
 
-from scratch_embed.sentences.bge_m3 import BgeM3, hybrid_scores
+from scratch_embed.sentences.bge_m3 import BgeM3
+from scratch_embed.sentences.bge_m3_scores import hybrid_scores
 from scratch_embed.sentences.verdict import (
     FEW,
     SearchVerdict,

@@ -2,7 +2,8 @@
 
 Paper     Nogueira & Cho 2019, "Passage Re-ranking with BERT"; Devlin et al. 2019, section 4.1.
 Equation  s(a, b) = activation(A tanh(P x_[CLS] + d) + a₀),
-          x = transformer([CLS] a [SEP] b [SEP]),  token types 0 up to the first [SEP], then 1
+          x = transformer([CLS] a [SEP] b [SEP]),  token types 0 up to the first [SEP], then 1;
+          this is BERT's head, for others see transformer/classification.py
 Shapes    N pairs -> scores (N,), or (N, O) for O > 1 labels
 Cost      one pass of the transformer for every pair; a bi-encoder needs one for every text
 Differs   from sentence-transformers: nothing is padded, and by default the size of a batch is a
@@ -41,7 +42,12 @@ from scratch_embed.sentences.interface import choose_prompt, require_parts, requ
 from scratch_embed.sentences.length_batches import compute_in_batches
 from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.classification import infer_scores, labels_of, with_new_classifier
-from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
+from scratch_embed.transformer.families import (
+    Model,
+    has_types,
+    read_tokenizer,
+    save_tokenizer,
+)
 from scratch_embed.transformer.local_folder import require_local_folder
 
 Pair = tuple[str, str]
@@ -50,8 +56,10 @@ Pair = tuple[str, str]
 class CrossEncoder:
     """Scores of pairs of texts: predict(pairs) -> (N,); rank(query, documents) -> a list.
 
-        CrossEncoder.load(folder)                    of sentence-transformers, or of transformers'
-                                                     BertForSequenceClassification
+        CrossEncoder.load(folder)                    of sentence-transformers, or of a class of
+                                                     transformers: XLMRobertaForSequence-
+                                                     Classification ..., HEADS of
+                                                     transformer/classification.py
         CrossEncoder.warm_start(encoder)             the transformer of a bi-encoder or of a BERT,
                                                      and a new head: a start for training
         CrossEncoder(tokenizer, model, settings)     settings: see cross_encoder_settings.py
@@ -107,7 +115,7 @@ class CrossEncoder:
 
     @classmethod
     def load(cls, folder: str | os.PathLike, dtype: type = np.float32) -> "CrossEncoder":
-        """Load a folder of sentence-transformers' CrossEncoder or of BertForSequenceClassification.
+        """Load a folder of sentence-transformers' CrossEncoder or of transformers' classes.
 
         Raises FormatError that names the file and the field that is missing, damaged or unknown.
         """
@@ -115,7 +123,7 @@ class CrossEncoder:
         model, settings = read_cross_encoder_folder(folder, dtype)
         tokenizer = read_tokenizer(folder, model)
         most = max(part.type for part in tokenizer.template.pair)
-        if most >= model.config.types:
+        if has_types(model) and most >= model.config.types:
             raise FormatError(folder, "its tokenizer", "expected types of tokens of a pair below "
                               f"{model.config.types}, the type_vocab_size of config.json, found "
                               f"{most}")

@@ -30,20 +30,21 @@ from scratch_embed.sentences.folder import (
     prompts_of,
     read_length,
     read_modules,
-    refuse_adapter,
 )
+from scratch_embed.transformer.adapter_folder import CONFIG
 from scratch_embed.transformer.classification import (
+    HEADS,
     has_classifier,
     read_classifier,
     write_classifier,
 )
 from scratch_embed.transformer.families import Model, family_of
+from scratch_embed.transformer.model_folder import has_adapter, require_no_adapter
 
 SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"
 ACTIVATIONS: dict[str, Callable] = {SIGMOID: sigmoid, "torch.nn.Sigmoid": sigmoid,
                                     IDENTITY: identity, "torch.nn.Identity": identity}
 OLD_ACTIVATION = "sbert_ce_default_activation_function"       # a field of config.json
-ARCHITECTURE = "BertForSequenceClassification"
 SCORES = {"transformer_task": "sequence-classification", "module_output_name": "scores",
           "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}}}
 IGNORED = {                        # fields that do not change the scores, each with the reason
@@ -66,16 +67,15 @@ def read_cross_encoder_folder(folder: str | os.PathLike, dtype: type = np.float3
     Raises FormatError that names the file and the field that is missing, damaged or unknown, and
     for the folder of another kind of model.
     """
-    refuse_adapter(folder)
+    if has_adapter(folder):
+        raise FormatError(os.path.join(folder, CONFIG), "the file", "expected a cross-encoder "
+                          "without an adapter, found one; merge it into the weights with peft's "
+                          "merge_and_unload()")
     path = os.path.join(folder, "config.json")
-    positions = family_of(folder).model.architecture.read_config(path).max_length
-    fields = Fields.read(path)
-    if not has_classifier(folder):
-        raise fields.fault("architectures", f"{json.dumps([ARCHITECTURE])}; `scratch-embed train "
-                           "cross-encoder` makes a cross-encoder of another model",
-                           json.dumps(fields.values.get("architectures"))[:60])
-    fields.one_of("architectures", [[ARCHITECTURE]])
-    labels = _labels(fields)
+    family, fields = family_of(folder).model, Fields.read(path)
+    config = family.architecture.read_config(path)
+    _check_class(fields, family.architecture.config_fields(config)["model_type"], folder)
+    labels, positions = _labels(fields), config.max_length
     settings = default_settings(labels, positions)
     settings = settings._replace(activation=_old_activation(fields) or settings.activation)
     if has_modules(folder):
@@ -86,6 +86,18 @@ def read_cross_encoder_folder(folder: str | os.PathLike, dtype: type = np.float3
     length, lower_case = read_length(folder, positions, SCORES)
     return read_classifier(folder, len(labels), dtype), settings._replace(
         max_seq_length=length, lower_case=lower_case)
+
+
+def _check_class(fields, model_type, folder):
+    """Raise FormatError unless the class is that of the model_type in HEADS."""
+    classes = [HEADS[model_type].original] if model_type in HEADS else [
+        head.original for head in HEADS.values()]
+    expected = " or ".join(json.dumps([name]) for name in classes)
+    if not has_classifier(folder):
+        expected += "; `scratch-embed train cross-encoder` makes a cross-encoder of another model"
+    found = fields.values.get("architectures")
+    if model_type not in HEADS or found != classes:
+        raise fields.fault("architectures", expected, json.dumps(found)[:60])
 
 
 def _transformer(folder):
@@ -147,12 +159,14 @@ def write_cross_encoder_folder(folder: str | os.PathLike, model: Model, settings
     """Write a folder that transformers and sentence-transformers load.
 
     files: {name: bytes} of the tokenizer, with the maximum length.
-    Raises ValueError for an activation that has no name in ACTIVATIONS.
+    Raises ValueError for an activation that has no name in ACTIVATIONS, and for a folder with an
+    adapter.
     """
     names = [name for name, f in ACTIVATIONS.items() if f is settings.activation]
     if not names:
         raise ValueError(f"activation: expected sigmoid or identity, got {settings.activation}")
     labels = {str(n): label for n, label in enumerate(settings.labels)}
+    require_no_adapter(folder)
     with replaced_together(folder, "config.json") as temporary:
         write_classifier(temporary, model, {
             "id2label": labels, "label2id": {label: int(n) for n, label in labels.items()},

@@ -13,10 +13,9 @@ Differs   Two layouts are read.  The old one is that of releases up to 5.  In th
           pooling_mode is a name or a list of names, and the maximum length is in
           tokenizer_config.json.  The old layout is written, because all releases read it; but the
           old flags cannot express repeated poolings and some orders, and then pooling_mode is
-          written.  Unknown fields, and options that would change the result, are errors, and so
-          is an adapter (adapter_config.json); sentence-transformers ignores many such fields.  A
-          maximum length above the model's number of positions is reduced to it;
-          sentence-transformers fails later, on a long text.
+          written.  Unknown fields, and options that would change the result, are errors;
+          sentence-transformers ignores many such fields.  A maximum length above the model's
+          number of positions is reduced to it; sentence-transformers fails later, on a long text.
 Read next sentences/recipe.py (the contents of a folder), sentences/encoder.py (texts -> vectors)
 """
 import contextlib
@@ -34,6 +33,7 @@ from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, 
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.sentences.recipe import SIMILARITIES, Dense, Recipe, check_recipe
 from scratch_embed.text.tokenizer_files import FILES as TOKENIZER_FILES
+from scratch_embed.transformer.adapter_folder import ADAPTER, CONFIG
 from scratch_embed.transformer.checkpoint import (
     FLOATS,
     WEIGHTS,
@@ -43,6 +43,7 @@ from scratch_embed.transformer.checkpoint import (
 )
 from scratch_embed.transformer.classification import has_classifier
 from scratch_embed.transformer.families import Model, family_of
+from scratch_embed.transformer.model_folder import load_model, require_no_adapter
 from scratch_embed.transformer.pooling import (
     cls,
     last_token,
@@ -61,8 +62,9 @@ POOLINGS: dict[str, tuple[str, Callable]] = {
     "pooling_mode_lasttoken": ("lasttoken", last_token)}
 BY_NAME = dict(POOLINGS.values())
 ACTIVATIONS = {"torch.nn.modules.activation.Tanh": tanh, "torch.nn.modules.linear.Identity": None}
+# all files that may be read
 FILES = (WEIGHTS, WEIGHTS_INDEX, "modules.json", "config.json", "sentence_bert_config.json",
-         "config_sentence_transformers.json", *TOKENIZER_FILES)       # all that may be read
+         "config_sentence_transformers.json", CONFIG, ADAPTER, *TOKENIZER_FILES)
 M3_HEADS = ("sparse_linear.safetensors", "colbert_linear.safetensors")   # see bge_m3_folder.py
 IGNORED = {                        # fields that do not change the vectors, each with the reason
     "modules.json": {"idx": "the modules are in the order of the list",
@@ -92,13 +94,12 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
                           "a model that encodes texts, found a cross-encoder, which scores pairs; "
                           "CrossEncoder.load and `scratch-embed rerank` read it")
     if not has_modules(folder):
-        refuse_adapter(folder)
         family = family_of(folder)
         length, lower_case = read_length(folder, family.model.architecture.read_config(
             os.path.join(folder, "config.json")).max_length)
         is_m3 = any(os.path.exists(os.path.join(folder, name.replace(".safetensors", end)))
                     for name in M3_HEADS for end in (".safetensors", ".pt"))
-        return family.model.load(folder, dtype), Recipe(
+        return load_model(folder, dtype), Recipe(
             (cls if is_m3 else mean,), normalize=is_m3, max_seq_length=length,
             lower_case=lower_case)
     modules = _modules(folder)
@@ -106,7 +107,6 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
         raise FormatError(os.path.join(folder, "modules.json"), "its list", "expected Transformer "
                           "first, found StaticEmbedding: se.load reads it as a StaticEncoder")
     (_, base), (_, pooling), *rest = modules
-    refuse_adapter(base)
     family = family_of(base)
     config = family.model.architecture.read_config(os.path.join(base, "config.json"))
     poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
@@ -119,7 +119,7 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
             width = len(dense[-1].p["linear.weight"])
         else:
             check_normalize(os.path.join(path, "config.json"))
-    model = family.model.load(base, dtype)             # last, because it takes longest
+    model = load_model(base, dtype)             # last, because it takes longest
     return model, Recipe(poolings, include_prompt, tuple(dense), modules[-1][0] == "Normalize",
                          length, lower_case, prompts, default, similarity)
 
@@ -156,15 +156,6 @@ def model_files(folder: str | os.PathLike) -> list[str]:
             files |= set(open_weights(at).files.values())
     names = [os.path.relpath(path, folder) for path in files if os.path.exists(path)]
     return sorted(names, key=lambda name: name.split(os.sep))
-
-
-def refuse_adapter(folder):
-    """Raise FormatError for a folder with LoRA weights, which transformers would add."""
-    path = os.path.join(folder, "adapter_config.json")
-    if os.path.exists(path):
-        raise FormatError(path, "the file", "expected a model without an adapter, found one; merge "
-                          "it into the weights, with peft's merge_and_unload() or with merged() of "
-                          "transformer/lora.py, or delete it")
 
 
 def read_modules(folder: str | os.PathLike) -> list[tuple[str, str]]:
@@ -322,8 +313,9 @@ def write_sentence_folder(folder: str | os.PathLike, model: Model, recipe: Recip
 
     An old config.json is removed first and the new one moved last (numerics/folders.py), so a
     folder that is only partly written cannot be loaded.  Raises ValueError for a recipe that does
-    not fit the model.
+    not fit the model, and for a folder with an adapter, which would be added to the new weights.
     """
+    require_no_adapter(folder)
     for name in M3_HEADS:                              # of an older model, if they are not new
         if name not in (files or {}):
             with contextlib.suppress(FileNotFoundError):

@@ -13,7 +13,7 @@ Why CSR?  A vector has a dimension for each of V tokens, of which a text has few
 thousand texts of BGE-M3's 250,002 tokens would need a gigabyte in float32; here they need 8 bytes
 for each token of each text.
 """
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +58,14 @@ def from_parts(tokens: list[np.ndarray], weights: list[np.ndarray]) -> SparseVec
     return SparseVectors(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
                          np.concatenate([np.empty(0, np.int32), *tokens]).astype(np.int32),
                          np.concatenate([np.empty(0, np.float32), *weights]).astype(np.float32))
+
+
+def concatenated(parts: Sequence[SparseVectors]) -> SparseVectors:
+    """The vectors of several SparseVectors, in order."""
+    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    return SparseVectors(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
+                         np.concatenate([part.tokens for part in parts]),
+                         np.concatenate([part.weights for part in parts]))
 
 
 def sparse_scores(Q: SparseVectors, X: SparseVectors) -> tuple[np.ndarray, Callable]:

@@ -33,14 +33,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from scratch_embed.numerics.checks import require_unicode
 from scratch_embed.text.added_tokens import AddedToken
-from scratch_embed.text.bpe import BPE
-from scratch_embed.text.byte_level import BYTE_OF_CHAR, GPT2, split_by_all, to_characters
-from scratch_embed.text.normal_forms import AS_IT_IS, TextNormalizer
+from scratch_embed.text.bpe import BPE, clip_bpe
+from scratch_embed.text.byte_level import (
+    BYTE_OF_CHAR,
+    CLIP_TOKENS,
+    GPT2,
+    split_by_all,
+    to_characters,
+)
+from scratch_embed.text.normal_forms import AS_IT_IS, CLIP_NORMALIZER, TextNormalizer
+from scratch_embed.text.tokenizer import roberta_template
 
 Pair = tuple[int, int]
 NONE = -1
-END_OF_TEXT = "<|endoftext|>"      # GPT-2's only special token
+START_OF_TEXT = "<|startoftext|>"  # CLIP's first token of a text
+END_OF_TEXT = "<|endoftext|>"      # GPT-2's only special token, CLIP's last of a text
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int = 30_000, *,
@@ -74,6 +83,30 @@ def train_bpe(texts: Iterable[str], vocab_size: int = 30_000, *,
     return bpe
 
 
+def train_clip_bpe(texts: Iterable[str], vocab_size: int = 49_408, min_frequency: int = 2) -> BPE:
+    """Learn a tokenizer like CLIP's, with at most vocab_size tokens, from captions.
+
+    Its first pieces are all bytes, inside a word and at its end, so that no text has unknown bytes.
+    The special tokens have the last ids: the first puts itself before a text, the last after it.
+
+    >>> bpe = train_clip_bpe(["red, red"], 515)
+    >>> [bpe.id_to_token(number) for number in bpe.encode("Red").ids]
+    ['<|startoftext|>', 'r', 'ed</w>', '<|endoftext|>']
+    """
+    words = count_words(texts, CLIP_NORMALIZER, (CLIP_TOKENS, GPT2))
+    letters = sorted(BYTE_OF_CHAR)
+    pieces = [*letters, *(letter + "</w>" for letter in letters)]
+    if vocab_size < len(pieces) + 2:
+        raise ValueError(f"vocab_size={vocab_size}: expected at least {len(pieces) + 2}, the bytes "
+                         "inside and at the end of a word, and the special tokens")
+    pieces, merges = join_pairs(words, pieces, vocab_size - 2, min_frequency, suffix="</w>")
+    ids = {START_OF_TEXT: len(pieces), END_OF_TEXT: len(pieces) + 1}
+    roles = {"bos_token": START_OF_TEXT, "eos_token": END_OF_TEXT, "pad_token": END_OF_TEXT}
+    return clip_bpe([*pieces, *ids], merges, END_OF_TEXT).with_tokens(
+        [AddedToken(token, number) for token, number in ids.items()],
+        roberta_template(*ids.values()), "right", roles, has_types=False)
+
+
 # ---- before the first join --------------------------------------------------------------------
 
 def count_words(texts: Iterable[str], normalizer: TextNormalizer = AS_IT_IS,
@@ -82,13 +115,15 @@ def count_words(texts: Iterable[str], normalizer: TextNormalizer = AS_IT_IS,
 
     >>> count_words(["né né"])
     Counter({'nÃ©': 1, 'ĠnÃ©': 1})
+
+    Raises ValueError for a lone surrogate.
     """
     if isinstance(texts, (str, bytes)):
         raise TypeError("texts: expected an iterable of strings, got one string; put it into a "
                         "list")
     words = Counter()
-    for text in texts:
-        text = normalizer(text)
+    for number, text in enumerate(texts):
+        text = normalizer(require_unicode(f"text {number}", text))
         if prefix_space and text and not text.startswith(" "):
             text = " " + text
         words.update(split_by_all(text, patterns))

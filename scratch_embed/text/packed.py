@@ -47,10 +47,22 @@ def pack(sequences: Iterable[Sequence[int]], types: Iterable[Sequence[int]] | No
 
 def take(packed: Packed, which: np.ndarray) -> Packed:
     """The M sequences with these indices, in this order.  which: (M,) int"""
-    lengths = np.diff(packed.offsets)[which]
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    rows = np.arange(offsets[-1]) + np.repeat(packed.offsets[:-1][which] - offsets[:-1], lengths)
+    rows, offsets = rows_of(packed.offsets, which)
     return Packed(packed.ids[rows], offsets, packed.types[rows])
+
+
+def rows_of(offsets: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of these M sequences, one after the other, and their bounds among these rows.
+
+    offsets: (N+1,), which: (M,) int -> rows (R,), new offsets (M+1,)
+
+    >>> rows, offsets = rows_of(np.array([0, 2, 5]), np.array([1, 0]))
+    >>> rows.tolist(), offsets.tolist()
+    ([2, 3, 4, 0, 1], [0, 3, 5])
+    """
+    lengths = np.diff(offsets)[which]
+    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return np.arange(ends[-1]) + np.repeat(offsets[:-1][which] - ends[:-1], lengths), ends
 
 
 def by_length(packed: Packed) -> np.ndarray:

@@ -4,17 +4,19 @@ Bytes     a protocol buffer.  A message is a sequence of fields; each begins wit
           a varint (7 bits a byte, the lowest first; bit 7: another byte follows).  The value is
           type 0  a varint     type 2  a length (varint) and so many bytes: a text or a message
           type 1  8 bytes      type 5  4 bytes: here a float32
-          model       1 (repeated) a piece    2 training: 3 kind of model (1: Unigram)
-                      3 normalising: 2 the table of text/precompiled.py
+          model       1 (repeated) a piece    2 training: see TRAINING
+                      3 normalising: 2 the table of text/precompiled.py, and see NORMALISING
           piece       1 its text    2 log p    3 its kind (1 normal, 2 unknown, 3 control ...)
-Differs   from transformers (5.24): a model that is not a Unigram, and one with pieces of other
-          kinds, which versions 4 and 5 convert differently, are refused.
-          As in transformers, the first pieces (three of XLM-R's, one of CamemBERT's) are taken for
-          the model's own special tokens and replaced.
+Differs   from transformers (5.24), which converts any model in the same way: it replaces the first
+          pieces (three of XLM-R's, one of CamemBERT's) by the special tokens of fairseq, unseen,
+          and ignores the flags.  Here a model is refused if this would give other ids than the
+          sentencepiece package: if its first pieces are not <unk>, <s> and </s>, if it has other
+          pieces than these and normal ones, or a flag that is not as in XLM-R's and CamemBERT's.
 Read next text/unigram.py, text/precompiled.py
 
 The ids in the file are not those of the models: both were trained with fairseq, which has special
-tokens of its own before the pieces.
+tokens of its own before the pieces.  So a normal piece's id is one higher in XLM-R (fairseq puts
+<pad> second), and four higher in CamemBERT.
 """
 import os
 import struct
@@ -22,12 +24,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from scratch_embed.numerics.errors import FormatError
-from scratch_embed.numerics.json_files import LONGEST, read_regular
+from scratch_embed.numerics.json_files import LONGEST, read_regular, show
 from scratch_embed.text.precompiled import Precompiled
 from scratch_embed.text.sentencepiece import XLM_ROBERTA
 from scratch_embed.text.unigram import Unigram
 
 NORMAL, UNKNOWN, CONTROL = 1, 2, 3                 # kinds of pieces
+FIRST = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)]      # pieces and their kinds
+# {number of a field: (its name, the value of XLM-R and CamemBERT, which is also the default)}
+TRAINING = {3: ("model_type", 1),                  # a Unigram; 2: BPE
+            24: ("treat_whitespace_as_suffix", 0), # "▁" is before a word, not after it
+            35: ("byte_fallback", 0)}              # unknown characters do not become bytes
+NORMALISING = {3: ("add_dummy_prefix", 1),         # "▁" is put before a text
+               4: ("remove_extra_whitespaces", 1), # several spaces become one, outer ones none
+               5: ("escape_whitespaces", 1)}       # a space becomes "▁"
 Path = str | os.PathLike
 Scored = list[tuple[str, float]]
 
@@ -42,26 +52,46 @@ class SentencePieceModel(NamedTuple):
 # ---- reading ------------------------------------------------------------------------------------
 
 def read_sentencepiece_model(path: Path) -> SentencePieceModel:
-    """Read a .model.  FormatError if it is damaged, or not a Unigram with pieces of usual kinds."""
-    pieces, charsmap, is_unigram = [], b"", True   # a file has only what is not the default
+    """Read a .model.
+
+    Raises FormatError if it is damaged, or not a Unigram with the first pieces, the kinds of pieces
+    and the flags of XLM-R's and CamemBERT's.
+    """
+    pieces, kinds, charsmap = [], [], b""          # a file has only what is not the default
     try:
         for number, value in _fields(read_regular(path, LONGEST)):
             if number == 1:
                 piece = {2: struct.pack("<f", 0), 3: NORMAL, **dict(_fields(value))}
-                if piece[3] not in (NORMAL, UNKNOWN, CONTROL):
-                    raise ValueError(f"expected pieces of the kinds 1 to 3, got {piece[1]!r} of "
-                                     f"kind {piece[3]}")
                 pieces.append((piece[1].decode(), struct.unpack("<f", piece[2])[0]))
+                kinds.append(piece[3])
             elif number == 2:
-                is_unigram = dict(_fields(value)).get(3, 1) == 1
+                _check_flags(path, "trainer_spec", value, TRAINING)
             elif number == 3:
-                charsmap = dict(_fields(value)).get(2, b"")
+                _check_flags(path, "normalizer_spec", value, NORMALISING)
+                charsmap = dict(_fields(value)).get(2, charsmap)
+    except FormatError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise FormatError(path, f"piece {len(pieces)} or after it", "expected a model of the "
                           f"sentencepiece package: {error}") from None
-    if not is_unigram or not pieces:
-        raise FormatError(path, "its kind", "expected a Unigram with pieces, found another")
+    first = [(text, kind) for (text, _), kind in zip(pieces, kinds)][:len(FIRST)]
+    if first != FIRST:
+        raise FormatError(path, "its first pieces", f"expected (text, kind) {show(FIRST)}, as in "
+                          f"XLM-R and CamemBERT, found {show(first)}")
+    for (text, _), kind in zip(pieces[len(FIRST):], kinds[len(FIRST):]):
+        if kind != NORMAL:
+            raise FormatError(path, f"piece {show(text)}", "expected only normal pieces after "
+                              f"</s>, of the kind {NORMAL}, found one of the kind {show(kind)}")
     return SentencePieceModel(pieces, charsmap)
+
+
+def _check_flags(path, place, message, expected):
+    """Raise FormatError for a field of a message that has another value than expected."""
+    for number, value in _fields(message):
+        name, only = expected.get(number, (None, value))
+        if value != only:
+            raise FormatError(path, f"{place}, field {name!r}", f"expected {only}, as in XLM-R and "
+                              f"CamemBERT, found {show(value)}")
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:

@@ -41,7 +41,7 @@ from scratch_embed.text.tokenizer import (
     without_types,
 )
 from scratch_embed.text.tokenizer_classes import NAMED
-from scratch_embed.text.tokenizer_json import with_model_type
+from scratch_embed.text.tokenizer_json import read_whole
 from scratch_embed.text.tokenizer_settings import (
     ADDED,
     CONFIG,
@@ -105,7 +105,7 @@ def read_kind(whole: Fields) -> Kind:
 
 def read_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer.json.  FormatError if it is damaged, or if its kind is not in KINDS."""
-    whole = with_model_type(Fields.read(path))
+    whole = read_whole(path)
     return read_kind(whole).parse(whole, {})
 
 
@@ -125,7 +125,7 @@ def load(folder: Path) -> Tokenizer:
     """
     path = os.path.join(folder, WHOLE)
     if os.path.lexists(path):
-        settings, whole = read_settings(folder), with_model_type(Fields.read(path))
+        settings, whole = read_settings(folder), read_whole(path)
         kind = read_kind(whole)
         settings = for_kind(settings, kind.name)
         return with_settings(settings, kind.parse(whole, overriding(settings, kind.name)))

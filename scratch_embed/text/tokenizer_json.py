@@ -4,7 +4,7 @@
      "normalizer", "pre_tokenizer", "model", "decoder":  differ between the kinds of tokenizers
      "post_processor": BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevel, a Sequence
                        of ByteLevel and one of these, or null
-     "truncation", "padding", "version"}
+     "truncation", "padding", "version": "1.0"}
 
 This file reads and writes what all kinds share.  The other parts are in the kind's own file:
 wordpiece_json.py, bpe_json.py, unigram_json.py.  Any other part or field is refused by name.
@@ -15,6 +15,7 @@ Differs   Of truncation only the direction is used: the length is an argument of
           post_processor is always written as a TemplateProcessing, whichever was read.
 Read next text/tokenizer.py (templates), text/wordpiece_json.py (the parts of one kind)
 """
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ DIRECTIONS = {"Right": "right", "Left": "left"}
 PARTS = ("version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
          "post_processor", "decoder", "model")
 IGNORED = {                        # fields that do not change ids, each with the reason, for tests
-    "version": "is that of the format, of which there is one", "padding": "nothing is padded",
+    "padding": "nothing is padded",
     r"truncation\.(max_length|strategy|stride)": "is an argument of encode()",
     r"decoder\..*": "is used when ids are decoded",
     r"added_tokens\.special": "is used when ids are decoded",
@@ -54,16 +55,20 @@ PROCESSORS = {                     # {type: its fields}
 
 # ---- reading ----------------------------------------------------------------------------------
 
-def with_model_type(whole: Fields) -> Fields:
-    """Add the "type" of the model, which files from before version 0.9 of the library lack.
+def read_whole(path: str | os.PathLike) -> Fields:
+    """The fields of a tokenizer.json.
 
-    The type follows from the first field of ONLY_IN that the model has.
+    If its model has no "type", as in files from before version 0.9 of the library, it is added: it
+    follows from the first field of ONLY_IN that the model has.
+    Raises FormatError for another version of the format than "1.0", the only one there is.
     """
+    whole = Fields.read(path)
+    whole.one_of("version", ["1.0"], "1.0")
     model = whole.object("model")
     kind = next((kind for field, kind in ONLY_IN.items() if field in model), None)
     if "type" in model or kind is None:
         return whole
-    return Fields(whole.path, {**whole.values, "model": {**model, "type": kind}})
+    return Fields(path, {**whole.values, "model": {**model, "type": kind}})
 
 
 def read_added(whole: Fields) -> list[AddedToken]:

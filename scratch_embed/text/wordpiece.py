@@ -21,6 +21,7 @@ splits, so they are part of the model.
 """
 from collections.abc import Iterable, Mapping, Sequence
 
+from scratch_embed.numerics.checks import require_unicode
 from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.basic_tokenizer import UNCASED, Normalizer, normalise, split_words
 from scratch_embed.text.corpus import slices_at_spaces
@@ -111,7 +112,7 @@ class WordPiece(Tokenizer):
         return f"WordPiece({len(self):,} tokens{lower_cased})"
 
     def _clean(self, text):
-        return normalise(text, self.normalizer)
+        return normalise(require_unicode("a text", text), self.normalizer)
 
     def _slices(self, text):
         return slices_at_spaces(text) if self._one_word_tokens else (text,)

@@ -21,6 +21,7 @@ Read next text/bpe_training.py (the joins), text/wordpiece.py (how the pieces ar
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from scratch_embed.numerics.checks import require_unicode
 from scratch_embed.text.basic_tokenizer import UNCASED, Normalizer, normalise, split_words
 from scratch_embed.text.bpe_training import join_pairs
 from scratch_embed.text.corpus import slices_at_spaces
@@ -49,13 +50,16 @@ def learn_pieces(sentences: Iterable[str], size: int = 30_000, normalizer: Norma
 # ---- before the first join --------------------------------------------------------------------
 
 def count_words(sentences: Iterable[str], normalizer: Normalizer = UNCASED) -> Counter[str]:
-    """Count the words that WordPiece splits.  -> {word: count}, in order of first occurrence"""
+    """Count the words that WordPiece splits.  -> {word: count}, in order of first occurrence
+
+    Raises ValueError for a lone surrogate.
+    """
     if isinstance(sentences, (str, bytes)):
         raise TypeError("sentences: expected an iterable of strings, got one string; put it into "
                         "a list")
     words = Counter()
-    for sentence in sentences:
-        for part in slices_at_spaces(sentence):
+    for number, sentence in enumerate(sentences):
+        for part in slices_at_spaces(require_unicode(f"sentence {number}", sentence)):
             words.update(split_words(normalise(part, normalizer)))
     return words
 

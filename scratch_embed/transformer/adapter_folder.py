@@ -9,8 +9,9 @@ Cost      each matrix is read once, and copied once into Params
 Differs   from peft, which ignores tensors of layers that are not targets, and starts missing ones
           at random: here both are errors.  After reading, q, k and v of GPT-2 each have a copy of
           A, which can be trained apart; if they differ, they are written as one A of three times
-          the rank.  Options that change the result are read or refused.  adapter_model.bin is a
-          pickle, and is not read.
+          the rank.  Options that change the result are read or refused: lora_dropout changes it in
+          training only, and an adapter that has one is read, but not to be trained.
+          adapter_model.bin is a pickle, and is not read.
 Read next transformer/lora.py, transformer/checkpoint.py (the names and shapes of tensors)
 """
 import os
@@ -43,11 +44,11 @@ ONLY: dict[str, list[Any]] = {
     "kasa_config": [None], "velora_config": [None], "monteclora_config": [None],
     "megatron_config": [None, {}]}
 READ = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "target_modules",
-        "exclude_modules", "layers_to_transform", "layers_pattern")
+        "exclude_modules", "layers_to_transform", "layers_pattern", "lora_dropout")
 IGNORED = {
     **dict.fromkeys(("task_type", "auto_mapping", "base_model_name_or_path", "revision",
                      "peft_version"), "says where the adapter came from"),
-    **dict.fromkeys(("inference_mode", "lora_dropout", "eva_config", "loftq_config",
+    **dict.fromkeys(("inference_mode", "eva_config", "loftq_config",
                      "corda_config", "lora_ga_config", "runtime_config"), "is used in training"),
     **dict.fromkeys(("megatron_core", "qalora_group_size", "ensure_weight_tying"),
                     "belongs to an option that is refused"),
@@ -66,6 +67,7 @@ class Adapter(NamedTuple):
     excluded: str | list[str]
     layers: list[int] | None               # only these
     layers_pattern: list[str]              # what is before a layer's number: ["layers"]
+    dropout: float                         # of the inputs of A, in training
 
     def is_target(self, name: str) -> bool:
         """Whether a module of transformers, such as layers.0.self_attn.q_proj, is a target."""
@@ -103,13 +105,21 @@ def _of_pattern(patterns, name, default):
 
 # ---- reading -------------------------------------------------------------------------------------
 
-def read_adapter(folder: str | os.PathLike, model: Transformer) -> Model:
-    """The model with the LoRA of a folder; its own parameters are frozen.  merged() adds it to W.
+def read_adapter(folder: str | os.PathLike, model: Transformer, is_trainable: bool = False
+                 ) -> Model:
+    """The model with the LoRA of a folder.  merged() adds it to W.
 
+    is_trainable    A and B are trainable; by default, as in peft, they are frozen.  The model's own
+                    parameters are always frozen
     Raises FormatError for a file that is missing or damaged, an option that is not supported, or
     tensors that contradict the options or the model.
     """
-    adapter, path = read_config(os.path.join(folder, CONFIG)), adapter_file(folder)
+    config = os.path.join(folder, CONFIG)
+    adapter, path = read_config(config), adapter_file(folder)
+    if is_trainable and adapter.dropout:
+        raise FormatError(config, "field 'lora_dropout'", "expected 0 to train the adapter, since "
+                          "the inputs of A are not dropped here, found "
+                          f"{show(adapter.dropout)}; set it to 0 to train without")
     layers = original_layers(model)
     found = _match_names(path, adapter, model.architecture.names.prefix, layers)
     data, _ = read_safetensors(path)
@@ -128,7 +138,8 @@ def read_adapter(folder: str | os.PathLike, model: Transformer) -> Model:
     terms = Params(declared, model.p.flat.dtype)
     for name, value in values.items():
         terms[name][...] = value
-    return with_terms(model, terms)
+    adapted = with_terms(model, terms)
+    return adapted if is_trainable else adapted.with_params(adapted.p.trainable(()))
 
 
 def read_config(path: str | os.PathLike) -> Adapter:
@@ -151,7 +162,8 @@ def read_config(path: str | os.PathLike) -> Adapter:
                    {_regex(alphas, key): alphas.positive(key) for key in alphas.values},
                    _names(fields, "target_modules"), _names(fields, "exclude_modules", []),
                    [layers] if type(layers) is int else layers or None,
-                   _names(fields, "layers_pattern", [], always_list=True))
+                   _names(fields, "layers_pattern", [], always_list=True),
+                   fields.number("lora_dropout", 0.0))
 
 
 def _names(fields, field, default=REQUIRED, always_list=False):

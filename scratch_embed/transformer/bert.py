@@ -21,7 +21,7 @@ Read next nn/blocks.py (the layer), transformer/masked_lm.py (its pre-training),
           transformer/pooling.py (sentence vectors)
 
 The norm follows each residual connection ("post-norm"), as in Vaswani et al.; GPT-2 and most later
-language models normalise the input of each sublayer instead ("pre-norm", nn/layers.py).
+language models normalise the input of each sublayer instead ("pre-norm", nn/norms.py).
 
 The layer and the masked-LM head, forward and backward, are in nn/blocks.py, because RoBERTa,
 DistilBERT and MPNet are made of the same blocks.
@@ -45,6 +45,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.blocks import (
+    infer_post_norm_layer,
     masked_lm_head,
     masked_lm_tensors,
     pooler,
@@ -187,7 +188,8 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x = embed(batch, p, config)[0]
     for n in range(config.layers):
-        x = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)[0]
+        x = infer_post_norm_layer(x, p, f"layers.{n}.", batch.offsets, config.heads,
+                                  config.activation, config.eps)
     return x
 
 
@@ -211,8 +213,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "heads": "num_attention_heads", "ff": "intermediate_size",
           "positions": "max_position_embeddings", "types": "type_vocab_size"}
 # for each option that would change what is computed, the only value supported here
-ONLY = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
-        "add_cross_attention": False, "pruned_heads": {}}
+ONLY = {"model_type": "bert", "position_embedding_type": "absolute"}
 
 
 def read_config(path: str | os.PathLike) -> Config:

@@ -5,18 +5,20 @@ those of training, of heads, of text generation and of the class that all config
 family reads the first kind.  check_fields() accepts these others, and refuses any field that it
 does not know: it could be an option of another architecture under the same model_type.
 
-read_sizes() and ACTIVATIONS are for the fields that several families read in the same way.
+read_sizes(), read_theta() and ACTIVATIONS are for the fields that several families read in the same
+way.
 
 Read next transformer/bert.py (FIELDS, ONLY: the fields that are read)
 """
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from scratch_embed.nn.activations import gelu, gelu_tanh
+from scratch_embed.nn.activations import gelu, gelu_tanh, quick_gelu
+from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields, show
 
 ACTIVATIONS: dict[str, Callable] = {"gelu": gelu, "gelu_new": gelu_tanh,
-                                    "gelu_pytorch_tanh": gelu_tanh}
+                                    "gelu_pytorch_tanh": gelu_tanh, "quick_gelu": quick_gelu}
 
 ONLY: dict[str, list[Any]] = {     # the accepted values of options that would change the vectors
     "is_encoder_decoder": [False, None], "auto_map": [None, {}], "quantization_config": [None],
@@ -40,7 +42,6 @@ IGNORED = {
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id",
                      "cls_token_id", "mask_token_id", "decoder_start_token_id", "tokenizer_class"),
                     "the tokenizer's files say it; tokenizer_class is checked with them"),
-    "n_ctx": "is n_positions under an older name",
     **dict.fromkeys(("tie_word_embeddings", "tie_encoder_decoder"),
                     "a stored decoder must equal the embeddings, whatever this says"),
     **dict.fromkeys(("dtype", "torch_dtype", "use_bfloat16", "torchscript",
@@ -61,6 +62,8 @@ IGNORED = {
         "remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens",
         "begin_suppress_tokens"), "is used when text is generated")}
 
+ROPE = ("rope_theta", "rope_parameters", "rope_scaling")       # what read_theta() reads
+
 
 def check_fields(fields: Fields, known: Collection[str]) -> None:
     """Raise FormatError for an option that changes the vectors, and for a field that is unknown.
@@ -68,7 +71,8 @@ def check_fields(fields: Fields, known: Collection[str]) -> None:
     known: the fields that the family itself reads or checks
     """
     for name, values in ONLY.items():
-        fields.one_of(name, values, values[0])
+        if name not in known:
+            fields.one_of(name, values, values[0])
     fields.no_others((*known, *ONLY, *IGNORED))
 
 
@@ -83,6 +87,31 @@ def read_sizes(fields: Fields, names: Mapping[str, str]) -> dict[str, int]:
         raise fields.fault(names["heads"], f"a divisor of {names['dim']}, {sizes['dim']}",
                            show(sizes["heads"]))
     return sizes
+
+
+def read_theta(fields: Fields) -> float:
+    """The base of the angles of rotary positions; 10,000 if no field of ROPE says it.
+
+    Version 4 of transformers writes rope_theta and rope_scaling, version 5 an object
+    rope_parameters.  If they differ, transformers takes rope_scaling's theta before
+    rope_parameters', and this before rope_theta; here that is a FormatError, and so is any
+    rope_type but "default".
+    """
+    found = {}                                     # {where it is: theta}
+    if "rope_theta" in fields:
+        found["rope_theta"] = fields.positive("rope_theta")
+    for name in ("rope_parameters", "rope_scaling"):
+        given = fields.values.get(name)
+        rope = Fields(fields.path, {} if given is None else given, name)
+        for kind in ("rope_type", "type"):
+            rope.one_of(kind, ["default"], "default")
+        rope.no_others(("rope_type", "type", "rope_theta"))
+        if "rope_theta" in rope:
+            found[f"{name}.rope_theta"] = rope.positive("rope_theta")
+    if len({*found.values()}) > 1:
+        raise FormatError(fields.path, f"fields {', '.join(found)}", "expected one number, found "
+                          f"{', '.join(map(show, found.values()))}")
+    return float(next(iter(found.values()), 10_000.0))
 
 
 def activation_name(activation: Callable) -> str:

@@ -35,6 +35,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.blocks import (
+    infer_post_norm_layer,
     masked_lm_head,
     masked_lm_tensors,
     post_norm_layer,
@@ -154,7 +155,8 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x = embed(batch, p, config)[0]
     for n in range(config.layers):
-        x = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)[0]
+        x = infer_post_norm_layer(x, p, f"layers.{n}.", batch.offsets, config.heads,
+                                  config.activation, EPS)
     return x
 
 
@@ -168,7 +170,7 @@ def mlm_head(x: np.ndarray, p: Params, config: Config) -> tuple[np.ndarray, Para
 FIELDS = {"vocab": "vocab_size", "dim": "dim", "layers": "n_layers", "heads": "n_heads",
           "ff": "hidden_dim", "positions": "max_position_embeddings"}
 # for each option that would change what is computed, the only value supported here
-ONLY = {"model_type": "distilbert", "pruned_heads": {}}
+ONLY = {"model_type": "distilbert"}
 IGNORED = {
     "sinusoidal_pos_embds": "says how the stored table of positions was first filled",
     **dict.fromkeys(("dropout", "qa_dropout", "seq_classif_dropout"), "is used in training"),

@@ -3,7 +3,7 @@
 Each family in FAMILIES has its own file in this package.  The tokenizer is read from the files of
 the folder, whatever the family: a BERT may have an XLM-R's tokenizer.  Code that uses a model
 (sentences/) relies only on the methods of Model, not on the family.
-Read next transformer/model.py, text/tokenizer_files.py
+Read next transformer/model.py, transformer/model_folder.py, text/tokenizer_files.py
 """
 import os
 from typing import Any, NamedTuple, Protocol
@@ -113,15 +113,6 @@ def family_of(folder: str | os.PathLike) -> Family:
         raise fields.fault("auto_map", "none: code that comes with a model is not run",
                            show(fields.values["auto_map"]))
     return family
-
-
-def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Model, Any]:
-    """Load the model of a folder, and its tokenizer.
-
-    Raises FormatError with the file and the field that is missing, damaged or unknown.
-    """
-    model = family_of(folder).model.load(folder, dtype)
-    return model, read_tokenizer(folder, model)
 
 
 def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:

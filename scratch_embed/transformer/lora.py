@@ -8,7 +8,8 @@ Cost      trained: r (I + O) numbers for each matrix, instead of I O.  Adam's mo
           gradients are as few, and no dW is computed: a step costs about two thirds of that of full
           fine-tuning.  A merged model costs what the original costs.
 Differs   from peft in dropout: peft can drop entries of the x that A reads (lora_dropout), here the
-          model's own dropout is the only one.  The embeddings have no low-rank term.
+          model's own dropout is the only one (so adapter_folder.py refuses to train such an
+          adapter).  The embeddings have no low-rank term.
 Read next nn/low_rank.py (the term and its gradient), transformer/adapter_folder.py (peft's files),
           sentences/e5_mistral.py (its use)
 

@@ -114,6 +114,7 @@ class Transformer:
     def load(cls: type[AnyModel], folder: str | os.PathLike, dtype: type = np.float32) -> AnyModel:
         """Load the encoder of a folder, and the heads that its file contains.
 
+        An adapter beside them is not added; load_model() of model_folder.py adds it.
         Raises FormatError if a file is missing or damaged, or the tensors contradict config.json.
         """
         family = cls.architecture

@@ -41,6 +41,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.blocks import (
+    infer_post_norm_layer,
     masked_lm_head,
     masked_lm_tensors,
     pooler,
@@ -190,7 +191,8 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x, B = embed(batch, p, config)[0], bias(batch, p)[0]
     for n in range(config.layers):
-        x = encoder_layer(x, B, p, f"layers.{n}.", batch.offsets, config)[0]
+        x = infer_post_norm_layer(x, p, f"layers.{n}.", batch.offsets, config.heads,
+                                  config.activation, config.eps, B)
     return x
 
 
@@ -205,7 +207,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "heads": "num_attention_heads", "ff": "intermediate_size",
           "positions": "max_position_embeddings"}
 # for each option that would change what is computed, the only value supported here
-ONLY = {"model_type": "mpnet", "relative_attention_num_buckets": BUCKETS, "pruned_heads": {}}
+ONLY = {"model_type": "mpnet", "relative_attention_num_buckets": BUCKETS}
 
 
 def read_config(path: str | os.PathLike) -> Config:

@@ -43,6 +43,7 @@ import numpy as np
 
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.blocks import (
+    infer_post_norm_layer,
     masked_lm_head,
     masked_lm_tensors,
     pooler,
@@ -182,7 +183,8 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x = embed(batch, p, config)[0]
     for n in range(config.layers):
-        x = encoder_layer(x, p, f"layers.{n}.", batch.offsets, config)[0]
+        x = infer_post_norm_layer(x, p, f"layers.{n}.", batch.offsets, config.heads,
+                                  config.activation, config.eps)
     return x
 
 
@@ -197,8 +199,7 @@ FIELDS = {"vocab": "vocab_size", "dim": "hidden_size", "layers": "num_hidden_lay
           "heads": "num_attention_heads", "ff": "intermediate_size",
           "positions": "max_position_embeddings", "types": "type_vocab_size"}
 # for each option that would change what is computed, the only value supported here
-ONLY = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False,
-        "pruned_heads": {}}
+ONLY = {"position_embedding_type": "absolute"}
 
 
 def read_config(path: str | os.PathLike) -> Config:
@@ -207,7 +208,14 @@ def read_config(path: str | os.PathLike) -> Config:
     Raises FormatError with the field, the expected values and the value found.
     """
     fields = Fields.read(path)
-    model_type = fields.one_of("model_type", CLASSES)
+    return parse_config(fields)._replace(model_type=fields.one_of("model_type", CLASSES))
+
+
+def parse_config(fields: Fields) -> Config:
+    """A Config from the fields of a JSON object, whatever its model_type.
+
+    Raises FormatError with the field, the expected values and the value found.
+    """
     for name, value in ONLY.items():
         fields.one_of(name, [value], value)
     check_fields(fields, (*FIELDS.values(), *ONLY, "model_type", "hidden_act", "layer_norm_eps",
@@ -218,8 +226,7 @@ def read_config(path: str | os.PathLike) -> Config:
         raise fields.fault("max_position_embeddings", f"at least pad_token_id + 2, {padding + 2}",
                            str(sizes["positions"]))
     return Config(**sizes, eps=float(fields.positive("layer_norm_eps", 1e-12)), padding=padding,
-                  activation=ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")],
-                  model_type=model_type)
+                  activation=ACTIVATIONS[fields.one_of("hidden_act", ACTIVATIONS, "gelu")])
 
 
 def config_fields(config: Config) -> dict:

@@ -1,4 +1,5 @@
 """train m3: the weights are those of bge_m3_training.train; its data, starts, and the verdict."""
+import inspect
 from functools import partial
 
 import numpy as np
@@ -69,6 +70,14 @@ def test_a_new_model_is_trained_and_its_dense_part_is_a_sentence_encoder(files, 
     np.testing.assert_allclose(SentenceEncoder.load(files / "m").encode(KEYS),
                                found.encode(KEYS).dense, atol=2e-7)
     assert len(found.heads["multi.weight"]) == 8
+
+
+def test_the_defaults_are_those_of_the_function():
+    from scratch_embed.cli.main import parser
+    given = parser().parse_args(["train", "m3", "--pairs", "x", "-o", "y"])
+    defaults = inspect.signature(bge_m3_training.train).parameters
+    for name in "dropout", "tau", "steps":
+        assert getattr(given, name) == defaults[name].default, name
 
 
 @pytest.mark.parametrize(("options", "message"), [

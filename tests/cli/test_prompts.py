@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from scratch_embed.cli.search import load_index, prompts_of
+from scratch_embed.cli.text_index import load_index, prompts_of
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.retrieve.index import Index

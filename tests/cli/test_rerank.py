@@ -1,5 +1,6 @@
 """rerank, search --rerank: candidates are ordered by the scores of a cross-encoder."""
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,10 @@ from scratch_embed.evaluate.trec import read_run
 from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.words.vectors import WordVectors
 from tests.cli.test_paths import GOLDEN, OLD
+
+sys.path.append(str(Path(__file__).parents[1] / "transformer"))
+
+from tiny_folders import encoder_of, write_folder
 
 CROSS = GOLDEN / "cross_encoder_new"
 LINES = ["the sailor mended the lamp", "", "the thief tossed the book", "a child sat",
@@ -39,6 +44,22 @@ def test_lines_are_printed_by_their_scores_with_their_numbers(text, run):
     assert [row[1] for row in rows] == [f"{score:.4f}" for _, score in expected]
     assert [row[3] for row in rows] == [LINES[line - 1] for line, _ in expected]
     assert "cross_encoder_new: 4 pairs of query and candidate, 1 query; one pass" in err
+
+
+def test_a_reranker_of_another_family(text, tmp_path, run):
+    """An XLM-R with one label, as bge-reranker-base: rerank, and search --rerank."""
+    CrossEncoder.warm_start(encoder_of("xlm-roberta"), seed=2).save(tmp_path / "xlmr")
+    candidates = ["the red cat", "a mat", "cats sat on the mat"]
+    scores = CrossEncoder.load(tmp_path / "xlmr").predict([("a cat", b) for b in candidates])
+    (tmp_path / "texts").write_text("\n".join(candidates))
+    best = [candidates[n] for n in np.argsort(-scores)]
+    code, out, _ = run("rerank", tmp_path / "texts", "a cat", "--model", tmp_path / "xlmr")
+    assert code == 0 and [line.split("\t")[3] for line in out.splitlines()] == best
+    write_folder(tmp_path / "encoder", "xlm-roberta")
+    assert run("index", tmp_path / "texts", "--model", tmp_path / "encoder", "-o",
+               tmp_path / "index")[0] == 0
+    code, out, _ = run("search", tmp_path / "index", "a cat", "--rerank", tmp_path / "xlmr")
+    assert code == 0 and [line.split("\t")[-1] for line in out.splitlines()] == best
 
 
 def test_candidates_from_stdin_several_queries_and_more_results_than_candidates(stdin, run):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratch_embed.nn import attention as plain_file
 from scratch_embed.nn import blockwise_attention as block_file
 from scratch_embed.nn.attention import LONG, attention, scaled_dot_product_attention
 from scratch_embed.nn.blockwise_attention import (
+    KEYS,
     Block,
     blocks,
     blockwise_attention,
@@ -26,10 +26,9 @@ dropouts = st.sampled_from([NO_DROPOUT, Dropout(0.3, 3)])
 windows = st.sampled_from([None, 0, 1, 4, 11])
 
 
-def in_blocks(queries, keys, longest=0):
-    """Patch the sizes of blocks, and let attention() use them for more than `longest` keys."""
-    return mock.patch.multiple(block_file, QUERIES=queries, KEYS=keys), mock.patch.object(
-        plain_file, "LONG", longest)
+def in_blocks(queries, keys):
+    """Patch the sizes of blocks."""
+    return mock.patch.multiple(block_file, QUERIES=queries, KEYS=keys)
 
 
 def draw(seed, T, H, G, d, U, dtype=np.float64):
@@ -42,10 +41,9 @@ def draw(seed, T, H, G, d, U, dtype=np.float64):
 def both_forms(q, dy, k, v, size, *arguments, **options):
     """[y, dq, dk, dv] of attention with all scores at once, and in blocks of this size."""
     results = []
-    for longest in (np.inf, 0):
-        sizes, long = in_blocks(*size, longest)
-        with sizes, long:
-            y, backward = attention(q, k, v, *arguments, **options)
+    for longest in (len(k), 0):
+        with in_blocks(*size):
+            y, backward = attention(q, k, v, *arguments, **options, blocks_above=longest)
             results.append([y, *backward(dy)])
     return results
 
@@ -85,8 +83,7 @@ def test_a_query_that_sees_no_key_of_the_first_block_starts_with_the_second(dtyp
 
 
 def test_blocks_outside_a_window_are_skipped():
-    size, _ = in_blocks(4, 4)
-    with size:
+    with in_blocks(4, 4):
         found = [(rows, [(b.i, b.j) for b in row]) for rows, row in blocks(12, 12, (2, 0), 0)]
     assert found == [(slice(0, 4), [(0, 0)]), (slice(4, 8), [(4, 2), (4, 6)]),
                      (slice(8, 12), [(8, 6), (8, 10)])]
@@ -96,7 +93,7 @@ def test_blocks_outside_a_window_are_skipped():
 @given(sizes, st.integers(1, 30), st.integers(0, 9), st.integers(0, 30), st.integers(0, 30))
 def test_blocks_contain_every_key_that_a_query_sees(size, t, more, back, ahead):
     u, (queries, keys) = t + more, size
-    with in_blocks(queries, keys)[0]:
+    with in_blocks(queries, keys):
         found = list(blocks(t, u, (back, ahead), 0))
     seen = {(i, j) for rows, row in found for b in row
             for i in range(rows.start, rows.stop) for j in range(b.j, min(b.j + keys, u))}
@@ -147,13 +144,15 @@ def test_more_keys_than_queries_as_with_cached_keys(dtype):
 
 @dtypes
 @pytest.mark.parametrize("window", [None, 5])
-def test_a_sequence_longer_than_LONG(dtype, window):
-    """With the real sizes of blocks: several blocks, the last of them not full."""
-    q, dy, k, v = draw(0, LONG + 1, 1, 1, 2, LONG + 1, dtype)
-    offsets, causal = np.array([0, LONG + 1]), window is not None
+def test_blocks_of_the_real_size(dtype, window):
+    """Several blocks, the last of them not full; attention() uses them above LONG keys."""
+    t = 2 * KEYS + 1
+    q, dy, k, v = draw(0, t, 1, 1, 2, t, dtype)
+    offsets, causal = np.array([0, t]), window is not None
     y, backward = attention(q, k, v, offsets, 1, causal, Dropout(0.2, 5), window=window)
-    with mock.patch.object(plain_file, "LONG", LONG + 1):
-        z, back = attention(q, k, v, offsets, 1, causal, Dropout(0.2, 5), window=window)
+    z, back = attention(q, k, v, offsets, 1, causal, Dropout(0.2, 5), window=window,
+                        blocks_above=t)
+    assert t > LONG
     for got, want in zip((y, *backward(dy)), (z, *back(dy))):
         np.testing.assert_allclose(got, want, rtol=0, atol=(
             1e-9 if dtype == np.float64 else 2e-5) * abs(want).max())
@@ -173,10 +172,10 @@ def test_large_scores_give_finite_results(dtype, scale):
 @pytest.mark.parametrize("window, causal", [(None, False), (2, True)])
 def test_backward_is_the_derivative_in_all_three_inputs(window, causal):
     q, _, k, v = draw(1, 7, 4, 2, 3, 7)
-    sizes, long = in_blocks(3, 2)
-    with sizes, long:
+    with in_blocks(3, 2):
         check_backward(lambda q, k, v: attention(q, k, v, np.array([0, 7]), 4, causal,
-                                                 Dropout(0.2, 1), window=window), q, k, v)
+                                                 Dropout(0.2, 1), window=window, blocks_above=0),
+                       q, k, v)
 
 
 @dtypes
@@ -187,6 +186,7 @@ def test_several_threads_give_the_same_bits(dtype, monkeypatch):
     found = []
     for threads in (1, 3):
         monkeypatch.setattr(block_file, "blas_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(block_file, "WORTH_A_THREAD", 1)
         Y, backward = blockwise_attention(Q, K, V, sees, Dropout(0.1, 2))
         found.append([Y, *backward(dY)])
     for one, other in zip(*found):
@@ -203,6 +203,6 @@ def test_memory_grows_with_the_length_and_not_with_its_square():
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
-    with in_blocks(32, 32)[0]:
+    with in_blocks(32, 32):
         assert peak(blockwise_attention, 1024) < 5 * peak(blockwise_attention, 256)
         assert 20 * peak(blockwise_attention, 1024) < peak(scaled_dot_product_attention, 1024)

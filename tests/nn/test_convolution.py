@@ -153,3 +153,17 @@ def test_inputs_are_not_changed_and_their_memory_layout_does_not_matter(dtype):
     np.testing.assert_array_equal(patches(np.asfortranarray(image), 2)[0], patches(image, 2)[0])
     for now, then in zip((x, image), before):
         np.testing.assert_array_equal(now, then)
+
+
+def test_linear_takes_the_weight_of_a_convolution_over_patches():
+    """W (O, C, P, P) over patches gives the same as its rows (O, C·P·P); so does its gradient."""
+    images, p = draw(1, 2, 3, 4, 4), Params({"c.weight": (5, 3, 2, 2)}, np.float64)
+    p.flat[:] = draw(2, p.flat.size)
+    flat = Params({"c.weight": (5, 12)}, np.float64)
+    flat.flat[:] = p.flat
+    rows, _ = patches(images, 2)
+    (y, back), (z, back_flat) = linear(rows, p, "c"), linear(rows, flat, "c")
+    np.testing.assert_array_equal(y, z)
+    g, g_flat = p.like(), flat.like()
+    np.testing.assert_array_equal(back(y, g), back_flat(y, g_flat))
+    np.testing.assert_array_equal(g.flat, g_flat.flat)

@@ -1,92 +1,112 @@
-"""x Wᵀ by the kernel: worked by hand, equal to NumPy's product, and each row independent."""
+"""a b + c by the kernel: worked by hand, equal to NumPy's product, and each row independent."""
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratch_embed.nn import matmul
-from scratch_embed.nn.matmul import BLOCK, FEW, MANY, matmul_kernel, matmul_transposed
+from scratch_embed.nn import matmul as file
+from scratch_embed.nn.matmul import PANEL, matmul, matmul_kernel
 from tests.rounding import gamma, seeds, u32
 
-rows = st.integers(4, 20) | st.sampled_from([BLOCK - 1, BLOCK, BLOCK + 1, BLOCK + 4, 2 * BLOCK + 3])
+rows, inputs, outputs = st.integers(8, 40), st.integers(16, 70), st.integers(PANEL, 3 * PANEL + 1)
+booleans = st.booleans()
 
 
 def draw(seed, *shape):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def by_kernel(x, W):
+def by_kernel(a, b, c=None):
     """matmul_kernel on every processor; y is nan at first, so that no element is missed."""
-    y = np.full((len(x), len(W)), np.nan, np.float32)
-    matmul_kernel(x, W, y)
+    y, transposed = np.full((len(a), b.shape[1]), np.nan, np.float32), not b.flags.c_contiguous
+    matmul_kernel(a, (b.T if transposed else b).ravel(), transposed,
+                  np.zeros(b.shape[1], np.float32) if c is None else c, y)
     return y
 
 
-@pytest.mark.parametrize("product", [by_kernel, matmul_transposed])
-def test_worked_by_hand(product):
-    """Rows of W pick out one column of x, or add the columns."""
-    x = np.arange(8, dtype=np.float32).reshape(4, 2)
-    W = np.array([[1, 0], [0, 1], [1, 1], [-1, 0], [0, 2], [0, 0]], np.float32)
-    assert product(x, W).tolist() == [[0, 1, 1, 0, 2, 0], [2, 3, 5, -2, 6, 0],
-                                      [4, 5, 9, -4, 10, 0], [6, 7, 13, -6, 14, 0]]
+def column_by_column(x, yes):
+    return np.asfortranarray(x) if yes else x
+
+
+@pytest.mark.parametrize("product", [by_kernel, matmul])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_worked_by_hand(product, transposed):
+    """b is the identity twice: y is a beside a, plus c, which is ½ in the last column."""
+    a = np.arange(128, dtype=np.float32).reshape(8, 16)
+    b = column_by_column(np.hstack([np.eye(16, dtype=np.float32)] * 2), transposed)
+    c = np.array([0.0] * 31 + [0.5], np.float32)
+    y = product(a, b, c)
+    assert y[0].tolist() == [*range(16), *range(15), 15.5]
+    np.testing.assert_array_equal(y, np.hstack([a, a]) + c)
 
 
 @settings(max_examples=25)
-@given(seeds, rows, st.integers(1, 70), st.integers(6, 20))
-def test_the_kernel_equals_the_product_in_float64_up_to_rounding(seed, T, I, O):
-    x, W = draw(seed, T, I), draw(seed + 1, O, I)
-    error = abs(by_kernel(x, W) - x.astype(float) @ W.T)
-    assert (error <= gamma(I + 1, u32) * (abs(x).astype(float) @ abs(W).T)).all()
+@given(seeds, rows, inputs, outputs, booleans, booleans)
+def test_the_kernel_equals_the_product_in_float64_up_to_rounding(seed, T, I, O, a_by_columns,
+                                                                 b_by_columns):
+    a = column_by_column(draw(seed, T, I), a_by_columns)
+    b, c = column_by_column(draw(seed + 1, I, O), b_by_columns), draw(seed + 2, O)
+    error = abs(by_kernel(a, b, c) - (a.astype(float) @ b + c))
+    assert (error <= gamma(I + 2, u32) * (abs(a).astype(float) @ abs(b) + abs(c))).all()
 
 
 @settings(max_examples=25)
-@given(seeds, rows, st.integers(1, 70))
-def test_no_bit_of_a_row_depends_on_the_other_rows_or_on_their_number(seed, T, I):
-    x, W = draw(seed, T, I), draw(seed + 1, 9, I)
-    y = by_kernel(x, W)
-    np.testing.assert_array_equal(by_kernel(x[:4], W), y[:4])
-    np.testing.assert_array_equal(by_kernel(np.ascontiguousarray(x[::-1]), W), y[::-1])
+@given(seeds, rows, inputs, booleans)
+def test_no_bit_of_a_row_depends_on_the_other_rows_or_on_their_number(seed, T, I, by_columns):
+    a, b = draw(seed, T, I), column_by_column(draw(seed + 1, I, PANEL + 1), by_columns)
+    y = by_kernel(a, b)
+    np.testing.assert_array_equal(by_kernel(a[:8], b), y[:8])
+    np.testing.assert_array_equal(by_kernel(np.ascontiguousarray(a[::-1]), b), y[::-1])
 
 
+@pytest.mark.skipif(not file.USE_KERNEL, reason="BLAS divides the work by the number of rows")
 @settings(max_examples=25)
-@given(seeds, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
-def test_all_sizes_and_memory_layouts_are_multiplied(seed, T, I, O):
-    """Also those for which the kernel is not used: no rows, no columns, float64, strided arrays."""
-    x, W = draw(seed, T, I), draw(seed + 1, O, I)
-    expected = (x.astype(float) @ W.T).astype(np.float32)
-    for a, b in ((x, W), (np.asfortranarray(x), W), (x, np.asfortranarray(W)),
-                 (np.repeat(x, 2, 1)[:, ::2], W), (x.astype(float), W)):
-        y = matmul_transposed(a, b)
-        assert y.dtype == np.result_type(a, b)
-        np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5)
+@given(seeds, st.integers(1, 30))
+def test_a_row_has_the_same_bits_alone(seed, T):
+    a, b = draw(seed, T, 20), draw(seed + 1, 20, PANEL)
+    y = matmul(a, b)
+    for t in range(T):
+        np.testing.assert_array_equal(matmul(a[t:t + 1], b), y[t:t + 1])
+
+
+@settings(max_examples=40)
+@given(seeds, st.integers(0, 20), st.integers(0, 40), st.integers(0, 70), booleans)
+def test_all_sizes_and_memory_layouts_are_multiplied(seed, T, I, O, with_c):
+    """Also those for which the kernel is not used: no rows, few columns, float64."""
+    a, b, c = draw(seed, T, I), draw(seed + 1, I, O), draw(seed + 2, O) if with_c else None
+    expected = (a.astype(float) @ b + (c if with_c else 0)).astype(np.float32)
+    every_second = np.repeat(np.repeat(b, 2, 0), 2, 1)[::2, ::2]
+    for a_, b_ in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b)),
+                   (np.repeat(a, 2, 1)[:, ::2], b), (a, every_second), (a.astype(float), b)):
+        y = matmul(a_, b_, c)
+        assert y.dtype == np.result_type(a_, b_)
+        np.testing.assert_allclose(y, expected, rtol=0, atol=2e-5)
 
 
 def test_nan_and_inf_are_kept():
-    x, W = draw(0, 5, 40), draw(1, 7, 40)
-    x[1, 3], x[2, 5] = np.nan, np.inf
-    y = by_kernel(x, W)
-    assert np.isnan(y[1]).all() and (y[2] == np.sign(W[:, 5]) * np.inf).all()
+    a, b = draw(0, 9, 40), draw(1, 40, PANEL)
+    a[1, 3], a[2, 5] = np.nan, np.inf
+    y = by_kernel(a, b)
+    assert np.isnan(y[1]).all() and (y[2] == np.sign(b[5]) * np.inf).all()
     assert np.isfinite(np.delete(y, [1, 2], 0)).all()
 
 
-def test_many_rows_are_left_to_blas_where_it_is_faster(monkeypatch):
-    monkeypatch.setattr(matmul, "USE_KERNEL", True)
+def test_many_rows_are_left_to_blas_where_it_has_avx512(monkeypatch):
+    monkeypatch.setattr(file, "USE_KERNEL", True)
     for avx512 in (False, True):
-        monkeypatch.setattr(matmul, "blas_has_avx512", lambda avx512=avx512: avx512)
-        assert matmul.kernel_is_faster(FEW, 1) and matmul.kernel_is_faster(FEW, 2)
-        assert matmul.kernel_is_faster(FEW + 1, 1) != avx512
-        assert not matmul.kernel_is_faster(FEW + 1, 2)             # threads would cost more
-        assert matmul.kernel_is_faster(2 * MANY, 2) != avx512
-    monkeypatch.setattr(matmul, "USE_KERNEL", False)               # no AVX-512, or no compiler
-    assert not matmul.kernel_is_faster(FEW, 1)
+        monkeypatch.setattr(file, "blas_has_avx512", lambda avx512=avx512: avx512)
+        assert file.kernel_is_faster(file.FEW)
+        assert file.kernel_is_faster(file.FEW + 1) != avx512
+    monkeypatch.setattr(file, "USE_KERNEL", False)                 # no AVX-512, or no compiler
+    assert not file.kernel_is_faster(file.FEW)
 
 
 def test_several_threads_compute_the_same_bits(monkeypatch):
-    x, W = draw(0, 2 * MANY + 1, 9), draw(1, 7, 9)
-    monkeypatch.setattr(matmul, "kernel_is_faster", lambda rows, threads: True)
-    found = []
+    a, b, found = draw(0, 41, 16), draw(1, 16, PANEL), []
+    monkeypatch.setattr(file, "kernel_is_faster", lambda rows: True)
+    monkeypatch.setattr(file, "WORTH_A_THREAD", 1)
     for threads in (1, 2, 3):
-        monkeypatch.setattr(matmul, "blas_threads", lambda threads=threads: threads)
-        found.append(matmul_transposed(x, W))
+        monkeypatch.setattr(file, "blas_threads", lambda threads=threads: threads)
+        found.append(matmul(a, b))
     np.testing.assert_array_equal(found[1], found[0])
     np.testing.assert_array_equal(found[2], found[0])

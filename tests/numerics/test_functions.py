@@ -14,6 +14,7 @@ from scratch_embed.numerics.functions import (
     EXP_LIMIT,
     erf64,
     exp32,
+    largest32,
     sigmoid,
     softmax_row32,
     softplus,
@@ -67,6 +68,14 @@ def test_the_softmax_of_a_row_worked_by_hand(softmax):
     np.testing.assert_allclose(row, [1 / 8, 3 / 8, 4 / 8], rtol=16 * 2**-24)
     softmax(row[:1], np.float32(0.5))
     assert row[0] == 1
+
+
+@pytest.mark.parametrize("largest", [largest32, getattr(largest32, "py_func", largest32)])
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=40))
+def test_the_largest_of_a_row_is_numpys(largest, numbers):
+    """Also for ±0 and ±inf, and where all numbers are negative."""
+    row = np.array(numbers, np.float32)
+    assert largest(row) == row.max()
 
 
 def test_nan_stays_nan():

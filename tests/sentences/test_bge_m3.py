@@ -1,6 +1,7 @@
 """BGE-M3: its three heads worked by hand, what encode() returns, invariances, the folder."""
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from scratch_embed.nn.gradcheck import check_parameters
 from scratch_embed.nn.params import Params, init_params, join
+from scratch_embed.numerics import memory
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
 from scratch_embed.sentences import bge_m3_training, sbert
@@ -17,10 +19,10 @@ from scratch_embed.sentences.bge_m3 import (
     BgeM3,
     head_tensors,
     heads,
-    hybrid_scores,
     strongest,
     unweighted_tokens,
 )
+from scratch_embed.sentences.bge_m3_scores import hybrid_scores
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.space.max_sim import max_sim_matrix
@@ -106,6 +108,45 @@ def test_encode_returns_what_was_asked_for(m3):
     np.testing.assert_array_equal(others.multi.vectors, whole.multi.vectors)
     with pytest.raises(ValueError, match="expected return_dense, return_sparse or"):
         m3.encode(TEXTS, return_dense=False)
+
+
+def test_what_is_not_asked_for_is_neither_computed_nor_kept():
+    """The token vectors of these texts need 15 MB; without them, encode() needs less than 4."""
+    m3, texts = model(token_dim=2000), TEXTS * 80
+    size = 4 * 2000 * np.diff(m3.encode(texts[:5], **ALL).multi.offsets).sum() * 80
+    assert size > 15e6
+    for asked, fits in ((dict(return_sparse=True), True), (ALL, False)):
+        tracemalloc.start()
+        m3.encode(texts, **asked)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert (peak < 4e6) == fits, peak
+
+
+def test_token_vectors_that_do_not_fit_are_refused_before_the_work(m3, monkeypatch):
+    class NeverUsed(Bert):
+        def infer(self, batch):
+            raise AssertionError
+    encoder = m3.encoder
+    never = BgeM3(SentenceEncoder(m3.tokenizer, NeverUsed(CONFIG, encoder.model.p),
+                                  encoder.recipe), m3.heads)
+    monkeypatch.setattr(memory, "physical_memory", lambda: 4 * 8 * (5 + 20))
+    with pytest.raises(MemoryError, match="the vectors of 5 texts"):
+        never.encode(TEXTS, **ALL)
+    assert m3.encode(TEXTS).dense.shape == (5, 8)
+
+
+def test_a_text_without_tokens_is_named():
+    class Letters:
+        def encode(self, text):
+            return pack([[*map(ord, text)]]) if text else pack([])
+
+        def encode_batch(self, texts, max_length):
+            ids = [ord(letter) % 16 for text in texts for letter in text]
+            lengths = [0, *map(len, texts)]
+            return Packed(np.array(ids), np.cumsum(lengths), np.zeros(len(ids), int))
+    with pytest.raises(ValueError, match="input 1: expected a text with a token, got ''"):
+        BgeM3.new(SentenceEncoder(Letters(), model().encoder.model)).encode(["a", ""], **ALL)
 
 
 def test_the_dense_part_is_that_of_the_sentence_encoder(m3):

@@ -5,8 +5,8 @@ import pytest
 from scratch_embed.loading import load
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
-from scratch_embed.sentences.bge_m3 import hybrid_scores
 from scratch_embed.sentences.bge_m3_index import M3Index
+from scratch_embed.sentences.bge_m3_scores import hybrid_scores
 from tests.sentences.test_bge_m3 import ALL, model
 
 TEXTS = ["a red cat", "cats", "dog sat on a mat", "a dog a dog on a red dog", "mat", "red mats"]
@@ -64,23 +64,82 @@ def test_damaged_files_are_refused(vectors, tmp_path):
     M3Index(documents).save(path)
     tensors, metadata = read_safetensors(path)
     for change, message in (
-            ({"ids": np.arange(1, 7)}, "its ids: expected 0 to 5"),
+            ({"ids": np.arange(6)[::-1].copy()}, "6 whole numbers that ascend"),
             ({"ids": np.arange(5), "vectors": tensors["vectors"][:5]}, "5 dense, 6 sparse"),
             ({"sparse_weights": -tensors["sparse_weights"]}, "weights above 0"),
             ({"token_offsets": tensors["token_offsets"][1:]}, "its token vectors")):
         write_safetensors(path, tensors | change, metadata)
         with pytest.raises(FormatError, match=message):
             M3Index.load(path)
-    write_safetensors(path, tensors, metadata | {"kind": "scratch_embed index"})
-    with pytest.raises(FormatError, match="expected the kind"):
-        M3Index.load(path)
+    for change in {"kind": "scratch_embed index"}, {"kinds": "dense,sparse,words"}, {"kinds": ""}:
+        write_safetensors(path, tensors, metadata | change)
+        with pytest.raises(FormatError, match="expected the kind"):
+            M3Index.load(path)
 
 
-def test_vectors_of_all_three_kinds_are_needed(vectors):
+def test_the_kinds_whose_weight_is_above_0_are_needed(vectors):
     queries, documents = vectors
-    with pytest.raises(ValueError, match="documents: expected all three kinds"):
-        M3Index(documents._replace(multi=None))
-    with pytest.raises(ValueError, match="expected vectors of as many texts in each kind"):
-        M3Index(documents._replace(dense=documents.dense[:2]))
-    with pytest.raises(ValueError, match="queries: expected all three kinds"):
+    with pytest.raises(ValueError, match="documents: expected the kinds of vectors, got no dense"):
+        M3Index(documents._replace(dense=None))
+    with pytest.raises(ValueError, match="queries: expected all three kinds .* got no sparse"):
         M3Index(documents).search(queries._replace(sparse=None), 1)
+    without = M3Index(documents._replace(multi=None))
+    with pytest.raises(ValueError, match=r"weights: expected 0 for the multi score, because the "
+                       r"index has only dense, sparse; got \[1.0, 1.0, 1.0\]"):
+        without.search(queries, 1)
+    for found, expected in zip(without.search(queries._replace(multi=None), 6, (1, 0.5, 0)),
+                               M3Index(documents).search(queries, 6, (1, 0.5, 0))):
+        np.testing.assert_array_equal(found, expected)
+    assert "token vectors" not in str(without) and without.kinds == ("dense", "sparse")
+
+
+def test_parts_of_unequally_many_texts_are_refused(vectors):
+    queries, documents = vectors
+    fewer = model(3, token_dim=5).encode(QUERIES[:2], **ALL)
+    for n, kind in enumerate(queries._fields):
+        counts = [3, 3, 3]
+        counts[n] = 2
+        message = "queries: expected vectors of as many texts in each kind, got {} dense, {} sparse"
+        mixed = queries._replace(**{kind: getattr(fewer, kind)})
+        with pytest.raises(ValueError, match=message.format(*counts)):
+            M3Index(documents).search(mixed, 1)
+        with pytest.raises(ValueError, match=message.format(*counts)):
+            hybrid_scores(mixed, documents)
+        with pytest.raises(ValueError, match="documents: expected vectors of as many texts in"):
+            M3Index(mixed.__class__(**{**documents._asdict(), kind: getattr(queries, kind)}))
+
+
+def test_without_a_dense_score_every_document_is_a_candidate(vectors):
+    """A text without a token of the query has the best match of token vectors, and is found."""
+    queries, documents = vectors
+    table = hybrid_scores(queries, documents, (0, 1, 2)).hybrid
+    ids, scores = M3Index(documents).search(queries, 6, (0, 1, 2), depth=1)
+    np.testing.assert_allclose(scores, -np.sort(-table, axis=1), atol=1e-6)
+    assert (ids[2] >= 0).all()                               # "unknown" has no sparse weight
+
+
+def test_documents_added_in_parts_are_those_of_one_index(vectors):
+    queries, documents = vectors
+    m3 = model(3, token_dim=5)
+    whole, parts = M3Index(documents, range(10, 16)), M3Index(m3.encode([], **ALL))
+    parts.add([10, 11], m3.encode(TEXTS[:2], **ALL))
+    parts.add(range(12, 16), m3.encode(TEXTS[2:], **ALL))
+    ids, scores = parts.search(queries, 6, depth=2)
+    expected = whole.search(queries, 6, depth=2)
+    np.testing.assert_array_equal(ids, expected[0])
+    np.testing.assert_allclose(scores, expected[1], atol=1e-6)
+    assert set(ids[0].tolist()) - {-1} <= set(range(10, 16))
+    more = m3.encode(["mat"], **ALL)
+    for wrong, message in (([15], "ascend from above 15"), ([16, 17], "expected 1 whole numbers"),
+                           (["a"], "whole numbers")):
+        with pytest.raises(ValueError, match=message):
+            parts.add(wrong, more)
+    with pytest.raises(ValueError, match="the kinds dense, sparse, multi of the index, got dense"):
+        parts.add([16], more._replace(sparse=None, multi=None))
+    assert len(parts) == len(parts.sparse) == len(parts.multi) == 6        # nothing was added
+
+
+def test_an_empty_index_finds_nothing(vectors):
+    queries, _ = vectors
+    ids, scores = M3Index(model(3, token_dim=5).encode([], **ALL)).search(queries, 3)
+    assert ids.shape == scores.shape == (3, 0)

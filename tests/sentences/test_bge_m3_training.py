@@ -14,7 +14,8 @@ from scratch_embed.nn.optim import Optim
 from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.numerics.settings import saved_as
 from scratch_embed.sentences import sbert
-from scratch_embed.sentences.bge_m3 import BgeM3, hybrid_scores
+from scratch_embed.sentences.bge_m3 import BgeM3
+from scratch_embed.sentences.bge_m3_scores import hybrid_scores
 from scratch_embed.sentences.bge_m3_training import (
     Settings,
     batch_loss,

@@ -33,7 +33,7 @@ from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Checkpoint, RunOptions
 from scratch_embed.transformer.bert import Bert, Config, tensors
 from scratch_embed.transformer.checkpoint import groups
-from scratch_embed.transformer.classification import NAMES, head_tensors, scores
+from scratch_embed.transformer.classification import BERT, head_tensors, names_of, scores
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WORDS = "abcdefgh"
@@ -130,7 +130,7 @@ def test_losses_and_gradients_equal_those_of_sentence_transformers(source, name,
     value, backward = batch_loss(encoder.tokenize(pairs), targets, encoder.model, loss)
     backward([g])
     assert value == pytest.approx(float(theirs[f"{name}/loss"]), rel=1e-9)
-    for tensor, (ours, _) in groups(encoder.model.p.tensors, NAMES).items():
+    for tensor, (ours, _) in groups(encoder.model.p.tensors, names_of(Bert, BERT)).items():
         prefix = "" if tensor.startswith("classifier.") else "bert."
         np.testing.assert_allclose(g[ours[0]], theirs[f"{name}/{prefix}{tensor}"], rtol=1e-9,
                                    atol=1e-11, err_msg=tensor)

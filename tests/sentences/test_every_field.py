@@ -19,7 +19,7 @@ from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.text import tokenizer_json, tokenizer_settings, wordpiece_json
 from scratch_embed.text.tokenizer_files import load
 from scratch_embed.transformer import bert, config_fields, gpt2, mistral
-from scratch_embed.transformer.families import read_model
+from scratch_embed.transformer.model_folder import read_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 POOLING, DENSE, NORMALIZE = (f"{name}/config.json" for name in

@@ -368,13 +368,6 @@ def test_a_lost_modules_json_is_an_error_and_not_the_mean_of_the_tokens(folder):
         SentenceEncoder.load(folder)
 
 
-@both
-def test_an_adapter_is_refused(folder):
-    (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(FormatError, match="adapter_config.json: .* expected a model without"):
-        SentenceEncoder.load(folder)
-
-
 @old
 def test_a_token_type_that_the_model_does_not_have_is_refused(folder):
     value = json.loads((folder / "tokenizer.json").read_text())

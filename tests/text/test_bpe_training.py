@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from scratch_embed.text import bpe_training
 from scratch_embed.text.bpe_training import (
+    END_OF_TEXT,
     NONE,
+    START_OF_TEXT,
     count_pairs,
     count_words,
     first_pieces,
@@ -21,6 +23,7 @@ from scratch_embed.text.bpe_training import (
     join_pairs,
     link_letters,
     train_bpe,
+    train_clip_bpe,
 )
 from scratch_embed.text.byte_level import BYTE_OF_CHAR, CLIP, split, to_characters
 from scratch_embed.text.normal_forms import CLIP_NORMALIZER
@@ -221,3 +224,16 @@ def test_with_a_suffix_and_the_order_of_its_letters_merges_equal_the_librarys():
     assert sorted(letters) == sorted(pieces[:len(letters)])
     found = join_pairs(words, pieces[:len(letters)], 500, 1, suffix="</w>")
     assert found == (pieces, [tuple(pair) for pair in theirs["merges"]])
+
+
+# ---- CLIP's --------------------------------------------------------------------------------------
+
+def test_clips_pieces_are_bytes_twice_then_merges_then_the_special_tokens():
+    bpe = train_clip_bpe(["low lower", "low"], 520)
+    assert len(bpe) == 516 == len(set(bpe.pieces))                 # low</w> and nothing else: twice
+    assert bpe.merges == [("l", "o"), ("lo", "w</w>")]
+    assert bpe.pieces[-2:] == [START_OF_TEXT, END_OF_TEXT]
+    assert [bpe.id_to_token(n) for n in bpe.encode("LOW é").ids] == [
+        START_OF_TEXT, "low</w>", "Ã", "©</w>", END_OF_TEXT]
+    with pytest.raises(ValueError, match="vocab_size=513: expected at least 514"):
+        train_clip_bpe(["low"], 513)

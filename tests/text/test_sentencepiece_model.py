@@ -19,6 +19,8 @@ ROLES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_tok
          "mask_token": "<mask>"}
 
 
+PROSE = ["the unaffable cat sat", "  low  lower lowest ", "naïve cafés: 3 for 5.50 $!", "", " ",
+         "日本語と漢字 are written", "xyz qqq happily newer", "ΟΔΟΣ Ёлка हिन्दी", "aaaaaaa abababab"]
 MODEL = b"".join([*FIRST, piece("▁a", -1.5), piece("é" * 80, -2), message(2, b"\x18\x01"),
                   message(3, message(1, b"identity") + b"\x18\x01")])
 
@@ -91,11 +93,54 @@ def test_a_folder_of_another_class_says_how_to_convert_it(tmp_path, model_type):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("kind, offset", [("xlm-roberta", 1), ("camembert", 4)])
+def test_ids_are_those_of_the_sentencepiece_package_and_fairseqs_offset(trained, kind, offset):
+    """Texts without "▁" and without characters that only one side normalises."""
+    theirs = pytest.importorskip("sentencepiece").SentencePieceProcessor(
+        model_file=str(trained / "sentencepiece.bpe.model"))
+    (trained / "config.json").write_text(json.dumps({"model_type": kind}))
+    ours = load(trained)
+    for text in PROSE:
+        ids = [number + offset if number else ours.unk_id for number in theirs.encode(text)]
+        assert ours.token_ids(text) == ids, ascii(text)
+
+
+FLAGS = {"add_dummy_prefix": False, "remove_extra_whitespaces": False, "byte_fallback": True,
+         "treat_whitespace_as_suffix": True}
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_flag_that_changes_ids_is_refused_by_name(tmp_path, flag):
+    """transformers ignores all of them; the sentencepiece package does not."""
+    package = pytest.importorskip("sentencepiece")
+    path = runpy.run_path(str(GOLDEN / "make_unigram.py"))["train"](
+        tmp_path, "sentencepiece.bpe.model", "unigram", 380 if flag == "byte_fallback" else 160,
+        **{flag: FLAGS[flag]})
+    with pytest.raises(FormatError, match=f"_spec, field '{flag}': expected [01], as in XLM-R"):
+        read_sentencepiece_model(path)
+    (tmp_path / "config.json").write_text('{"model_type": "xlm-roberta"}')
+    theirs = pytest.importorskip("transformers").XLMRobertaTokenizer.from_pretrained(tmp_path)
+    package = package.SentencePieceProcessor(model_file=str(path))
+    text = " the  cat 漢"
+    assert [piece for piece in package.encode(text, out_type=str)] != theirs.tokenize(text)
+
+
+def test_the_field_of_escaping_is_read_too(tmp_path):
+    """escape_whitespaces, which the package's trainer always sets."""
+    with pytest.raises(FormatError, match="normalizer_spec, field 'escape_whitespaces'"):
+        read(tmp_path, MODEL + message(3, b"\x28\x00"))
+    read(tmp_path, MODEL + message(3, b"\x28\x01"))
+
+
 # ---- damage -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("data, problem", [
-    (b"", "expected a Unigram"), (MODEL + message(2, b"\x18\x02"), "expected a Unigram"),
-    (piece("a", 0, 4), "got b'a' of kind 4"), (b"\x0a", "ends inside a number"),
+    (b"", r"its first pieces: expected .*'<unk>', 2.* found \[\]"),
+    (MODEL + message(2, b"\x18\x02"), "trainer_spec, field 'model_type': expected 1"),
+    (MODEL + piece("a", 0, 4), "piece 'a': expected only normal pieces .* of the kind 4"),
+    (b"".join(FIRST[1:]), "its first pieces: .* found"), (b"\x0a", "ends inside a number"),
+    (piece("<unk>", 0) + MODEL, "its first pieces: .* found .*'<unk>', 1"),
+    (MODEL + piece("<unk>", 0, 2), "piece '<unk>': .* found one of the kind 2"),
     (b"\x0a\x05abc", "ends outside"), (b"\x0b\x00", "of type 3"), (b"\xff" * 20, "more than 10"),
     (message(1, b"\x18\x01"), "expected a model"), (message(1, b"\x08\x01"), "expected a model"),
     (message(1, b"\x0a\x01\xff"), "utf-8"), (b"\x08\x01", "expected a model"),

@@ -255,6 +255,18 @@ def test_a_file_of_tokenizers_is_written_again_unchanged(tmp_path, stored):
     assert_same(read_tokenizer(tmp_path / "ours.json"), ours)
 
 
+@pytest.mark.parametrize("version", ["2.0", "1", 1.0, None, ""])
+def test_another_version_of_the_format_is_refused(tmp_path, version):
+    """As by the tokenizers library, which accepts a file without it."""
+    path = write(tmp_path, "tokenizer.json", {**to_json(TOKENIZERS[0]), "version": version})
+    for read, place in (read_tokenizer, path), (load, tmp_path):
+        with pytest.raises(FormatError, match="field 'version': expected \"1.0\", found"):
+            read(place)
+    value = to_json(TOKENIZERS[0])
+    del value["version"]
+    assert read_tokenizer(write(tmp_path, "tokenizer.json", value)).pieces == PIECES
+
+
 def test_a_file_whose_model_has_no_type_is_read(tmp_path):
     value = edited("model", "type", to=...)
     assert_same(read_tokenizer(write(tmp_path, "old.json", value)), TOKENIZERS[2])

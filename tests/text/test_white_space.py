@@ -8,11 +8,17 @@ import pytest
 from scratch_embed.evaluate.words import read_analogies, read_pairs
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.sentences.static import StaticEncoder
+from scratch_embed.text import bpe_training, wordpiece_training
+from scratch_embed.text.bpe import BPE
+from scratch_embed.text.byte_level import CHAR_OF_BYTE
 from scratch_embed.text.columns import read_columns
 from scratch_embed.text.corpus import SPACE, read_blocks, read_lines, read_sentences, split_words
 from scratch_embed.text.phrases import find_phrases, join_phrases
 from scratch_embed.text.reader import read_corpus
+from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
+from scratch_embed.text.unigram import Unigram
 from scratch_embed.text.vocab import index_sentences
+from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.words.labelled import read_labelled, read_texts
 from scratch_embed.words.vectors import WordVectors
 
@@ -93,6 +99,27 @@ def test_a_text_in_utf_16_is_refused_and_not_read_as_single_letters(encoding, re
 
 
 # ---- lone surrogates -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("tokenizer", [
+    WordPiece([*SPECIAL, "a", "b"]), BPE([*CHAR_OF_BYTE.values()], []),
+    Unigram(["<unk>", "▁", "a", "b"], [0, -1, -1, -1]),
+    SentencePieceBPE(["<unk>", "▁", "a", "b"], [], byte_fallback=False)], ids=repr)
+@pytest.mark.parametrize("text", ["a\ud800b", "\udc80", "a [MASK] \udfff"])
+def test_every_tokenizer_refuses_a_lone_surrogate(tokenizer, text):
+    """As the tokenizers library does; WordPiece would drop it with the control characters."""
+    for call in tokenizer.encode, tokenizer.token_ids, tokenizer.tokenize:
+        with pytest.raises(ValueError, match="a text: expected Unicode text, got the lone surrog"):
+            call(text)
+    with pytest.raises(ValueError, match="lone surrogate"):
+        tokenizer.encode_batch(["a", text])
+
+
+@pytest.mark.parametrize("learn, name", [(wordpiece_training, "sentence"), (bpe_training, "text")])
+def test_a_text_with_a_lone_surrogate_is_not_counted(learn, name):
+    with pytest.raises(ValueError, match=rf"{name} 1: expected Unicode text, got the lone surrog"
+                                         r"ate '\\ud800' at character 2; remove it"):
+        learn.count_words(["fine 🙂", "aé\ud800"])
+
 
 def test_a_word_of_a_sentence_that_has_no_bytes_is_refused_before_training():
     with pytest.raises(ValueError, match="sentences: expected Unicode text, got the lone surrogate"

@@ -48,7 +48,8 @@ class Case:
                    json.loads(metadata["adapter_config"]), folder)
 
     def model(self, dtype=np.float32):
-        return read_adapter(self.folder / "adapter", self.family.load(self.folder / "base", dtype))
+        return read_adapter(self.folder / "adapter", self.family.load(self.folder / "base", dtype),
+                            is_trainable=True)
 
 
 def assert_equals_peft(case):
@@ -156,7 +157,7 @@ def test_a_saved_adapter_is_read_bit_for_bit(name, tmp_path):
     case = Case.from_golden(name, tmp_path)
     adapted = case.model()
     save_adapter(adapted, tmp_path / "again")
-    again = read_adapter(tmp_path / "again", case.family.load(tmp_path / "base"))
+    again = read_adapter(tmp_path / "again", case.family.load(tmp_path / "base"), True)
     assert list(again.p) == list(adapted.p)
     np.testing.assert_array_equal(again.p.flat, adapted.p.flat)
     np.testing.assert_allclose(again.infer(case.batch), adapted.infer(case.batch), rtol=0,
@@ -195,6 +196,22 @@ def test_options_that_do_not_change_the_result_may_be_missing(case):
     path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items()
                                 if name in kept}))
     np.testing.assert_array_equal(case.model().p.flat, expected)
+
+
+@pytest.mark.parametrize("dropout", [0.05, 0.5])
+def test_an_adapter_with_dropout_of_its_own_is_read_but_not_to_be_trained(case, dropout):
+    """lora_dropout is used in training only.  As in peft, an adapter is frozen by default."""
+    expected = merged(case.model()).p.flat
+    change_adapter(case, lora_dropout=dropout)
+    base = case.family.load(case.folder / "base")
+    frozen = read_adapter(case.folder / "adapter", base)
+    assert not frozen.p.trainable_views() and lora_layers(frozen.p)
+    np.testing.assert_array_equal(merged(frozen).p.flat, expected)
+    with pytest.raises(FormatError, match=f"'lora_dropout': expected 0 to train .* {dropout}; set"):
+        read_adapter(case.folder / "adapter", base, is_trainable=True)
+    change_adapter(case, lora_dropout="0.1")
+    with pytest.raises(FormatError, match="'lora_dropout': expected a finite number, found '0.1'"):
+        read_adapter(case.folder / "adapter", base)
 
 
 @pytest.mark.parametrize("fields, message", [

@@ -267,12 +267,13 @@ def test_missing_fields_get_their_defaults(folder):
     ("model_type", "bert", "expected \"gpt2\", found 'bert'"),
     ("scale_attn_weights", False, "expected true, found False"),
     ("scale_attn_by_inverse_layer_idx", True, "expected false, found True"),
-    ("add_cross_attention", True, "expected false, found True"),
+    ("add_cross_attention", True, "expected one of false, null, found True"),
     ("tie_word_embeddings", False, "expected true, found False"),
-    ("activation_function", "relu", 'expected one of "gelu", "gelu_new", "gelu_pytorch_tanh", fou'),
+    ("activation_function", "relu", 'expected one of "gelu", "gelu_new", "gelu_pytorch_tanh", "qu'),
     ("quantization_config", {"bits": 4}, "expected null, found {'bits': 4}"),
     ("alibi", True, "expected only "),
     ("n_head", 3, "expected a divisor of n_embd, 4, found 3"),
+    ("n_ctx", 5, "expected 6, the n_positions, or null, found 5"),
     ("n_inner", 0, "expected a whole number of at least 1, found 0"),
     ("n_positions", None, "expected a whole number of at least 1, found None")])
 def test_the_error_names_an_unsupported_field(folder, field, value, message):

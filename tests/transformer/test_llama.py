@@ -132,11 +132,26 @@ def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, config):
 
 @pytest.mark.parametrize("fields, expected", [
     ({"attention_bias": ..., "mlp_bias": ...}, {"attn_bias": False}),
-    ({"rope_parameters": {"rope_theta": 7, "rope_type": "default"}}, {"theta": 7.0}),
+    ({"rope_parameters": {"rope_theta": 7, "rope_type": "default"}, "rope_theta": ...},
+     {"theta": 7.0}),
+    ({"rope_scaling": {"rope_type": "default"}}, {}), ({"rope_scaling": None}, {}),
     ({"num_key_value_heads": ..., "pretraining_tp": 1}, {"kv_heads": 2})])
 def test_missing_fields_get_transformers_defaults(folder, fields, expected):
     change_config(folder, **fields)
     assert read_llama_config(folder / "config.json") == TINY._replace(**expected)
+
+
+@pytest.mark.parametrize("fields", [
+    {}, {"rope_theta": 7.0}, {"rope_theta": 7.0, "rope_scaling": None},
+    {"rope_theta": 7.0, "rope_scaling": {"type": "default"}},
+    {"rope_theta": 7.0, "rope_parameters": {"rope_type": "default", "rope_theta": 7}},
+    {"rope_parameters": {"rope_type": "default", "rope_theta": 7.0}, "rope_scaling": {}}])
+def test_the_base_of_the_rotations_is_that_of_transformers(folder, fields):
+    theirs = pytest.importorskip("transformers").LlamaConfig.from_dict(dict(fields))
+    change_config(folder, **dict.fromkeys(("rope_theta", "rope_parameters", "rope_scaling"), ...))
+    change_config(folder, **fields)
+    theta = read_llama_config(folder / "config.json").theta
+    assert theta == theirs.rope_parameters["rope_theta"]
 
 
 @pytest.mark.parametrize("fields, message", [
@@ -145,7 +160,7 @@ def test_missing_fields_get_transformers_defaults(folder, fields, expected):
     ({"attention_bias": 1}, "field 'attention_bias': expected true or false, found 1"),
     ({"mlp_bias": True}, "found no layers.0.mlp.gate_proj.bias"),
     ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
-     "field 'rope_scaling': expected null, found {'factor': 8.0, 'rope_type': 'llama3'}"),
+     "rope_scaling, field 'rope_type': expected \"default\", found 'llama3'"),
     ({"rope_parameters": {"rope_type": "llama3", "factor": 8.0, "rope_theta": 5e5}},
      "rope_parameters, field 'rope_type': expected \"default\", found 'llama3'")])
 def test_the_error_names_an_unsupported_field(folder, fields, message):

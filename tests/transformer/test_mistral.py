@@ -279,7 +279,10 @@ def test_a_tied_head_may_be_stored_if_it_equals_the_embeddings(tmp_path):
     ({"rope_parameters": ...}, {"theta": 100.0}),               # transformers 4
     ({"rope_parameters": None, "rope_theta": ...}, {"theta": 10_000.0}),
     ({"rope_theta": ...}, {"theta": 100.0}),                    # transformers 5
-    ({"rope_parameters": {"rope_theta": 7}}, {"theta": 7.0}),
+    ({"rope_parameters": {"rope_theta": 100}}, {"theta": 100.0}),       # both, and equal
+    ({"rope_parameters": {"rope_theta": 7}, "rope_theta": ...}, {"theta": 7.0}),
+    ({"rope_parameters": None, "rope_scaling": {"rope_type": "default"}}, {"theta": 100.0}),
+    ({"rope_parameters": None, "rope_scaling": {"type": "default"}}, {"theta": 100.0}),
     ({"rms_norm_eps": ..., "tie_word_embeddings": ..., "hidden_act": ..., "rope_scaling": None,
       "attention_dropout": 0.1}, {"eps": 1e-6})])
 def test_missing_or_null_fields_get_transformers_defaults(folder, fields, expected):
@@ -291,7 +294,13 @@ def test_missing_or_null_fields_get_transformers_defaults(folder, fields, expect
     ({"model_type": "llama"}, "field 'model_type': expected \"mistral\", found 'llama'"),
     ({"num_local_experts": 8}, "field 'num_local_experts': expected only"),
     ({"hidden_act": "gelu"}, "field 'hidden_act': expected \"silu\", found 'gelu'"),
-    ({"rope_scaling": {"type": "linear"}}, "field 'rope_scaling': expected null, found {'type'"),
+    ({"rope_scaling": {"type": "linear", "factor": 2.0}},
+     "rope_scaling, field 'type': expected \"default\", found 'linear'"),
+    ({"rope_scaling": {"rope_type": "default", "factor": 2.0}},
+     "rope_scaling, field 'factor': expected only rope_type, type, rope_theta"),
+    ({"rope_parameters": {"rope_theta": 7}},
+     "fields rope_theta, rope_parameters.rope_theta: expected one number, found 100.0, 7"),
+    ({"rope_scaling": {"rope_theta": 7}}, "expected one number, found 100.0, 100.0, 7"),
     ({"rope_parameters": {"rope_type": "yarn"}},
      "rope_parameters, field 'rope_type': expected \"default\", found 'yarn'"),
     ({"rope_parameters": {"partial_rotary_factor": 0.5}},

@@ -11,22 +11,26 @@ from scratch_embed.loading import load
 from scratch_embed.nn.params import ZEROS, Params, linear_tensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.safetensors import read_safetensors, write_safetensors
+from scratch_embed.sentences.cross_encoder import CrossEncoder
 from scratch_embed.sentences.recipe import Dense, Recipe
 from scratch_embed.text.tokenizer_files import save
+from scratch_embed.transformer.adapter_folder import save_adapter
+from scratch_embed.transformer.classification import HEADS
 from scratch_embed.transformer.families import FAMILIES, NOT_READ
+from scratch_embed.transformer.lora import Lora, with_lora
 from scratch_embed.transformer.pooling import cls, last_token, mean
 
 sys.path.append(str(Path(__file__).parent))
 
 from tiny_folders import TEXTS, encoder_of, model_of, tokenizer_of, write_folder
 
-from tests.text.sentencepiece_texts import FIRST, piece
+from tests.text.sentencepiece_texts import FIRST, message, piece, varint
 
 PAGE = Path(__file__).parents[2] / "scratch_embed/transformer/README.md"
 SECTION = PAGE.read_text().split("## What loads")[1]
 TABLES = [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
           for block in re.findall(r"(?:^\|.*\n)+", SECTION, re.MULTILINE)]
-TYPES, TOKENIZERS, MODULES, WEIGHTS = TABLES
+TYPES, TOKENIZERS, MODULES, WEIGHTS, SCORERS = TABLES
 
 
 def edit(path, **fields):
@@ -105,10 +109,18 @@ def test_each_row_of_tokenizers(tmp_path):
     (tmp_path / "s" / "sentencepiece.bpe.model").write_bytes(
         b"".join([*FIRST, *(piece(text, -number / 7) for number, text in enumerate(pieces))]))
     assert load(tmp_path / "s").tokenizer.pieces[4:-1] == pieces
+    assert rows.pop("the same with other first pieces, kinds of pieces or flags than theirs"
+                    ) == "no: expected those of XLM-R and CamemBERT"
+    (tmp_path / "s" / "sentencepiece.bpe.model").write_bytes(
+        b"".join([*FIRST, message(2, varint(8 * 35) + b"\1")]))
+    refused(tmp_path / "s", "'byte_fallback': expected 0, as in XLM-R and CamemBERT, found 1")
     assert rows.pop("tokenizer.model or spiece.model alone").startswith("no: models of")
     for name in "spiece.model", "tokenizer.model":
         vocabulary(tmp_path / name, "mistral", {name: ""})
         refused(tmp_path / name, "models of the sentencepiece package are read for XLMRoberta")
+    assert rows.pop('tokenizer.json of another version than "1.0"') == 'no: expected "1.0"'
+    edit(write_folder(tmp_path / "2", "bert") / "tokenizer.json", version="2.0")
+    refused(tmp_path / "2", "tokenizer.json: field 'version': expected \"1.0\", found '2.0'")
     assert rows.pop("tokenizer.json with WordLevel") == "no: expected WordPiece, BPE or Unigram"
     edit(write_folder(tmp_path / "w", "bert") / "tokenizer.json",
          model={"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"})
@@ -191,12 +203,34 @@ def test_each_row_of_weights_and_options(tmp_path):
     assert rows.pop("quantised weights") == "no: expected floats"
     cast(folder("int8"), np.int8)
     refused(tmp_path / "int8", "expected floats of shape .* found I8")
-    assert rows.pop("an adapter (adapter_config.json) beside the model").startswith("no: expected")
-    edit(folder("adapter") / "adapter_config.json", peft_type="LORA")
-    refused(tmp_path / "adapter", "expected a model without an adapter, found one")
+    assert rows.pop("LoRA (adapter_config.json, adapter_model.safetensors) beside the model"
+                    ) == "yes"                             # its vectors: see test_model_folder.py
+    save_adapter(with_lora(model_of("bert"), Lora(rank=1)), folder("adapter"))
+    loads(tmp_path / "adapter", "bert")                    # B is zero
+    assert rows.pop("an adapter of another kind, or with `modules_to_save`").startswith("no: merge")
+    for field in {"use_dora": True}, {"modules_to_save": ["score"]}:
+        edit(tmp_path / "adapter/adapter_config.json", **field)
+        refused(tmp_path / "adapter", "adapter_config.json: .* merge such an adapter into the mod")
+    assert rows.pop("an adapter without its model, or beside a cross-encoder").startswith("no: an")
+    (tmp_path / "adapter/config.json").unlink()
+    refused(tmp_path / "adapter", "an adapter without its model.* copy its two files")
+    CrossEncoder.warm_start(encoder_of("bert")).save(tmp_path / "scorer")
+    edit(tmp_path / "scorer/adapter_config.json", peft_type="LORA")
+    refused(tmp_path / "scorer", "expected a cross-encoder without an adapter, found one; merge")
     assert rows.pop("`auto_map` in config.json").startswith("no: code that comes with a model is")
     edit(folder("code") / "config.json", auto_map={"AutoModel": "code.Mine"})
     refused(tmp_path / "code", "config.json: field 'auto_map': expected none: code that comes with")
+    assert rows.pop("a `rope_scaling` that is null or of the type default") == "yes"
+    for number, value in enumerate((None, {"rope_type": "default"}, {"type": "default"})):
+        name = f"default {number}"
+        edit(folder(name, "mistral") / "config.json", rope_parameters=None, rope_scaling=value)
+        loads(tmp_path / name, "mistral")
+    assert rows.pop("fields that contradict each other: two bases of RoPE, `n_ctx` and "
+                    "`n_positions`") == "no: expected one number"
+    edit(folder("two bases", "llama") / "config.json", rope_theta=5e5)
+    refused(tmp_path / "two bases", "rope_theta, rope_parameters.rope_theta: expected one number")
+    edit(folder("n_ctx", "gpt2") / "config.json", n_ctx=23)
+    refused(tmp_path / "n_ctx", "'n_ctx': expected 24, the n_positions, or null, found 23")
     assert rows.pop("a `rope_type` other than default") == "no: expected the default"
     for model_type in "mistral", "llama":
         edit(folder(f"rope {model_type}", model_type) / "config.json",
@@ -207,4 +241,26 @@ def test_each_row_of_weights_and_options(tmp_path):
         edit(folder(f"positions {model_type}", model_type) / "config.json",
              position_embedding_type="relative_key")
         refused(tmp_path / f"positions {model_type}", "'position_embedding_type': expected \"absol")
+    assert not rows
+
+
+# ---- cross-encoders -----------------------------------------------------------------------------
+
+def test_each_row_of_cross_encoders(tmp_path):
+    """Their scores: see sentences/test_cross_encoder_families.py."""
+    rows = {name: row[1] for row in SCORERS for name in row[0].split(", ")}
+    for model_type, head in HEADS.items():
+        assert rows.pop(head.original) == "yes"
+        start = CrossEncoder.warm_start(encoder_of(model_type))
+        start.save(tmp_path / model_type)
+        scores = load(tmp_path / model_type).predict([("the cat", "a cat")])
+        np.testing.assert_array_equal(scores, start.predict([("the cat", "a cat")]))
+    for model_type, name in (("gpt2", "GPT2"), ("mistral", "Mistral"), ("llama", "Llama")):
+        name += "ForSequenceClassification"
+        assert rows.pop(name) == "no: expected a class of an encoder"
+        edit(write_folder(tmp_path / name, model_type) / "config.json", architectures=[name])
+        refused(tmp_path / name, rf"expected \[.BertFor.* found \[.{name}")
+    assert rows.pop("DebertaV2ForSequenceClassification and other families").startswith("no: the")
+    edit(tmp_path / "bert/config.json", model_type="deberta-v2")
+    refused(tmp_path / "bert", "'model_type': .* found 'deberta-v2', which is not read")
     assert not rows

@@ -90,9 +90,9 @@ def model_of(model_type, seed=0):
     return CLASSES[model_type](config, p)
 
 
-def encoder_of(model_type, recipe=None):
+def encoder_of(model_type, recipe=None, seed=0):
     """Both, with the mean of the tokens by default."""
-    return SentenceEncoder(tokenizer_of(model_type), model_of(model_type), recipe)
+    return SentenceEncoder(tokenizer_of(model_type), model_of(model_type, seed), recipe)
 
 
 def write_folder(folder, model_type, recipe=None):

@@ -1,0 +1,142 @@
+"""Vectors of 16 float32 in kernels: with AVX-512, one instruction each loads, stores or adds them.
+
+Shapes    a Vector has 16 numbers; arrays are one-dimensional, contiguous and float32
+Differs   on processors with shorter registers the compiler splits each instruction; the results
+          are the same, if the processor fuses a product with a sum
+Read next nn/matmul.py, which is made of these functions
+
+Numba's compiler finds vector instructions itself in a loop such as Σ x_i y_i.  It does not in a
+product of matrices whose sums all stay in registers, so nn/matmul.py says which vectors it means.
+Each function here writes the instructions of LLVM, the compiler inside Numba, that compute it.
+They are not checked: an index outside the array reads or overwrites other memory.
+"""
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, register_model
+
+SIZE = 16
+VECTOR = ir.VectorType(ir.FloatType(), SIZE)
+INDEX = ir.IntType(32)
+CONTRACT = ("contract",)           # a product and a sum become one instruction, rounded once
+# of two vectors a and b: a0 b0 a1 b1 ... a7 b7, and a8 b8 ... a15 b15
+LOW = [k for j in range(SIZE // 2) for k in (j, SIZE + j)]
+HIGH = [k + SIZE // 2 for k in LOW]
+
+
+class _VectorType(types.Type):
+    """Numba's type of a variable that holds a vector."""
+
+    def __init__(self) -> None:
+        super().__init__("Vector")
+
+
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):
+    """A variable is one register."""
+
+    def __init__(self, manager, numba_type) -> None:
+        super().__init__(manager, numba_type, VECTOR)
+
+
+vector = _VectorType()
+
+
+@intrinsic
+def zeros16(typing):
+    """A vector of zeros."""
+    return vector(), lambda context, builder, signature, args: ir.Constant(VECTOR, [0.0] * SIZE)
+
+
+@intrinsic
+def load16(typing, array, at):
+    """array[at:at + 16]."""
+    def build(context, builder, signature, args):
+        return load(builder, address(context, builder, signature, args))
+    return vector(array, types.intp), build
+
+
+@intrinsic
+def store16(typing, array, at, v):
+    """array[at:at + 16] ← v."""
+    def build(context, builder, signature, args):
+        store(builder, args[2], address(context, builder, signature, args))
+        return context.get_dummy_value()
+    return types.void(array, types.intp, vector), build
+
+
+@intrinsic
+def add_scaled16(typing, s, x, v):
+    """s + x v, for a number x."""
+    def build(context, builder, signature, args):
+        total, number, factor = args
+        first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, INDEX(0))
+        copies = shuffle(builder, first, first, [0] * SIZE)
+        product = builder.fmul(copies, factor, flags=CONTRACT)
+        return builder.fadd(total, product, flags=CONTRACT)
+    return vector(vector, types.float32, vector), build
+
+
+@intrinsic
+def transpose16(typing, source, at, stride, target, to, width):
+    """target[to + i·width + o] ← source[at + o·stride + i] for o, i = 0 .. 15.
+
+    Each round puts the numbers of rows k and k + 8 alternately into rows 2k and 2k + 1.  In binary,
+    the place of a number is its row and its column, 8 bits; a round moves the highest bit of the
+    row to the end of the column and the highest bit of the column to the end of the row.  After 4
+    rounds rows and columns are exchanged.
+    """
+    def build(context, builder, signature, args):
+        begin, step = address(context, builder, signature, args), args[2]
+        rows = []
+        for o in range(SIZE):
+            rows.append(load(builder, builder.gep(begin, [builder.mul(step, step.type(o))])))
+        for _ in range(4):
+            rows = [shuffle(builder, a, b, order) for a, b in zip(rows[:8], rows[8:])
+                    for order in (LOW, HIGH)]
+        array = context.make_array(signature.args[3])(context, builder, args[3])
+        begin, step = builder.gep(array.data, [args[4]]), args[5]
+        for i, row in enumerate(rows):
+            store(builder, row, builder.gep(begin, [builder.mul(step, step.type(i))]))
+        return context.get_dummy_value()
+    integer = types.intp
+    return types.void(source, integer, integer, target, integer, integer), build
+
+
+@intrinsic
+def prefetch(typing, array, at):
+    """Ask for array[at] to be copied into the second cache; an index outside is ignored."""
+    def build(context, builder, signature, args):
+        pointer = builder.bitcast(address(context, builder, signature, args),
+                                  ir.IntType(8).as_pointer())
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [pointer.type, INDEX, INDEX, INDEX]),
+            "llvm.prefetch.p0")
+        to_read, second_cache, data = INDEX(0), INDEX(2), INDEX(1)
+        builder.call(function, [pointer, to_read, second_cache, data])
+        return context.get_dummy_value()
+    return types.void(array, types.intp), build
+
+
+# ---- the instructions ----------------------------------------------------------------------------
+
+def address(context, builder, signature, args):
+    """The address of array[at], the first two arguments."""
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    return builder.gep(array.data, [args[1]])
+
+
+def load(builder, pointer):
+    """The vector at an address, which need not be a multiple of its size."""
+    v = builder.load(builder.bitcast(pointer, VECTOR.as_pointer()))
+    v.align = 4
+    return v
+
+
+def store(builder, v, pointer):
+    """Write the vector to an address."""
+    builder.store(v, builder.bitcast(pointer, VECTOR.as_pointer())).align = 4
+
+
+def shuffle(builder, a, b, order):
+    """The 16 numbers of a (0 .. 15) and b (16 .. 31) that `order` names."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INDEX, SIZE), order))
