@@ -18,6 +18,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from scratch_embed.multimodal.clap_encoder import Clap
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.numerics.binary_kinds import ARRAYS, OFFICE, PDF, SIGNATURES, binary_kind
 from scratch_embed.numerics.errors import FormatError
@@ -76,6 +77,7 @@ def load(path: Path) -> Any:
                                        bge-m3 the dense part alone: BgeM3.load reads all three
     a transformers folder           -> SentenceEncoder, mean pooling of the tokens' vectors; which
                                        models: transformer/README.md, "What loads"
+    a CLAP folder                   -> Clap, of texts and sounds
     a Whisper folder                -> WhisperEncoder, of sounds
     a corpus folder                 -> (Vocab, Corpus)
 
@@ -372,6 +374,7 @@ MODELS = tuple(                                # folders with a config.json, by 
     Kind(f"a {family.name} folder", of_type(model_type), SentenceEncoder.load)
     for model_type, family in FAMILIES.items())
 FOLDERS = (
+    Kind("a CLAP folder", of_type("clap"), Clap.load),
     Kind("a Whisper folder", of_type("whisper"), WhisperEncoder.load),
     Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
     Kind("a folder with an adapter without its model", is_adapter_alone, "copy its two files "
