@@ -32,6 +32,7 @@ from scratch_embed.multimodal.resample import resample
 from scratch_embed.multimodal.wav import HIGHEST_RATE, LOWEST_RATE, read_wav, to_mono
 from scratch_embed.numerics.checks import finite, require_whole
 from scratch_embed.numerics.json_files import NULL, Fields, show, write_json
+from scratch_embed.numerics.settings import saved_as
 
 Sound = str | os.PathLike | tuple[np.ndarray, int]     # a WAV file, or samples and their rate
 FLOOR = 1e-10                      # the least energy, so that silence has a logarithm
@@ -106,6 +107,7 @@ def log_mel_whisper(x: np.ndarray, settings: WhisperAudio = WhisperAudio(),
     return ((np.maximum(y, y.max() - RANGE) + 4) / 4).astype(np.float32)
 
 
+@saved_as("pad")
 def fit(x: np.ndarray, n: int) -> np.ndarray:
     """Cut off what is beyond n samples, or append zeros.  (m,) -> (n,)"""
     return np.pad(x[:n], (0, max(0, n - len(x))))
@@ -144,11 +146,13 @@ def write_whisper_audio(folder: str | os.PathLike, settings: WhisperAudio) -> No
 
 # ---- CLAP ----------------------------------------------------------------------------------------
 
+@saved_as("repeatpad")
 def repeat_pad(x: np.ndarray, n: int) -> np.ndarray:
     """Repeat a short sound as often as it fits whole into n samples, then append zeros."""
     return fit(np.tile(x, max(1, n // len(x))), n)
 
 
+@saved_as("repeat")
 def repeat(x: np.ndarray, n: int) -> np.ndarray:
     """Repeat a short sound and cut it off after n samples."""
     return np.tile(x, n // len(x) + 1)[:n]

@@ -3,7 +3,8 @@
 Bytes     config.json             text_config, audio_config, projection_dim ...; a field that is
                                   missing has transformers' default
           model.safetensors       see NAMES
-          preprocessor_config.json and the tokenizer's files: multimodal/clap_encoder.py
+          preprocessor_config.json  the settings of the spectrograms, see multimodal/audio.py
+          tokenizer.json ...      RoBERTa's tokenizer, see text/tokenizer_files.py
 Differs   transformers replaces projection_dim in text_config and audio_config by the one outside;
           here they are not read.  Options that change what is computed, and are not supported, are
           refused: feature fusion (enable_fusion), patches that are not squares, several channels.
@@ -20,10 +21,21 @@ from collections.abc import Mapping
 import numpy as np
 
 from scratch_embed.multimodal import clap, htsat
+from scratch_embed.multimodal.audio import ClapAudio, read_clap_audio, write_clap_audio
 from scratch_embed.nn.params import Params
-from scratch_embed.numerics.json_files import Fields, show
+from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.folders import replaced_together
+from scratch_embed.numerics.json_files import Fields, show, write_json
+from scratch_embed.text import tokenizer_files
+from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.transformer import roberta
-from scratch_embed.transformer.checkpoint import Renames, open_weights, read_tensors, write_model
+from scratch_embed.transformer.checkpoint import (
+    Renames,
+    open_weights,
+    read_tensors,
+    require_declared,
+    write_tensors,
+)
 from scratch_embed.transformer.config_fields import ACTIVATIONS, activation_name, check_fields
 
 AUDIO, BLOCK = "audio_model.audio_encoder.", "layers.*.blocks.*."
@@ -75,6 +87,32 @@ AUDIO_NOT_READ = (*NOT_READ, "fusion_type", "aff_block_r", "num_classes", "num_h
 
 
 # ---- reading -------------------------------------------------------------------------------------
+
+def read_folder(folder: str | os.PathLike, dtype: type = np.float32
+                ) -> tuple[clap.Config, Params, Tokenizer, ClapAudio]:
+    """Read all files of a folder, and check that they fit each other.
+
+    Raises FormatError that names the file and the field.
+    """
+    config, p = read_model(folder, dtype)
+    tokenizer, audio = tokenizer_files.load(folder), read_clap_audio(folder)
+    path = os.path.join(folder, "config.json")
+    if len(tokenizer) > config.text.vocab:
+        raise FormatError(path, "text_config, field 'vocab_size'", f"expected at least "
+                          f"{len(tokenizer)}, the tokens of the tokenizer, found "
+                          f"{config.text.vocab}")
+    if not len(tokenizer.encode("").ids):
+        raise FormatError(folder, "its tokenizer", "expected one that puts <s> before a text, "
+                          "whose vector is the text's, found one that adds no token")
+    if audio.mels != config.audio.mels:
+        raise FormatError(path, "audio_config, field 'num_mel_bins'", f"expected {audio.mels}, the "
+                          f"feature_size of the feature extractor, found {config.audio.mels}")
+    if audio.frames > config.audio.frames:
+        raise FormatError(path, "audio_config, field 'spec_size'", "expected one whose square "
+                          f"holds {audio.frames} frames, those of the feature extractor, found "
+                          f"{config.audio.size}, for {config.audio.frames} frames")
+    return config, p, tokenizer, audio
+
 
 def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[clap.Config, Params]:
     """Read the config and the parameters of a folder; the statistics of the mel bins are frozen.
@@ -157,10 +195,19 @@ def _side(fields, name):
 
 # ---- writing -------------------------------------------------------------------------------------
 
-def write(folder: str | os.PathLike, config: clap.Config, p: Params) -> None:
-    """Write config.json and model.safetensors.  Raises ValueError as write_model() does."""
-    write_model(folder, p, clap.tensors(config), NAMES,
-                {"architectures": ["ClapModel"], **config_fields(config)})
+def write_folder(folder: str | os.PathLike, config: clap.Config, p: Params, tokenizer: Tokenizer,
+                 audio: ClapAudio) -> None:
+    """Write all files of a folder; the files of an older model are replaced together.
+
+    Raises ValueError for parameters that the config does not declare, or that are nan or inf.
+    """
+    require_declared(folder, p, clap.tensors(config))
+    with replaced_together(folder, "config.json") as temporary:
+        write_tensors(temporary, p, NAMES)
+        tokenizer_files.save(temporary, tokenizer, config.text.max_length)
+        write_clap_audio(temporary, audio)
+        write_json(os.path.join(temporary, "config.json"), {
+            "architectures": ["ClapModel"], **config_fields(config), "dtype": str(p.flat.dtype)})
 
 
 def config_fields(config: clap.Config) -> Mapping:

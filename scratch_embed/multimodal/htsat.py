@@ -50,7 +50,7 @@ from scratch_embed.nn.convolution import patches
 from scratch_embed.nn.layers import add_to, layer_norm, linear
 from scratch_embed.nn.params import ONES, Normal, Params, Tensor, norm_tensors
 
-STATISTICS = ("mel_norm.mean", "mel_norm.var")     # constants: they have no gradient
+STATISTICS = ("audio.mel_norm.mean", "audio.mel_norm.var")     # constants, without a gradient
 CUBIC = -0.75                      # the slope of the bicubic kernel at distance 1, as in torch
 EPS = 1e-5                         # of all norms outside the layers
 
@@ -133,11 +133,14 @@ def freeze_statistics(p: Params, mels: np.ndarray | None = None) -> Params:
 
     mels: (N, T, F), the sounds from which to compute them; None: those that p has
     """
-    p = p.copy()
+    frozen = {name: p[name].copy() for name in (*p.frozen, *STATISTICS)}
     if mels is not None:
-        p["audio.mel_norm.mean"][...] = mels.mean((0, 1), dtype=np.float64)
-        p["audio.mel_norm.var"][...] = mels.var((0, 1), dtype=np.float64)
-    return p.freeze("audio." + name for name in STATISTICS)
+        frozen["audio.mel_norm.mean"][...] = mels.mean((0, 1), dtype=np.float64)
+        frozen["audio.mel_norm.var"][...] = mels.var((0, 1), dtype=np.float64)
+    new = Params(p.tensors, p.flat.dtype, frozen)
+    for name, view in new.trainable_views().items():
+        view[...] = p[name]
+    return new
 
 
 # ---- from mels to a square -----------------------------------------------------------------------

@@ -30,6 +30,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from scratch_embed.numerics.settings import saved_as
+
 BLOCK = 128                        # frames transformed together; they fit into the cache
 
 
@@ -96,6 +98,7 @@ def htk_hertz(mel: np.ndarray) -> np.ndarray:
     return HTK_HERTZ * (10 ** (mel / HTK_MELS) - 1)
 
 
+@saved_as("slaney")
 def slaney_filters(n_fft: int, rate: int, mels: int, low: float, high: float) -> np.ndarray:
     """Triangles of area 1, equally wide in Slaney's mel.  -> M (⌊n_fft/2⌋ + 1, mels)
 
@@ -105,6 +108,7 @@ def slaney_filters(n_fft: int, rate: int, mels: int, low: float, high: float) ->
     return _triangles(n_fft, rate, corners) * (2 / (corners[2:] - corners[:-2]))
 
 
+@saved_as("htk")
 def htk_filters(n_fft: int, rate: int, mels: int, low: float, high: float) -> np.ndarray:
     """Triangles of height 1, equally wide in HTK's mel.  -> M (⌊n_fft/2⌋ + 1, mels)"""
     return _triangles(n_fft, rate, _corners(htk_mel, htk_hertz, mels, low, high))

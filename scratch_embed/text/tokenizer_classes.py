@@ -80,5 +80,5 @@ CLASSES = {
 OF_MODEL = {"bert": "BertTokenizer", "distilbert": "BertTokenizer", "electra": "ElectraTokenizer",
             "mpnet": "MPNetTokenizer", "roberta": "RobertaTokenizer",
             "xlm-roberta": "XLMRobertaTokenizer", "camembert": "CamembertTokenizer",
-            "gpt2": "GPT2Tokenizer", "clip": "CLIPTokenizer", "llama": "TokenizersBackend",
-            "mistral": "TokenizersBackend"}
+            "gpt2": "GPT2Tokenizer", "clip": "CLIPTokenizer", "clap": "RobertaTokenizer",
+            "llama": "TokenizersBackend", "mistral": "TokenizersBackend"}

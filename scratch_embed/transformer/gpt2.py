@@ -43,7 +43,8 @@ from scratch_embed.nn.activations import gelu_tanh
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
-from scratch_embed.nn.layers import embedding, layer_norm, linear, residual
+from scratch_embed.nn.layers import embedding, in_row_blocks, linear
+from scratch_embed.nn.norms import layer_norm, residual
 from scratch_embed.nn.params import (
     Normal,
     Params,
@@ -150,6 +151,13 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, conf
 
     causal: False removes the mask, so that every token attends to all (why/gpt2.py)
     """
+    h, back_h = attention_sublayer(x, p, name, offsets, config, dropout, causal)
+    y, back_y = feed_forward_sublayer(h, p, name, config, dropout.at(2))
+    return y, lambda dy, g: back_h(back_y(dy, g), g)
+
+
+def attention_sublayer(x, p, name, offsets, config, dropout=NO_DROPOUT, causal=True):
+    """h = x + Wₒ attention(W_q n, W_k n, W_v n),  n = LN(x)."""
     n, back_n = layer_norm(x, p, name + "attn_norm", config.eps)
     q, back_q = linear(n, p, name + "attn.q")
     k, back_k = linear(n, p, name + "attn.k")
@@ -158,18 +166,24 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, conf
     o, back_o = linear(a, p, name + "attn.o")
     h, back_h = residual(x, o, dropout.at(1))
 
+    def backward(dh, g):
+        dx, do = back_h(dh)
+        dq, dk, dv = back_a(back_o(do, g))
+        return dx + back_n(back_q(dq, g) + back_k(dk, g) + back_v(dv, g), g)
+    return h, backward
+
+
+def feed_forward_sublayer(h, p, name, config, dropout=NO_DROPOUT):
+    """y = h + W₂ f(W₁ LN(h)), f the activation, each token by itself."""
     m, back_m = layer_norm(h, p, name + "mlp_norm", config.eps)
     u, back_u = linear(m, p, name + "mlp.up")                                   # (T, F)
     f, back_f = config.activation(u)
     w, back_w = linear(f, p, name + "mlp.down")
-    y, back_y = residual(h, w, dropout.at(2))
+    y, back_y = residual(h, w, dropout)
 
     def backward(dy, g):
         dh, dw = back_y(dy)
-        dh = dh + back_m(back_u(back_f(back_w(dw, g)), g), g)
-        dx, do = back_h(dh)
-        dq, dk, dv = back_a(back_o(do, g))
-        return dx + back_n(back_q(dq, g) + back_k(dk, g) + back_v(dv, g), g)
+        return dh + back_m(back_u(back_f(back_w(dw, g)), g), g)
     return y, backward
 
 
@@ -198,7 +212,8 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     """encode() without backward; each layer's activations are freed before the next.  -> (T, D)"""
     x = embed(batch, p)[0]
     for n in range(config.layers):
-        x = decoder_layer(x, p, f"layers.{n}.", batch.offsets, config)[0]
+        h = attention_sublayer(x, p, f"layers.{n}.", batch.offsets, config)[0]
+        x = in_row_blocks(feed_forward_sublayer, h, p, f"layers.{n}.", config)
     return layer_norm(x, p, "norm", config.eps)[0]
 
 

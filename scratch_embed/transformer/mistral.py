@@ -15,8 +15,8 @@ Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d operations per layer, for seq
           three times as many in training; BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Mistral.load and Llama.load read them
-Differs   Sequences are packed, not padded.  A window saves work in sequences of more than 1,024
-          tokens (nn/blockwise_attention.py).  Rotation angles are float64; in transformers they are
+Differs   Sequences are packed, not padded.  A window saves work in sequences of more than LONG
+          tokens (nn/attention.py).  Rotation angles are float64; in transformers they are
           float32 (nn/rotary.py).  Initial weights are normal with standard deviation 0.02, as in
           transformers; the paper does not give their distribution.  Dropout is
           applied to the attention weights only, as in transformers.  The model does not enforce
@@ -45,7 +45,8 @@ from scratch_embed.nn.activations import swiglu
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
-from scratch_embed.nn.layers import embedding, linear, residual, rms_norm
+from scratch_embed.nn.layers import embedding, in_row_blocks, linear
+from scratch_embed.nn.norms import residual, rms_norm
 from scratch_embed.nn.params import (
     Normal,
     Params,
@@ -143,6 +144,13 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, rope
                   config: Config, dropout: Dropout = NO_DROPOUT
                   ) -> tuple[np.ndarray, ParamBackward]:
     """One layer.  name: "layers.0.", the prefix of its parameters; x (T, D) -> y (T, D)."""
+    h, back_h = attention_sublayer(x, p, name, offsets, rope, config, dropout)
+    y, back_y = feed_forward_sublayer(h, p, name, config)
+    return y, lambda dy, g: back_h(back_y(dy, g), g)
+
+
+def attention_sublayer(x, p, name, offsets, rope, config, dropout=NO_DROPOUT):
+    """h = x + Wₒ attention(rope(W_q n), rope(W_k n), W_v n),  n = rms_norm(x)."""
     n, back_n = rms_norm(x, p, name + "attn_norm", config.eps)
     q, back_q = linear(n, p, name + "attn.q")                                   # (T, H·d)
     k, back_k = linear(n, p, name + "attn.k")                                   # (T, G·d)
@@ -156,6 +164,16 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, rope
     o, back_o = linear(a, p, name + "attn.o")
     h, back_h = residual(x, o)
 
+    def backward(dh, g):
+        dx, do = back_h(dh)
+        dq, dk, dv = back_a(back_o(do, g))
+        dn = back_q(rotate_q(dq), g) + back_k(rotate_k(dk), g) + back_v(dv, g)
+        return dx + back_n(dn, g)
+    return h, backward
+
+
+def feed_forward_sublayer(h, p, name, config):
+    """y = h + W_down (silu(W_gate m) ∘ W_up m),  m = rms_norm(h), each token by itself."""
     m, back_m = rms_norm(h, p, name + "mlp_norm", config.eps)
     gate, back_gate = linear(m, p, name + "mlp.gate")                           # (T, F)
     up, back_up = linear(m, p, name + "mlp.up")
@@ -166,11 +184,7 @@ def decoder_layer(x: np.ndarray, p: Params, name: str, offsets: np.ndarray, rope
     def backward(dy, g):
         dh, dw = back_y(dy)
         dgate, dup = back_f(back_w(dw, g))
-        dh = dh + back_m(back_gate(dgate, g) + back_up(dup, g), g)
-        dx, do = back_h(dh)
-        dq, dk, dv = back_a(back_o(do, g))
-        dn = back_q(rotate_q(dq), g) + back_k(rotate_k(dk), g) + back_v(dv, g)
-        return dx + back_n(dn, g)
+        return dh + back_m(back_gate(dgate, g) + back_up(dup, g), g)
     return y, backward
 
 
@@ -197,7 +211,8 @@ def infer(batch: Packed, p: Params, config: Config) -> np.ndarray:
     x = embedding(batch.ids, p, "embed.tokens")[0]
     rope = rotations(batch, config, x.dtype.type)
     for n in range(config.layers):
-        x = decoder_layer(x, p, f"layers.{n}.", batch.offsets, rope, config)[0]
+        h = attention_sublayer(x, p, f"layers.{n}.", batch.offsets, rope, config)[0]
+        x = in_row_blocks(feed_forward_sublayer, h, p, f"layers.{n}.", config)
     return rms_norm(x, p, "norm", config.eps)[0]
 
 
@@ -294,16 +309,6 @@ def fields_of(config: Config, model_type: str, own: Mapping[str, str], none: Map
             "tie_word_embeddings": config.tied}
 
 
-def config_fields(config: Config) -> dict:
-    """The fields of a Mistral's config.json."""
-    return fields_of(config, "mistral", MISTRALS, LLAMAS)
-
-
-def llama_config_fields(config: Config) -> dict:
-    """The fields of a Llama's config.json."""
-    return fields_of(config, "llama", LLAMAS, MISTRALS)
-
-
 # ---- the models ----------------------------------------------------------------------------------
 
 class Mistral(CausalModel):
@@ -313,7 +318,8 @@ class Mistral(CausalModel):
     """
 
     architecture = Architecture(
-        "MistralModel", NAMES, tensors, encode, infer, read_config, config_fields,
+        "MistralModel", NAMES, tensors, encode, infer, read_config,
+        lambda config: fields_of(config, "mistral", MISTRALS, LLAMAS),
         lambda config, p: "MistralForCausalLM" if has_head(config, p) else "MistralModel",
         head_tensors, pretraining=("lm_head",))
 
@@ -326,7 +332,8 @@ class Llama(Mistral):
     """A Llama model: a Mistral without a window, whose linear layers may have biases."""
 
     architecture = Mistral.architecture._replace(
-        original="LlamaModel", read_config=read_llama_config, config_fields=llama_config_fields,
+        original="LlamaModel", read_config=read_llama_config,
+        config_fields=lambda config: fields_of(config, "llama", LLAMAS, MISTRALS),
         original_class=lambda config, p: ("LlamaForCausalLM" if has_head(config, p) else
                                           "LlamaModel"))
 

@@ -16,14 +16,14 @@ from scratch_embed.nn.params import Normal, init_params
 def test_every_row_is_computed_once_and_in_its_place(T, rows, threads):
     seen = []
 
-    def double(block):
+    def scaled(block, factor):
         seen.append(len(block))
-        return 2 * block
+        return factor * block, None
     x = np.arange(2.0 * T).reshape(T, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layers, "ROWS", rows)
         patch.setattr(layers, "blas_threads", lambda: threads)
-        np.testing.assert_array_equal(in_row_blocks(double, x), 2 * x)
+        np.testing.assert_array_equal(in_row_blocks(scaled, x, 2), 2 * x)
     assert sum(seen) == T and max(seen) <= rows
 
 
