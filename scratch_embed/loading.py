@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from scratch_embed.multimodal.clap_encoder import Clap
+from scratch_embed.multimodal.clip_encoder import Clip
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.numerics.binary_kinds import ARRAYS, OFFICE, PDF, SIGNATURES
 from scratch_embed.numerics.errors import FormatError
@@ -99,6 +100,7 @@ def load(path: Path) -> Any:
     a transformers folder           -> SentenceEncoder, mean pooling of the tokens' vectors; which
                                        models: transformer/README.md, "What loads"
     a CLAP folder                   -> Clap, of texts and sounds
+    a CLIP folder                   -> Clip, of texts and images
     a Whisper folder                -> WhisperEncoder, of sounds
     a corpus folder                 -> (Vocab, Corpus)
 
@@ -174,6 +176,7 @@ MODELS = tuple(                                # folders with a config.json, by 
     for model_type, family in FAMILIES.items())
 FOLDERS = (
     Kind("a CLAP folder", of_type("clap"), Clap.load),
+    Kind("a CLIP folder", of_type("clip"), Clip.load),
     Kind("a Whisper folder", of_type("whisper"), WhisperEncoder.load),
     Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
     Kind("a folder with an adapter without its model", is_adapter_alone, "copy its two files "
