@@ -143,6 +143,8 @@ class Zero(NamedTuple):
     position: float
     seen_pairs: float              # among all 36 pairs
     unseen_pairs: float
+    unseen_shape: float            # of the images of unseen pairs
+    unseen_colour: float
 
 
 class Probes(NamedTuple):
@@ -165,7 +167,7 @@ class Report(NamedTuple):
     other_cosine: float            # and another's caption
 
 
-CHANCE = Zero(1 / 6, 1 / 6, 1 / 2, 1 / 4, 1 / 36, 1 / 36)
+CHANCE = Zero(1 / 6, 1 / 6, 1 / 2, 1 / 4, 1 / 36, 1 / 36, 1 / 6, 1 / 6)
 
 
 def report(clip: Clip, seed: int, n: int = TEST) -> Report:
@@ -183,16 +185,18 @@ def report(clip: Clip, seed: int, n: int = TEST) -> Report:
 
 def zero_shot(clip: Clip, u: np.ndarray, seen: Scenes, w: np.ndarray, unseen: Scenes) -> Zero:
     """Zero-shot accuracies.  u, w: unit vectors of the images of seen and of unseen pairs."""
-    def accuracy(attribute):
+    def accuracy(attribute, vectors, scenes):
         classes = clip.class_vectors({value: prompts(attribute, number, synonyms=3)
                                       for number, value in enumerate(ATTRIBUTES[attribute])})
-        return float(((u @ classes.T).argmax(1) == seen.of(attribute)).mean())
+        return float(((vectors @ classes.T).argmax(1) == scenes.of(attribute)).mean())
 
     names = clip.class_vectors({pair: [pair_prompt(*pair)] for pair in PAIRS})
 
     def pair_accuracy(vectors, scenes):
         return float(((vectors @ names.T).argmax(1) == pair_of(scenes)).mean())
-    return Zero(*map(accuracy, KNOWN["text"]), pair_accuracy(u, seen), pair_accuracy(w, unseen))
+    return Zero(*(accuracy(attribute, u, seen) for attribute in KNOWN["text"]),
+                pair_accuracy(u, seen), pair_accuracy(w, unseen),
+                accuracy("shape", w, unseen), accuracy("colour", w, unseen))
 
 
 def pair_prompt(shape: int, colour: int) -> str:
