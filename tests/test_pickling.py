@@ -17,7 +17,7 @@ import scratch_embed
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.multimodal.audio import WhisperAudio
 from scratch_embed.multimodal.clap_encoder import Clap
-from scratch_embed.multimodal.clap_scenes import new_clap
+from scratch_embed.multimodal.clap_verdict import untrained
 from scratch_embed.multimodal.whisper import Config as WhisperConfig
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.nn.optim import AdamW
@@ -94,7 +94,7 @@ EXAMPLES = {
     BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
     BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
     BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
-    Clap: lambda: new_clap(TEXTS), Constant: lambda: Constant(1.0),
+    Clap: lambda: untrained(TEXTS), Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
     FastTextVectors: lambda: FastTextVectors(["a"], np.ones((9, 4), np.float32), 3, 6),
