@@ -102,8 +102,10 @@ def recipe_of(arguments):
     audio = RECIPE.audio._replace(rate=rate, seconds=seconds, hop=hop, n_fft=WINDOW * hop,
                                   high=rate / 2)
     return RECIPE._replace(
-        scenes=arguments.examples or RECIPE.scenes, vocab=arguments.vocab_size or RECIPE.vocab,
-        audio=audio, batch_size=arguments.batch_size, steps=arguments.steps,
+        scenes=arguments.examples or RECIPE.scenes,
+        test=min(RECIPE.test, arguments.examples or RECIPE.test),
+        vocab=arguments.vocab_size or RECIPE.vocab, audio=audio, steps=arguments.steps,
+        batch_size=arguments.batch_size,
         optim=Optim(arguments.lr, arguments.warmup_ratio, RECIPE.optim.weight_decay))
 
 
@@ -136,11 +138,11 @@ def read_pairs(arguments, audio):
 
 def report_scenes(start, trained, seed, recipe):
     """Print the scores on new scenes, beside baselines, chance and the best possible."""
-    from scratch_embed.multimodal.clap_verdict import K, TEST, bounds, report
-    chance, best = bounds(seed)
+    from scratch_embed.multimodal.clap_verdict import K, bounds, report
+    chance, best = bounds(seed, recipe)
     rows = report(start, trained, seed, recipe) | {"chance": chance, "best possible": best}
-    say(f"{TEST:,} new scenes: the first result agrees in shape, size and motion (exact), and the "
-        f"own partner is among the first {K} (recall)")
+    say(f"{recipe.test:,} new scenes: the first result agrees in shape, size and motion (exact), "
+        f"and the own partner is among the first {K} (recall)")
     say(f"{'':28}  caption by sound    sound by caption")
     say(f"{'':28}  exact    recall    exact    recall")
     for name, (exact_text, exact_sound, recall_text, recall_sound) in rows.items():

@@ -2,8 +2,8 @@
 
 Equation  exact@1 = the share of queries whose first result agrees with them in all that a sound
           shows: shape, size and motion, 48 combinations
-          recall@10 = the share of queries whose own partner is among the 10 most similar of 1,000
-Shapes    TEST scenes: sounds (TEST, 2048), captions that name all three attributes
+          recall@10 = the share of queries whose own partner is among the 10 most similar of N
+Shapes    N test scenes: sounds (N, 2048), captions that name all three attributes
 Cost      training: RECIPE on two cores, see multimodal/README.md; measuring: some 20 s
 Read next worlds/scenes.py (the world), multimodal/clap.py (training)
 
@@ -44,7 +44,7 @@ AUDIO = ClapAudio(rate=RATE, n_fft=256, hop=64, mels=32, seconds=1, low=50.0, hi
 TOWER = htsat.Config(mels=32, size=64, patch=8, stride=4, dim=32, depths=(2, 2), heads=(2, 4),
                      window=4)
 HEARD = KNOWN["audio"]
-TEST, K = 1000, 10
+K = 10
 TEST_SEED = 10_000                 # added to the seed of training
 MOST = 1000                        # sounds from which the statistics of the mel bins are computed
 RIDGE = 10.0                       # λ of the linear maps, for standardised features
@@ -54,6 +54,7 @@ class Recipe(NamedTuple):
     """The sizes and settings of a training run."""
 
     scenes: int = 4000             # pairs of a sound and a caption
+    test: int = 1000               # other scenes, on which the result is measured
     dropout: float = 0.3           # the probability that a caption omits an attribute
     vocab: int = 600               # tokens at most
     tower: htsat.Config = TOWER
@@ -137,7 +138,7 @@ class Scores(NamedTuple):
 
     exact_text: float              # exact@1
     exact_sound: float
-    recall_text: float             # recall@10 of TEST
+    recall_text: float             # recall@10
     recall_sound: float
 
 
@@ -153,11 +154,12 @@ def scores(similarity: np.ndarray, scenes: Scenes) -> Scores:
     return Scores(exact(similarity), exact(similarity.T), recall(similarity), recall(similarity.T))
 
 
-def bounds(seed: int) -> tuple[Scores, Scores]:
+def bounds(seed: int, recipe: Recipe = RECIPE) -> tuple[Scores, Scores]:
     """Chance, and the highest expected scores, on the test scenes of this seed."""
-    scenes = draw_scenes(TEST, seed + TEST_SEED)
-    agree, best = float(group_sizes(scenes, HEARD).mean()) / TEST, best_recall_of(scenes, HEARD, K)
-    chance = chance_recall(TEST, K)
+    N = recipe.test
+    scenes = draw_scenes(N, seed + TEST_SEED)
+    agree, best = float(group_sizes(scenes, HEARD).mean()) / N, best_recall_of(scenes, HEARD, K)
+    chance = chance_recall(N, K)
     return Scores(agree, agree, chance, chance), Scores(1.0, 1.0, best, best)
 
 
@@ -181,9 +183,9 @@ def reciprocal_ranks(model: Clap, sounds: Sequence[np.ndarray], captions: Sequen
 
 
 def report(start: Clap, trained: Clap, seed: int, recipe: Recipe = RECIPE) -> dict[str, Scores]:
-    """The scores of every search on TEST scenes.  start: the Clap before training"""
-    train, test = draw_pairs(recipe.scenes, seed, recipe.dropout), draw_pairs(
-        TEST, seed + TEST_SEED, 0.0)
+    """The scores of every search on the test scenes.  start: the Clap before training"""
+    train = draw_pairs(recipe.scenes, seed, recipe.dropout)
+    test = draw_pairs(recipe.test, seed + TEST_SEED, 0.0)
     known, asked = bags(start, train.captions), bags(start, test.captions)
     mels = [flat_mels(data.sounds, start) for data in (train, test)]
     towers = [tower_vectors(data.sounds, start) for data in (train, test)]
