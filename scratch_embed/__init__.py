@@ -13,6 +13,7 @@ Each public name is imported when it is first used, so importing the package is 
     StaticEncoder, SentenceEncoder  encode(texts) -> (N, D), from word vectors or from a transformer
     BgeM3                           encode(texts) -> dense, sparse and multi-vector encodings
     Clap                            encode_texts, encode_sounds -> (N, D), in one space
+    Clip                            encode_texts, encode_images -> (N, D), in one space; zero_shot
     WhisperEncoder                  encode(sounds) -> (N, D), from WAV files or samples
     CrossEncoder                    predict(pairs) -> (N,), scores of pairs of texts
     Index, BM25                     search by vectors, search by words
@@ -50,6 +51,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:                                  # for type checkers; at run time _WHERE is used
     from scratch_embed.loading import load
     from scratch_embed.multimodal.clap_encoder import Clap
+    from scratch_embed.multimodal.clip_encoder import Clip
     from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
     from scratch_embed.plotting import plot
     from scratch_embed.retrieve.bm25 import BM25
@@ -69,13 +71,14 @@ if TYPE_CHECKING:                                  # for type checkers; at run t
     from scratch_embed.worlds.corpora import corpus_path
 
 __version__ = "0.2.0"
-__all__ = ["BM25", "BgeM3", "Checkpoint", "Clap", "CrossEncoder", "FastTextVectors", "Index",
-           "NGrams", "RunOptions", "SentenceEncoder", "StaticEncoder", "WhisperEncoder",
+__all__ = ["BM25", "BgeM3", "Checkpoint", "Clap", "Clip", "CrossEncoder", "FastTextVectors",
+           "Index", "NGrams", "RunOptions", "SentenceEncoder", "StaticEncoder", "WhisperEncoder",
            "WordTokenizer", "WordVectors", "corpus_path", "cosine", "load", "plot",
            "train_fasttext", "train_glove", "train_word2vec"]
 
 _WHERE = {"BM25": "retrieve.bm25", "BgeM3": "sentences.bge_m3", "Checkpoint": "training.checkpoint",
-          "Clap": "multimodal.clap_encoder", "CrossEncoder": "sentences.cross_encoder",
+          "Clap": "multimodal.clap_encoder", "Clip": "multimodal.clip_encoder",
+          "CrossEncoder": "sentences.cross_encoder",
           "FastTextVectors": "words.fasttext_vectors", "Index": "retrieve.index",
           "NGrams": "words.subwords", "RunOptions": "training.session",
           "SentenceEncoder": "sentences.encoder", "StaticEncoder": "sentences.static",

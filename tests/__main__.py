@@ -1,10 +1,11 @@
 """python -m tests: the linter, the type checker, and all tests; .ci/run runs the same.
 
-The tests run in two processes side by side, half of the files each.  With arguments, which are
-passed to pytest, they run in one process:  python -m tests -x tests/nn
+The tests run in two processes side by side; each takes the next file that none has begun.  With
+arguments, which are passed to pytest, they run in one process:  python -m tests -x tests/nn
 A tool that is not installed is reported and skipped:  python -m pip install -e '.[test,check]'
 """
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PROCESSES = 2
+ONE_THREAD = {"OMP_NUM_THREADS": "1", **os.environ}    # of BLAS and torch: a core for each process
 
 
 def run(tool: str, *arguments: str) -> int:
@@ -24,25 +26,26 @@ def run(tool: str, *arguments: str) -> int:
     return subprocess.run([sys.executable, "-m", tool, *arguments], cwd=ROOT).returncode
 
 
-def run_shares() -> list[int]:
-    """Run all tests, a share of the files in each process; print the outputs.  -> exit codes."""
-    shares = [f"{k}/{PROCESSES}" for k in range(1, PROCESSES + 1)]
+def run_tests() -> list[int]:
+    """Run all tests in PROCESSES processes, which share the files; print outputs.  -> exit codes"""
     start, running = time.perf_counter(), []
-    for share in shares:
-        command = [sys.executable, "-m", "pytest", "-rs", "tests", "--share", share]
-        output = tempfile.TemporaryFile("w+")
-        running.append((subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output), output))
-    codes = []
-    for share, (process, output) in zip(shares, running):
-        codes.append(process.wait())
+    with tempfile.TemporaryDirectory() as claims:
+        command = [sys.executable, "-m", "pytest", "-rs", "tests", "--claims", claims]
+        for _ in range(PROCESSES):
+            output = tempfile.TemporaryFile("w+")
+            running.append((subprocess.Popen(command, cwd=ROOT, env=ONE_THREAD, stdout=output,
+                                             stderr=output), output))
+        codes = [process.wait() for process, _ in running]
+    lasts = []
+    for number, (_, output) in enumerate(running, 1):
         output.seek(0)
-        print(f"+ python -m pytest -rs tests --share {share}\n{output.read()}", flush=True)
-    print(f"tests: {time.perf_counter() - start:.0f} s in {PROCESSES} processes; a file that one "
-          "deselects runs in the other")
-    for share, (_, output) in zip(shares, running):
-        output.seek(0)
-        last = output.read().strip().splitlines()[-1]
-        print(f"    share {share}: {last.strip('= ')}")
+        text = output.read()
+        print(f"+ python -m pytest -rs tests, process {number}\n{text}", flush=True)
+        lasts.append(text.strip().splitlines()[-1].strip("= "))
+    print(f"tests: {time.perf_counter() - start:.0f} s in {PROCESSES} processes; each ran the "
+          "files that the other had not begun")
+    for number, last in enumerate(lasts, 1):
+        print(f"    process {number}: {last}")
     print("A test is skipped if the original that it compares with is not installed (the lines "
           "SKIPPED above name it).")
     return codes
@@ -51,7 +54,7 @@ def run_shares() -> list[int]:
 def main() -> int:
     """Run all steps, even if one fails.  -> the first exit code that is not 0, or 0."""
     codes = [run("ruff", "check", "."), run("mypy")]
-    codes += [run("pytest", *sys.argv[1:])] if sys.argv[1:] else run_shares()
+    codes += [run("pytest", *sys.argv[1:])] if sys.argv[1:] else run_tests()
     return next(filter(None, codes), 0)
 
 

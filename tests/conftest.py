@@ -1,9 +1,10 @@
 """Settings of all tests.
 
 Hypothesis: 50 examples by default; `pytest --hypothesis-profile=deep` runs 5,000.
-Shares: `pytest tests --share 1/2` runs the first, third, fifth ... test file, `--share 2/2` the
-others; both can run side by side.
+Several processes can share the files: each `pytest tests --claims FOLDER` with the same, empty
+folder runs the files that no other has begun.
 """
+import functools
 import io
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.fork_server import client, fork_server
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,16 +27,34 @@ settings.load_profile("default")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+FIRST = ["test_readme.py"]         # takes longest: if it ran last, the other processes would wait
+
+
 def pytest_addoption(parser):
-    parser.addoption("--share", metavar="K/N", help="run only the K-th of N shares of the files")
+    parser.addoption("--claims", metavar="FOLDER", help="run only the files that no other process "
+                     "with this folder has begun; it keeps an empty file for each")
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--share"):
-        k, n = map(int, config.getoption("--share").split("/"))
-        files = set(sorted({item.path for item in items})[k - 1::n])
-        config.hook.pytest_deselected(items=[item for item in items if item.path not in files])
-        items[:] = [item for item in items if item.path in files]
+    if config.getoption("--claims"):
+        items.sort(key=lambda item: item.path.name not in FIRST)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Pass over the tests of a file that another process has claimed."""
+    folder = item.config.getoption("--claims")
+    return True if folder and not claim(folder, item.path) else None
+
+
+@functools.cache
+def claim(folder, path):
+    """Whether this process is the first that asks for this test file."""
+    try:
+        open(Path(folder, path.relative_to(ROOT).as_posix().replace("/", "-")), "x").close()
+    except FileExistsError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -48,18 +69,32 @@ def stdin(monkeypatch):
 
 @pytest.fixture(scope="session")
 def shell(tmp_path_factory):
-    """shell(command, folder) -> its output.  `scratch-embed` runs this checkout."""
-    programs = tmp_path_factory.mktemp("programs")
-    for name, options in [("python", ""), ("scratch-embed", "-m scratch_embed")]:
-        program = programs / name
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {options} "$@"\n')
-        program.chmod(0o755)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT),
-                   "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    """shell(command, folder, new_python=False) -> its output.  `scratch-embed` runs this checkout.
 
-    def run(command, folder):
-        done = subprocess.run(["bash", "-ec", command], cwd=folder, env=environment,
-                              capture_output=True, text=True)
+    Each command is a process of its own: a fork of tests/fork_server.py, which starts faster, or
+    with new_python `python -m scratch_embed`.
+    """
+    forked, started = (tmp_path_factory.mktemp(name) for name in ("forked", "started"))
+    python = f'#!/bin/sh\nexec "{sys.executable}" {{}} "$@"\n'
+    address = str(forked / "socket")
+    for folder, program in [(forked, client(address)),
+                            (started, python.format("-m scratch_embed"))]:
+        write_program(folder / "python", python.format(""))
+        write_program(folder / "scratch-embed", program)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def run(command, folder, new_python=False):
+        path = f"{started if new_python else forked}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(["bash", "-ec", command], cwd=folder, capture_output=True,
+                              env={**environment, "PATH": path}, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         return done.stdout
-    return run
+
+    with fork_server(address):
+        yield run
+
+
+def write_program(path, text):
+    """Write an executable file."""
+    path.write_text(text)
+    path.chmod(0o755)

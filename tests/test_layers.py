@@ -10,8 +10,8 @@ import pytest
 LAYER = {"numerics": 0, "text": 1, "space": 1, "worlds": 1, "nn": 1, "training": 1,
          "evaluate": 2, "retrieve": 2, "losses": 2, "words": 3, "transformer": 3, "sentences": 4,
          "multimodal": 4,
-         "why": 5, "loading": 5, "plotting": 5, "train": 5, "testing": 5, "answers": 6, "cli": 7,
-         "__main__": 8}
+         "recognition": 4.5, "why": 5, "loading": 5, "plotting": 5, "train": 5, "testing": 5,
+         "answers": 6, "cli": 7, "__main__": 8}
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scratch_embed"
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

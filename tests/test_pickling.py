@@ -15,13 +15,18 @@ import pytest
 
 import scratch_embed
 from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
+from scratch_embed.multimodal import clip, imagebind, vit
 from scratch_embed.multimodal.audio import WhisperAudio
 from scratch_embed.multimodal.clap_encoder import Clap
 from scratch_embed.multimodal.clap_verdict import untrained
+from scratch_embed.multimodal.clip_encoder import Clip
+from scratch_embed.multimodal.image_processor import ImageProcessor, Square
+from scratch_embed.multimodal.imagebind_encoder import ImageBind
 from scratch_embed.multimodal.whisper import Config as WhisperConfig
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.nn.optim import AdamW
 from scratch_embed.nn.params import Constant, Normal, Params, Uniform, init_params
+from scratch_embed.nn.pre_norm import Trunk
 from scratch_embed.numerics.errors import FormatError, TrainingDiverged
 from scratch_embed.numerics.interrupt import HeldInterrupt
 from scratch_embed.numerics.json_files import Fields
@@ -39,6 +44,7 @@ from scratch_embed.sentences.static_folder import TokenTable
 from scratch_embed.testing.invariants import Broken
 from scratch_embed.text.basic_tokenizer import Table
 from scratch_embed.text.bpe import BPE
+from scratch_embed.text.bpe_training import train_clip_bpe
 from scratch_embed.text.precompiled import Precompiled
 from scratch_embed.text.reader import DecodedWords, empty_words
 from scratch_embed.text.sentencepiece import SentencePiece
@@ -46,6 +52,7 @@ from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
 from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.text.unigram import Unigram
 from scratch_embed.text.vocab import Vocab
+from scratch_embed.text.word_cache import WordCache
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.training.session import Session
 from scratch_embed.transformer.bert import Bert, Config, tensors
@@ -72,6 +79,20 @@ def m3_vectors():
     return BgeM3.new(tiny_encoder()).encode(TEXTS, return_sparse=True, return_multi_vector=True)
 
 
+def tiny_clip():
+    tokenizer = train_clip_bpe(TEXTS * 2, 515)
+    trunk = Trunk(dim=4, layers=1, heads=2, ff=4)
+    config = clip.Config(vit.Config(4, 2, 3, trunk), clip.TextConfig(
+        len(tokenizer), 20, len(tokenizer) - 1, trunk._replace(causal=True)), dim=3)
+    return Clip(config, init_params(clip.tensors(config), seed=1), tokenizer,
+                ImageProcessor(size=4, crop=Square(4, 4)))
+
+
+def tiny_imagebind():
+    senses = {"imu": imagebind.Sense((2, 8), 4, 4, imagebind.trunk(4, 1, 2), 5.0)}
+    return ImageBind(tiny_clip(), senses, init_params(imagebind.tensors(senses, 3), seed=1))
+
+
 def tiny_classifier():
     lines = read_labelled(["__label__x a red", "__label__y cat"])
     return supervised.train(lines, dim=4, epochs=1, min_count=1).classifier
@@ -94,13 +115,14 @@ EXAMPLES = {
     BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
     BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
     BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
-    Clap: lambda: untrained(TEXTS), Constant: lambda: Constant(1.0),
+    Clap: lambda: untrained(TEXTS), Clip: tiny_clip, Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
     FastTextVectors: lambda: FastTextVectors(["a"], np.ones((9, 4), np.float32), 3, 6),
     Features: lambda: tiny_classifier().features, Fields: lambda: Fields("file", {"a": 1}),
     FormatError: lambda: FormatError("file", "line 1", "expected a word"),
-    HeldInterrupt: HeldInterrupt, Index: lambda: Index.from_vectors(np.eye(2), ["x", "y"]),
+    HeldInterrupt: HeldInterrupt, ImageBind: tiny_imagebind,
+    Index: lambda: Index.from_vectors(np.eye(2), ["x", "y"]),
     M3Index: lambda: M3Index(m3_vectors()),
     MissingWord: lambda: MissingWord("cats", ["a", "cat"]), Normal: lambda: Normal(0.02),
     MultiVectorIndex: lambda: MultiVectorIndex(*m3_vectors().multi),
@@ -114,7 +136,7 @@ EXAMPLES = {
     Table: lambda: Table(str.upper), TextIndex: text_index, Uniform: lambda: Uniform(0.5),
     TrainingDiverged: lambda: TrainingDiverged("step 3", 0.1),
     Unigram: lambda: Unigram(["<unk>", "▁", "red"], [0.0, -1.0, -2.0]),
-    Vocab: lambda: Vocab(["a"], [3]),
+    Vocab: lambda: Vocab(["a"], [3]), WordCache: WordCache,
     WhisperEncoder: lambda: WhisperEncoder.new(
         WhisperConfig(mels=4, dim=4, positions=50), WhisperAudio(mels=4, seconds=1)),
     WordCounts: WordCounts, WordPiece: lambda: tiny_encoder().tokenizer,
@@ -131,7 +153,7 @@ def public_classes():
     Of the families of models only Bert: they differ in functions, which are not pickled.
     """
     for module in pkgutil.walk_packages(scratch_embed.__path__, "scratch_embed."):
-        if ".cli" not in module.name and not module.name.endswith("__main__"):
+        if ".cli." not in f"{module.name}." and not module.name.endswith("__main__"):
             for name, found in vars(importlib.import_module(module.name)).items():
                 if (inspect.isclass(found) and found.__module__ == module.name
                         and not (name.startswith("_") or issubclass(found, tuple)
@@ -153,6 +175,11 @@ def described(value):
         parts.append(value.infer(tiny_encoder().tokenize(TEXTS)).tolist())
     elif isinstance(value, BgeM3):
         parts.append(value.encode(TEXTS).dense.tolist())
+    elif isinstance(value, Clip):
+        parts += [value.encode_texts(TEXTS).tolist(),
+                  value.encode_images([np.eye(4, dtype=np.uint8)]).tolist()]
+    elif isinstance(value, ImageBind):
+        parts.append(value.encode("imu", np.ones((1, 2, 8))).tolist())
     elif isinstance(value, Clap):
         parts += [value.encode_texts(TEXTS).tolist(),
                   value.encode_sounds([(np.ones(100), 8000)]).tolist()]

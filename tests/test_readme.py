@@ -56,7 +56,7 @@ def test_the_blocks_of_a_page_print_the_output_shown(page, shell, tmp_path, monk
                     and importlib.util.find_spec("matplotlib") is None):
                 continue
             if block.kind == "sh":
-                printed = shell(block.body, tmp_path)
+                printed = shell(block.body, tmp_path, new_python=page == README)
                 continue
             with contextlib.redirect_stdout(io.StringIO()) as out:
                 exec(compile(block.body, f"<{name_of(page)}>", "exec"), names)

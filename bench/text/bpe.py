@@ -26,6 +26,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from scratch_embed.text.bpe_json import to_json
 from scratch_embed.text.bpe_training import END_OF_TEXT, train_bpe
+from scratch_embed.text.word_cache import WordCache
 
 LONGEST = 1000
 
@@ -49,7 +50,7 @@ def train_theirs(lines, size):
 def with_empty_cache(bpe):
     """The same tokenizer, which has seen no word."""
     new = copy.copy(bpe)
-    new._known, new._known_bytes = {}, 0
+    new._cache = WordCache()
     return new
 
 

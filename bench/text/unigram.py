@@ -34,6 +34,7 @@ from scratch_embed.text.sentencepiece import XLM_ROBERTA
 from scratch_embed.text.sentencepiece_bpe import SentencePieceBPE
 from scratch_embed.text.unigram import Unigram
 from scratch_embed.text.unigram_json import to_json
+from scratch_embed.text.word_cache import WordCache
 
 LONGEST = 1000
 
@@ -70,7 +71,7 @@ def mistral(lines, size):
 def with_empty_cache(tokenizer):
     """The same tokenizer, which has seen no word."""
     new = copy.copy(tokenizer)
-    new._known, new._known_bytes = {}, 0
+    new._cache = WordCache()
     return new
 
 

@@ -11,9 +11,9 @@ from functools import singledispatch
 
 import numpy as np
 
-from scratch_embed.loading import NUMPY, Found, is_fasttext
 from scratch_embed.numerics.files import GZIP_MAGIC, open_binary
 from scratch_embed.numerics.safetensors import DTYPES, read_header
+from scratch_embed.recognition import NUMPY, Found, is_fasttext
 from scratch_embed.retrieve.index import Index
 from scratch_embed.retrieve.texts import TextIndex
 from scratch_embed.sentences.bge_m3_index import M3Index

@@ -21,7 +21,8 @@ def add_commands(commands):
 def run_info(arguments):
     """Recognise, load and describe; a damaged file is described, and its error raised after."""
     from scratch_embed.cli.facts import facts_of, from_header, size_of, text_facts
-    from scratch_embed.loading import hint, is_text, kind_of
+    from scratch_embed.loading import hint, kind_of
+    from scratch_embed.recognition import is_text
     path = arguments.file
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise ValueError(f"{path}: expected a file or folder, got a pipe or a device")

@@ -35,8 +35,8 @@ def load_vectors(path):
 
 def is_fasttext(path):
     """Whether a file begins with the header of a fastText .bin."""
-    from scratch_embed import loading
-    return loading.is_fasttext(loading.look_at(path))
+    from scratch_embed import recognition
+    return recognition.is_fasttext(recognition.look_at(path))
 
 
 def with_words(vectors, wanted):

@@ -128,9 +128,9 @@ def read_rows(path, dim):
 
     import numpy as np
 
-    from scratch_embed.loading import NUMPY
     from scratch_embed.numerics.errors import FormatError
     from scratch_embed.numerics.files import open_binary
+    from scratch_embed.recognition import NUMPY
     with open_binary(path) as (file, name):
         if not file.peek(len(NUMPY)).startswith(NUMPY):
             return np.array([numbers_of(line, f"line {number}", name, dim)

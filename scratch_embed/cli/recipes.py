@@ -15,7 +15,8 @@ def read_start(arguments, pooling):
     what the options replace.  Raises ValueError for a --max-length that the model does not accept.
     """
     from scratch_embed.sentences.encoder import SentenceEncoder
-    from scratch_embed.sentences.folder import BY_NAME, has_modules
+    from scratch_embed.sentences.folder import has_modules
+    from scratch_embed.sentences.modules import BY_NAME
     folder = arguments.model
     require_model(folder)
     encoder = SentenceEncoder.load(folder)
@@ -35,7 +36,7 @@ def described(recipe):
 
 def with_options(arguments, recipe, model):
     """The recipe with --pooling and --max-length; prints what they replace."""
-    from scratch_embed.sentences.folder import BY_NAME
+    from scratch_embed.sentences.modules import BY_NAME
     if arguments.pooling and recipe.poolings != (BY_NAME[arguments.pooling],):
         say(f"--pooling {arguments.pooling} replaces the pooling of {arguments.model}")
         recipe = recipe._replace(poolings=(BY_NAME[arguments.pooling],))

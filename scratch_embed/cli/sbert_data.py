@@ -110,7 +110,7 @@ def read_file(arguments, path, width, classes=MOST_CLASSES):
 def read_texts(arguments, path, least, most):
     """The columns of a file of pairs or tuples.  ValueError for scores in the place of negatives.
     """
-    from scratch_embed.loading import is_number
+    from scratch_embed.recognition import is_number
     from scratch_embed.text.columns import read_columns
     columns = read_columns(path, least, most, arguments.errors, say_of(path))
     third = [] if len(columns) != 3 else columns[2][1:] or columns[2]

@@ -58,7 +58,7 @@ def read_start(arguments, columns):
 def new_start(arguments, columns):
     """(tokenizer, Bert, Recipe) of a new model, with word vectors as its embeddings, if given."""
     from scratch_embed.nn.params import init_params
-    from scratch_embed.sentences.folder import BY_NAME
+    from scratch_embed.sentences.modules import BY_NAME
     from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.sentences.warm_start import with_word_vectors
     from scratch_embed.text.wordpiece import WordPiece

@@ -40,7 +40,7 @@ def add_commands(commands):
                             help="number of runs to average over; each has its own text and "
                                  "initial weights (default: %(default)s)")
         if sentences is None:
-            steps = {run_rerank: 6000, run_m3: 400, run_lora: 400}.get(run, 300)
+            steps = {run_rerank: 6000, run_m3: 400, run_lora: 800}.get(run, 300)
             method.add_argument("--steps", type=whole(1), default=steps, metavar="N",
                                 help="steps of each training (default: %(default)s)")
             continue

@@ -81,6 +81,8 @@ class Sense(NamedTuple):
     stride: int                    # from the beginning of one patch to the next
     trunk: Trunk
     scale: float                   # 1/τ
+    mean: float = 0.0              # of the input's numbers, which is subtracted from them
+    std: float = 1.0               # and their standard deviation, by which they are divided
 
     @property
     def tokens(self) -> int:
@@ -126,10 +128,14 @@ def sense_tensors(sense: Sense, E: int, name: str) -> dict[str, Tensor]:
 # ---- forward and backward ------------------------------------------------------------------------
 
 def cut(x: np.ndarray, sense: Sense) -> np.ndarray:
-    """The patches of each input, channel by channel.  -> (N, n, C·P·P), of signals (N, n, C·P)"""
+    """The patches of each input, channel by channel.  -> (N, n, C·P·P), of signals (N, n, C·P)
+
+    Raises ValueError for inputs that do not have the shape (N, *sense.shape).
+    """
     if x.ndim != len(sense.shape) + 1 or x.shape[1:] != sense.shape or not len(x):
         raise ValueError(f"input: expected (N, {', '.join(map(str, sense.shape))}), N at least 1, "
                          f"got {x.shape}")
+    x = (x - x.dtype.type(sense.mean)) / x.dtype.type(sense.std)
     if x.ndim == 4:
         return patches(x, sense.patch, sense.stride)[0]
     windows = np.lib.stride_tricks.sliding_window_view(x, sense.patch, axis=2)
@@ -159,8 +165,7 @@ def encode(x: np.ndarray, p: Params, sense: Sense, name: str
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """One vector per input, not yet of norm 1.  -> y (N, E), backward(dy, g).
 
-    name: the prefix of the tower's parameters, "audio.".  Raises ValueError for inputs that do not
-    have the shape (N, *sense.shape).
+    name: the prefix of the tower's parameters, "audio."
     """
     h, back_embed = embed(x, p, sense, name)
     h, back_trunk = run_trunk(h, p, name, offsets(x, sense), sense.trunk)

@@ -14,7 +14,7 @@ Cost      24 T D² + 4 Σ t² D operations for one layer with F = 4 D and sequen
           computes the feed-forward sublayer for some rows at a time, so its (T, F) are never all
           stored.  No kernel: nn/matmul.py or BLAS computes the products
 Differs   Dropout is applied where the caller says, because BERT and DistilBERT differ in it.
-Read next nn/layers.py (add_norm, and why post-norm needs warmup), nn/attention.py, then
+Read next nn/norms.py (add_norm, and why post-norm needs warmup), nn/attention.py, then
           transformer/bert.py, which is made of these blocks
 
 BERT, RoBERTa, DistilBERT and MPNet differ in their embeddings, in a bias of the attention scores,
@@ -32,8 +32,9 @@ from scratch_embed.nn.activations import tanh
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
-from scratch_embed.nn.layers import add_norm, embedding, in_row_blocks, layer_norm, linear
+from scratch_embed.nn.layers import embedding, in_row_blocks, linear
 from scratch_embed.nn.matmul import matmul
+from scratch_embed.nn.norms import add_norm, layer_norm
 from scratch_embed.nn.params import Init, Params, Tensor, linear_tensors, norm_tensors
 
 # ---- parameters ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ Differs   from drawing masks one after the other from a generator: m = 0 if a ha
           and the element's index is below a threshold.  So backward can compute m again, workers
           share no generator, and a step can be repeated.  The threshold rounds p to a multiple of
           2⁻³².
-Read next nn/layers.py (add_norm, with dropout built in), sentences/simcse.py (where the mask is the
+Read next nn/norms.py (add_norm, with dropout built in), sentences/simcse.py (where the mask is the
           only difference between two views of a sentence)
 
 Why divide by 1 − p?  The expectation of m is 1 − p, so that of y is x: the next layer's inputs have

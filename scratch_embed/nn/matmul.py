@@ -110,7 +110,9 @@ def matmul_kernel(a, b, transposed, c, y):
     last 32 columns end where y ends, so some of y may be computed twice.
     """
     (T, O), I = y.shape, a.shape[1]
-    panel = np.empty(I * PANEL, np.float32)
+    buffer = np.empty(I * PANEL + 16, np.float32)
+    begin = (64 - buffer.ctypes.data % 64) // 4      # a multiple of 64 bytes: a cache line
+    panel = buffer[begin:begin + I * PANEL]
     for next_o in range(0, O, PANEL):
         o = min(next_o, O - PANEL)
         copy_panel(b, transposed, o, I, O, panel)

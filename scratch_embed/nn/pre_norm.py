@@ -12,7 +12,7 @@ Differs   The initial deviations are those of OpenAI's text tower, for every tru
           and v; D^−½ (2L)^−½ for the last matrix of each sublayer; (2D)^−½ for the feed-forward
           layer's first; zero biases.  transformers exchanges the deviations of q, k, v and of
           the attention's output.  OpenAI's code leaves the image tower at torch's defaults.
-Read next nn/layers.py (residual, and why pre-norm needs little warmup), multimodal/vit.py,
+Read next nn/norms.py (residual, and why pre-norm needs little warmup), multimodal/vit.py,
           multimodal/clip.py; nn/blocks.py (BERT's post-norm layer)
 
 Why (2L)^−½?  The 2L sublayers add their outputs to one sum.  If each output is smaller by this
@@ -30,7 +30,8 @@ import numpy as np
 from scratch_embed.nn.activations import quick_gelu
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward
-from scratch_embed.nn.layers import layer_norm, linear, prepend_row, residual
+from scratch_embed.nn.layers import linear, prepend_row
+from scratch_embed.nn.norms import layer_norm, residual
 from scratch_embed.nn.params import Normal, Params, Tensor, linear_tensors, norm_tensors
 
 

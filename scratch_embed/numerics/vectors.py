@@ -18,9 +18,9 @@ SIZE = 16
 VECTOR = ir.VectorType(ir.FloatType(), SIZE)
 INDEX = ir.IntType(32)
 CONTRACT = ("contract",)           # a product and a sum become one instruction, rounded once
-# of two vectors a and b: a0 b0 a1 b1 ... a7 b7, and a8 b8 ... a15 b15
-LOW = [k for j in range(SIZE // 2) for k in (j, SIZE + j)]
-HIGH = [k + SIZE // 2 for k in LOW]
+# of each quarter of two vectors a and b: a0 b0 a1 b1, and a2 b2 a3 b3
+LOW = [k for j in range(0, SIZE, 4) for k in (j, SIZE + j, j + 1, SIZE + j + 1)]
+HIGH = [k + 2 for k in LOW]
 
 
 class _VectorType(types.Type):
@@ -80,23 +80,31 @@ def add_scaled16(typing, s, x, v):
 def transpose16(typing, source, at, stride, target, to, width):
     """target[to + i·width + o] ← source[at + o·stride + i] for o, i = 0 .. 15.
 
-    Each round puts the numbers of rows k and k + 8 alternately into rows 2k and 2k + 1.  In binary,
-    the place of a number is its row and its column, 8 bits; a round moves the highest bit of the
-    row to the end of the column and the highest bit of the column to the end of the row.  After 4
-    rounds rows and columns are exchanged.
+    Four columns at a time: the 4 numbers of rows k, k + 4, k + 8, k + 12 are one vector, for
+    k = 0 .. 3.  Each quarter of these vectors is a square of 4 x 4 numbers, and two rounds
+    transpose all four squares at once.  A round puts the numbers of vectors k and k + 2 alternately
+    into vectors 2k and 2k + 1.
     """
     def build(context, builder, signature, args):
-        begin, step = address(context, builder, signature, args), args[2]
-        rows = []
-        for o in range(SIZE):
-            rows.append(load(builder, builder.gep(begin, [builder.mul(step, step.type(o))])))
-        for _ in range(4):
-            rows = [shuffle(builder, a, b, order) for a, b in zip(rows[:8], rows[8:])
-                    for order in (LOW, HIGH)]
         array = context.make_array(signature.args[3])(context, builder, args[3])
-        begin, step = builder.gep(array.data, [args[4]]), args[5]
-        for i, row in enumerate(rows):
-            store(builder, row, builder.gep(begin, [builder.mul(step, step.type(i))]))
+        begin, step = address(context, builder, signature, args), args[2]
+        out, width = builder.gep(array.data, [args[4]]), args[5]
+
+        def place(base, row, step, column=0):
+            return builder.gep(base, [builder.add(builder.mul(step, step.type(row)),
+                                                  step.type(column))])
+        for column in range(0, SIZE, 4):
+            rows = []
+            for k in range(4):
+                quarters = [load(builder, place(begin, row, step, column), 4)
+                            for row in range(k, SIZE, 4)]
+                rows.append(concatenate(builder, *(concatenate(builder, *quarters[half:half + 2])
+                                                   for half in (0, 2))))
+            for _ in range(2):
+                rows = [shuffle(builder, a, b, order) for a, b in zip(rows[:2], rows[2:])
+                        for order in (LOW, HIGH)]
+            for k, row in enumerate(rows):
+                store(builder, row, place(out, column + k, width))
         return context.get_dummy_value()
     integer = types.intp
     return types.void(source, integer, integer, target, integer, integer), build
@@ -125,9 +133,9 @@ def address(context, builder, signature, args):
     return builder.gep(array.data, [args[1]])
 
 
-def load(builder, pointer):
-    """The vector at an address, which need not be a multiple of its size."""
-    v = builder.load(builder.bitcast(pointer, VECTOR.as_pointer()))
+def load(builder, pointer, size=SIZE):
+    """The numbers at an address, which need not be a multiple of their size."""
+    v = builder.load(builder.bitcast(pointer, ir.VectorType(ir.FloatType(), size).as_pointer()))
     v.align = 4
     return v
 
@@ -138,5 +146,10 @@ def store(builder, v, pointer):
 
 
 def shuffle(builder, a, b, order):
-    """The 16 numbers of a (0 .. 15) and b (16 .. 31) that `order` names."""
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INDEX, SIZE), order))
+    """The numbers of a (0 .. n − 1) and b (n .. 2n − 1) that `order` names."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INDEX, len(order)), order))
+
+
+def concatenate(builder, a, b):
+    """The numbers of a, then those of b."""
+    return shuffle(builder, a, b, list(range(2 * a.type.count)))

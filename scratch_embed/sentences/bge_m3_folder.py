@@ -20,15 +20,16 @@ import numpy as np
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import show
-from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.numerics.safetensors import read_header, write_safetensors
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.folder import write_sentence_folder
+from scratch_embed.sentences.folder import M3_HEADS, write_sentence_folder
+from scratch_embed.sentences.modules import read_floats
 from scratch_embed.sentences.recipe import Recipe
-from scratch_embed.transformer.checkpoint import FLOATS, TORCH_TO_SAFETENSORS
+from scratch_embed.transformer.checkpoint import TORCH_TO_SAFETENSORS
 from scratch_embed.transformer.families import save_tokenizer
 from scratch_embed.transformer.pooling import cls
 
-FILES = {"sparse": "sparse_linear", "multi": "colbert_linear"}        # {our prefix: a file's name}
+FILES = M3_HEADS                   # {our prefix: a file's name}
 
 
 def read_m3_folder(folder: str | os.PathLike, head_tensors: Callable, dtype: type = np.float32
@@ -46,7 +47,9 @@ def read_m3_folder(folder: str | os.PathLike, head_tensors: Callable, dtype: typ
     E = _rows(paths["multi"])
     p = Params(head_tensors(encoder.model.dim, E), dtype)
     for prefix, path in paths.items():
-        _read(path, prefix, p)
+        shapes = {part: p[f"{prefix}.{part}"].shape for part in ("weight", "bias")}
+        for part, tensor in read_floats(path, shapes, dtype).items():
+            p[f"{prefix}.{part}"][...] = tensor
     return encoder, p
 
 
@@ -77,22 +80,6 @@ def _rows(path):
         raise FormatError(path, "tensor 'weight'", "expected a matrix (E, D), found "
                           f"{'none' if entry is None else show(entry.shape)}")
     return entry.shape[0]
-
-
-def _read(path, prefix, p):
-    """Read a head's weight and bias into p."""
-    entries, _ = read_header(path)
-    need = {name: p[f"{prefix}.{name}"].shape for name in ("weight", "bias")}
-    found = {name: entry.shape for name, entry in entries.items() if entry.dtype in FLOATS}
-    if found != need or len(found) != len(entries):
-        raise FormatError(path, "the header", f"expected floats {show(need)}, as config.json says, "
-                          f"found {show({n: e[:2] for n, e in entries.items()})}")
-    for name, tensor in read_safetensors(path)[0].items():
-        with np.errstate(over="ignore"):
-            p[f"{prefix}.{name}"][...] = tensor
-        if not np.isfinite(p[f"{prefix}.{name}"]).all():
-            raise FormatError(path, f"tensor {show(name)}", "expected finite numbers, found nan or "
-                              "inf")
 
 
 def write_m3_folder(folder: str | os.PathLike, encoder: SentenceEncoder, heads: Params) -> None:

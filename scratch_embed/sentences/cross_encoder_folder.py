@@ -29,8 +29,8 @@ from scratch_embed.sentences.folder import (
     has_modules,
     prompts_of,
     read_length,
-    read_modules,
 )
+from scratch_embed.sentences.modules import read_modules
 from scratch_embed.transformer.adapter_folder import CONFIG
 from scratch_embed.transformer.classification import (
     HEADS,

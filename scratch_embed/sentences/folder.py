@@ -16,63 +16,46 @@ Differs   Two layouts are read.  The old one is that of releases up to 5.  In th
           written.  Unknown fields, and options that would change the result, are errors;
           sentence-transformers ignores many such fields.  A maximum length above the model's
           number of positions is reduced to it; sentence-transformers fails later, on a long text.
-Read next sentences/recipe.py (the contents of a folder), sentences/encoder.py (texts -> vectors)
+Read next sentences/modules.py, sentences/recipe.py (the contents of a folder),
+          sentences/encoder.py (texts -> vectors)
 """
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from scratch_embed.nn.activations import tanh
-from scratch_embed.nn.params import ZEROS, Params, linear_tensors
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.folders import replaced_together
-from scratch_embed.numerics.json_files import Fields, is_text, read_json, show, write_json
-from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
-from scratch_embed.sentences.recipe import SIMILARITIES, Dense, Recipe, check_recipe
+from scratch_embed.numerics.json_files import Fields, is_text, write_json
+from scratch_embed.numerics.safetensors import write_safetensors
+from scratch_embed.sentences.modules import (
+    ACTIVATIONS,
+    check_normalize,
+    encoder_modules,
+    pooling_fields,
+    read_dense,
+    read_pooling,
+)
+from scratch_embed.sentences.recipe import SIMILARITIES, Recipe, check_recipe
 from scratch_embed.text.tokenizer_files import FILES as TOKENIZER_FILES
 from scratch_embed.transformer.adapter_folder import ADAPTER, CONFIG
-from scratch_embed.transformer.checkpoint import (
-    FLOATS,
-    WEIGHTS,
-    WEIGHTS_INDEX,
-    open_weights,
-    weights_file,
-)
+from scratch_embed.transformer.checkpoint import WEIGHTS, WEIGHTS_INDEX, open_weights
 from scratch_embed.transformer.classification import has_classifier
 from scratch_embed.transformer.families import Model, family_of
 from scratch_embed.transformer.model_folder import load_model, require_no_adapter
-from scratch_embed.transformer.pooling import (
-    cls,
-    last_token,
-    max_,
-    mean,
-    mean_sqrt_len,
-    weighted_mean,
-)
+from scratch_embed.transformer.pooling import cls, mean
 
-# {flag of the old layout: (name in the new layout, function)}, in the order of concatenation
-POOLINGS: dict[str, tuple[str, Callable]] = {
-    "pooling_mode_cls_token": ("cls", cls), "pooling_mode_max_tokens": ("max", max_),
-    "pooling_mode_mean_tokens": ("mean", mean),
-    "pooling_mode_mean_sqrt_len_tokens": ("mean_sqrt_len_tokens", mean_sqrt_len),
-    "pooling_mode_weightedmean_tokens": ("weightedmean", weighted_mean),
-    "pooling_mode_lasttoken": ("lasttoken", last_token)}
-BY_NAME = dict(POOLINGS.values())
-ACTIVATIONS = {"torch.nn.modules.activation.Tanh": tanh, "torch.nn.modules.linear.Identity": None}
 # all files that may be read
 FILES = (WEIGHTS, WEIGHTS_INDEX, "modules.json", "config.json", "sentence_bert_config.json",
          "config_sentence_transformers.json", CONFIG, ADAPTER, *TOKENIZER_FILES)
-M3_HEADS = ("sparse_linear.safetensors", "colbert_linear.safetensors")   # see bge_m3_folder.py
+M3_HEADS = {"sparse": "sparse_linear", "multi": "colbert_linear"}      # see bge_m3_folder.py
 IGNORED = {                        # fields that do not change the vectors, each with the reason
     "modules.json": {"idx": "the modules are in the order of the list",
                      "name": "modules have no names here"},
     "sentence_bert_config.json": {"unpad_inputs": "nothing is padded"},
     "config_sentence_transformers.json": {"__version__": "says which programs wrote the folder"}}
-MODULES = ("Transformer", "Pooling", "Dense", "Normalize", "StaticEmbedding")
-VECTOR = "sentence_embedding"      # name of the input and output of Dense and Normalize
 TOKEN_VECTORS: dict[str, Any] = {  # the only values of sentence_bert_config.json for an encoder
     "transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
     "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}}
@@ -97,25 +80,25 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
         family = family_of(folder)
         length, lower_case = read_length(folder, family.model.architecture.read_config(
             os.path.join(folder, "config.json")).max_length)
-        is_m3 = any(os.path.exists(os.path.join(folder, name.replace(".safetensors", end)))
-                    for name in M3_HEADS for end in (".safetensors", ".pt"))
+        is_m3 = any(os.path.exists(os.path.join(folder, name + end))
+                    for name in M3_HEADS.values() for end in (".safetensors", ".pt"))
         return load_model(folder, dtype), Recipe(
             (cls if is_m3 else mean,), normalize=is_m3, max_seq_length=length,
             lower_case=lower_case)
-    modules = _modules(folder)
+    modules = encoder_modules(folder)
     if modules[0][0] == "StaticEmbedding":
         raise FormatError(os.path.join(folder, "modules.json"), "its list", "expected Transformer "
                           "first, found StaticEmbedding: se.load reads it as a StaticEncoder")
     (_, base), (_, pooling), *rest = modules
     family = family_of(base)
     config = family.model.architecture.read_config(os.path.join(base, "config.json"))
-    poolings, include_prompt = _pooling(os.path.join(pooling, "config.json"), config.dim)
+    poolings, include_prompt = read_pooling(os.path.join(pooling, "config.json"), config.dim)
     length, lower_case = read_length(base, config.max_length)
-    prompts, default, similarity = _prompts(folder)
+    prompts, default, similarity = read_prompts(folder)
     width, dense = config.dim * len(poolings), []
     for kind, path in rest:
         if kind == "Dense":
-            dense.append(_dense(path, width, dtype))
+            dense.append(read_dense(path, width, dtype))
             width = len(dense[-1].p["linear.weight"])
         else:
             check_normalize(os.path.join(path, "config.json"))
@@ -126,7 +109,7 @@ def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
 
 def encoder_folder(folder: str | os.PathLike) -> str:
     """The folder with the files of the first module and the tokenizer: `folder` or a subfolder."""
-    return _modules(folder)[0][1] if has_modules(folder) else os.fspath(folder)
+    return encoder_modules(folder)[0][1] if has_modules(folder) else os.fspath(folder)
 
 
 def has_modules(folder: str | os.PathLike) -> bool:
@@ -149,111 +132,13 @@ def model_files(folder: str | os.PathLike) -> list[str]:
     """
     folders = {os.fspath(folder), encoder_folder(folder)}
     if has_modules(folder):
-        folders |= {path for _, path in _modules(folder)}
+        folders |= {path for _, path in encoder_modules(folder)}
     files = {os.path.join(at, name) for at in folders for name in FILES}
     for at in folders:
         if os.path.exists(os.path.join(at, WEIGHTS_INDEX)):
             files |= set(open_weights(at).files.values())
     names = [os.path.relpath(path, folder) for path in files if os.path.exists(path)]
     return sorted(names, key=lambda name: name.split(os.sep))
-
-
-def read_modules(folder: str | os.PathLike) -> list[tuple[str, str]]:
-    """Read modules.json -> [(kind, folder)], kinds of MODULES in any order."""
-    path, found = os.path.join(folder, "modules.json"), []
-    for number, entry in enumerate(read_json(path, list)):
-        fields = Fields(path, entry, f"module {number}")
-        fields.no_others(("idx", "name", "path", "type"))
-        package, _, kind = fields.text("type").rpartition(".")
-        if package.split(".")[0] != "sentence_transformers" or kind not in MODULES:
-            raise fields.fault("type", f"{', '.join(MODULES)} of sentence_transformers",
-                               show(entry["type"]))
-        subfolder = fields.text("path")
-        if (os.path.isabs(subfolder) or "\0" in subfolder
-                or ".." in subfolder.replace("\\", "/").split("/")):
-            raise fields.fault("path", "a path below this folder", show(subfolder))
-        found.append((kind, os.path.join(folder, subfolder)))
-    return found
-
-
-def _modules(folder):
-    """The modules of an encoder: Transformer, Pooling, Dense ..., or StaticEmbedding; Normalize."""
-    found = read_modules(folder)
-    kinds = [kind for kind, _ in found]
-    normalize = kinds[-1:] == ["Normalize"]
-    if kinds[:1] != ["StaticEmbedding"] and kinds != [
-            "Transformer", "Pooling", *["Dense"] * (len(kinds) - 2 - normalize),
-            *["Normalize"] * normalize]:
-        path = os.path.join(folder, "modules.json")
-        raise FormatError(path, "its list", "expected Transformer, Pooling, any number of Dense, "
-                          "and optionally Normalize, in this order; found "
-                          f"{', '.join(kinds) or 'nothing'}")
-    return found
-
-
-def _pooling(path, D):
-    """Read a Pooling's config -> the functions, whether the prompt's tokens are pooled."""
-    fields = Fields.read(path)
-    width = "embedding_dimension" if "embedding_dimension" in fields else "word_embedding_dimension"
-    fields.no_others((width, "pooling_mode", *POOLINGS, "include_prompt"))
-    if fields.whole(width) != D:
-        raise fields.fault(width, f"{D}, the hidden_size of config.json", show(fields.whole(width)))
-    if "pooling_mode" in fields:
-        names = fields.values["pooling_mode"]
-        names = [names] if isinstance(names, str) else names
-        if not isinstance(names, list) or not names or not all(
-                isinstance(name, str) and name in BY_NAME for name in names):
-            raise fields.fault("pooling_mode", f"one or several of {', '.join(BY_NAME)}",
-                               show(names))
-    else:
-        required = ("pooling_mode_cls_token", "pooling_mode_mean_tokens",
-                    "pooling_mode_max_tokens")
-        for flag in required:
-            fields.flag(flag)
-        names = [name for flag, (name, _) in POOLINGS.items() if fields.flag(flag, False)]
-        if not names:
-            raise FormatError(path, "its flags", f"expected one of {', '.join(POOLINGS)} to be "
-                                                 "true, found none")
-    return tuple(BY_NAME[name] for name in names), fields.flag("include_prompt", True)
-
-
-def _dense(folder, width, dtype):
-    """Read the Dense of a folder; width: the dimension of its input."""
-    fields = Fields.read(os.path.join(folder, "config.json"))
-    fields.no_others(("in_features", "out_features", "bias", "activation_function",
-                      "module_input_name", "module_output_name", "use_residual"))
-    if fields.whole("in_features") != width:
-        raise fields.fault("in_features", f"{width}, the dimension of its input",
-                           show(fields.whole("in_features")))
-    declared = linear_tensors("linear", fields.whole("out_features"), width, ZEROS,
-                              bias=fields.flag("bias"))
-    activation = ACTIVATIONS[fields.one_of("activation_function", ACTIVATIONS)]
-    fields.one_of("use_residual", [False], False)
-    fields.one_of("module_input_name", [VECTOR], VECTOR)
-    fields.one_of("module_output_name", [VECTOR, None], VECTOR)
-    expected = {name: tensor.shape for name, tensor in declared.items()}
-    path = weights_file(folder)
-    entries, _ = read_header(path)
-    found = {name: entry.shape for name, entry in entries.items() if entry.dtype in FLOATS}
-    if found != expected or len(entries) != len(found):
-        raise FormatError(path, "the header", f"expected floats {show(expected)}, as config.json "
-                          f"says, found {show({n: e[:2] for n, e in entries.items()})}")
-    tensors, _ = read_safetensors(path)
-    p = Params(declared, dtype)
-    for name, tensor in tensors.items():
-        p[name][...] = tensor
-    if not np.isfinite(p.flat).all():
-        raise FormatError(path, "its tensors", "expected finite numbers, found nan or inf")
-    return Dense(p, activation)
-
-
-def check_normalize(path: str | os.PathLike) -> None:
-    """Check the config of Normalize: absent in the old layout, default values in the new one."""
-    if os.path.exists(path):
-        fields = Fields.read(path)
-        fields.no_others(("module_input_name", "module_output_name"))
-        fields.one_of("module_input_name", [VECTOR], VECTOR)
-        fields.one_of("module_output_name", [VECTOR, None], VECTOR)
 
 
 def read_length(base: str | os.PathLike, positions: int,
@@ -285,7 +170,7 @@ def _whole_or_null(fields, name):
                       lambda v: v is None or type(v) is int and v >= 1)
 
 
-def _prompts(folder):
+def read_prompts(folder: str | os.PathLike) -> tuple[dict[str, str], str | None, str]:
     """Read the prompts, the name of the default one, and the similarity function."""
     path = os.path.join(folder, "config_sentence_transformers.json")
     if not os.path.exists(path):
@@ -316,7 +201,8 @@ def write_sentence_folder(folder: str | os.PathLike, model: Model, recipe: Recip
     not fit the model, and for a folder with an adapter, which would be added to the new weights.
     """
     require_no_adapter(folder)
-    for name in M3_HEADS:                              # of an older model, if they are not new
+    for head in M3_HEADS.values():                     # of an older model, if they are not new
+        name = f"{head}.safetensors"
         if name not in (files or {}):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(folder, name))
@@ -336,7 +222,7 @@ def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> No
     paths = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
     os.makedirs(os.path.join(folder, paths[1]), exist_ok=True)
     write_json(os.path.join(folder, paths[1], "config.json"),
-               _pooling_fields(recipe, model.dim))
+               pooling_fields(recipe, model.dim))
     for path, (p, activation) in zip(paths[2:], recipe.dense):
         os.makedirs(os.path.join(folder, path), exist_ok=True)
         names = {function: name for name, function in ACTIVATIONS.items()}
@@ -354,14 +240,3 @@ def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> No
         {"idx": number, "name": str(number), "path": path,
          "type": f"sentence_transformers.models.{kind}"}
         for number, (kind, path) in enumerate(zip(kinds, paths))])
-
-
-def _pooling_fields(recipe, D):
-    """Fields of a Pooling's config: flags if they can express the recipe, else pooling_mode."""
-    chosen = [name for name, pool in BY_NAME.items() if pool in recipe.poolings]
-    names = [name for pool in recipe.poolings for name in chosen if BY_NAME[name] is pool]
-    if names == chosen:
-        flags = {flag: name in names for flag, (name, _) in POOLINGS.items()}
-        return {"word_embedding_dimension": D, **flags, "include_prompt": recipe.include_prompt}
-    return {"embedding_dimension": D, "pooling_mode": names,
-            "include_prompt": recipe.include_prompt}

@@ -13,6 +13,7 @@ Differs   from sentence-transformers: Dense modules, a default prompt, and a sim
           cosine are refused
 Read next sentences/static.py (the mean), sentences/folder.py (folders with a transformer)
 """
+import json
 import os
 from typing import NamedTuple
 
@@ -22,12 +23,8 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import NULL, Fields, show
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.numerics.safetensors import read_header, read_safetensors
-from scratch_embed.sentences.folder import (
-    check_normalize,
-    has_modules,
-    prompts_of,
-    read_modules,
-)
+from scratch_embed.sentences.folder import has_modules, read_prompts
+from scratch_embed.sentences.modules import check_normalize, read_modules
 from scratch_embed.sentences.static import StaticEncoder
 from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.text.tokenizer_files import WHOLE, read_tokenizer
@@ -145,14 +142,11 @@ def _folded(path, tensors):
 
 
 def _prompts(folder):
-    """The prompts of config_sentence_transformers.json; its other fields are checked."""
-    path = os.path.join(folder, SETTINGS)
-    if not os.path.exists(path):
-        return {}
-    fields = Fields.read(path)
-    fields.no_others(("__version__", "model_type", "prompts", "default_prompt_name",
-                      "similarity_fn_name"))
-    fields.one_of("model_type", ["SentenceTransformer"], None)
-    fields.one_of("default_prompt_name", [None], None)
-    fields.one_of("similarity_fn_name", ["cosine", None], None)
-    return prompts_of(fields)[0]
+    """The prompts of a folder, which may have no default prompt and no other similarity."""
+    prompts, default, similarity = read_prompts(folder)
+    for name, expected, found in (("default_prompt_name", None, default),
+                                  ("similarity_fn_name", "cosine", similarity)):
+        if found != expected:
+            raise FormatError(os.path.join(folder, SETTINGS), f"field {name!r}", f"expected "
+                              f"{json.dumps(expected)} for a {KIND}, found {show(found)}")
+    return prompts

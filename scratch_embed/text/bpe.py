@@ -12,9 +12,9 @@ Equation  ids = merge(spell(split(normalise(text)))): text/normal_forms.py, text
               decode(encode(text).ids) = text             if nothing is normalised, prefix_space is
                                                           off and no added token is in the text
 Shapes    ids, types (T,) int32, as for every Tokenizer
-Cost      n log n for a text of n bytes, whatever the text; the ids of recent words are cached, in
-          about KNOWN_BYTES.  The words of a text that are not in the cache are merged in one call
-          of a kernel
+Cost      n log n for a text of n bytes, whatever the text; the ids of recent words are cached
+          (text/word_cache.py).  The words of a text that are not in the cache are merged in one
+          call of a kernel
 Differs   from the tokenizers library: dropout, byte_fallback and prefixes inside a word are not
           supported.  decode() of a tokenizer with a suffix writes a space for it, as transformers'
           CLIPTokenizer does; the library itself writes "</w>".  prefix_space is an error with other
@@ -23,7 +23,6 @@ Read next text/byte_level.py, text/bpe_merging.py, text/bpe_training.py (how mer
           text/bpe_json.py
 """
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
@@ -44,7 +43,7 @@ from scratch_embed.text.byte_level import (
 )
 from scratch_embed.text.corpus import READ_SIZE
 from scratch_embed.text.normal_forms import AS_IT_IS, CLIP_NORMALIZER, TextNormalizer
-from scratch_embed.text.tokenizer import ENTRY, KNOWN_BYTES, NO_TEMPLATE, Template, Tokenizer
+from scratch_embed.text.tokenizer import NO_TEMPLATE, Template, Tokenizer
 
 INNER_SPACE = re.compile(r"\S(?= \S)")             # no word of any pattern extends over its end
 
@@ -115,27 +114,16 @@ class BPE(Tokenizer):
 
     def _add_words(self, words, ids):
         """Append the ids of words.  Those that the cache lacks are merged in one call."""
-        known = self._known
+        known = self._cache.ids
         missing = set(words).difference(known)
-        if missing:
-            known = self._remembered_all(missing, words)
-        ids.extend(chain.from_iterable(map(known.__getitem__, words)))
-
-    def _remembered_all(self, missing, words):
-        """Merge the words that the cache lacks, and store their ids.  -> {word: ids} of all `words`
-
-        If they do not fit, the cache is emptied first: it has the words of this call, or none.
-        """
+        if not missing:
+            ids.extend(chain.from_iterable(map(known.__getitem__, words)))
+            return
         new = self._merged(list(missing))
-        size = _bytes_of(new)
-        if self._known_bytes + size <= KNOWN_BYTES:
-            self._known.update(new)
-            self._known_bytes += size
-            return self._known
-        new |= {word: self._known[word] for word in {*words} - missing}
-        size = _bytes_of(new)
-        self._known, self._known_bytes = (new, size) if size <= KNOWN_BYTES else ({}, 0)
-        return new
+        ids.extend(chain.from_iterable(new[word] if word in new else known[word]
+                                       for word in words))
+        for word, found in new.items():
+            self._cache.store(word, found)
 
     def _merged(self, words):
         """{word: its ids}.  The patterns after the first split each word further."""
@@ -204,11 +192,6 @@ def clip_bpe(pieces: Iterable[str], merges: Iterable[tuple[str, str]], unk: str)
     """A BPE with the settings of CLIP's, which vocab.json and merges.txt do not state."""
     return BPE(pieces, merges, normalizer=CLIP_NORMALIZER, patterns=(CLIP_TOKENS, GPT2),
                suffix="</w>", unk=unk)
-
-
-def _bytes_of(known):
-    """The memory of a cache {word: ids}, about: without the integers."""
-    return sum(sys.getsizeof(word) + sys.getsizeof(ids) + ENTRY for word, ids in known.items())
 
 
 def slices_before_spaces(text: str, size: int = READ_SIZE) -> Iterator[str]:

@@ -9,12 +9,10 @@ Equation  count(x, y) = Σ_words n(word) · (how often y follows x in the word's
           piece with the next id.  Repeat until there are `size` pieces, or count < min_frequency.
 Shapes    texts: an iterable of str -> pieces (list of str; the index of a piece is its id), and
           merges (list of pairs of pieces, in the order in which they were learned)
-Cost      a join visits only the words that contain the pair, and reads all their pieces; the
-          candidates are in a heap.  So words should be short: in a text without spaces, of n
-          letters, each join takes O(n).
-          Memory: every distinct word once, and for each pair the words in which it occurs.
-          There is no kernel: in Python the joins take about as long as in the tokenizers library
-          (bench/text/bpe.py)
+Cost      n log n for n letters in the distinct words, also if all are in one word: a join visits
+          only the places of its pair, and the candidates are in a heap.
+          Memory: about 20 bytes for each letter, and 4 for each place of a pair.
+          There is no kernel (bench/text/bpe.py has the time beside the tokenizers library's)
 Differs   from the tokenizers library's BpeTrainer, nothing in byte-level BPE: ids and merges are
           equal.  With an end_of_word_suffix ("o</w>", CLIP) the library numbers the last letters in
           the order of its hash table, which changes from run to run; here by code point.
@@ -29,8 +27,11 @@ the heap may therefore be too high but never too low, and is corrected when it r
 same joins were made inside it, in the same order, at each of these places.)
 """
 import heapq
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from scratch_embed.numerics.checks import require_unicode
 from scratch_embed.text.added_tokens import AddedToken
@@ -46,6 +47,7 @@ from scratch_embed.text.normal_forms import AS_IT_IS, CLIP_NORMALIZER, TextNorma
 from scratch_embed.text.tokenizer import roberta_template
 
 Pair = tuple[int, int]
+NONE = -1
 START_OF_TEXT = "<|startoftext|>"  # CLIP's first token of a text
 END_OF_TEXT = "<|endoftext|>"      # GPT-2's only special token, CLIP's last of a text
 
@@ -147,13 +149,8 @@ def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int, min_f
     """
     pieces, merges = list(pieces), []
     index = {piece: number for number, piece in enumerate(pieces)}
-    spelled = [spell(word, index, prefix, suffix) for word in words]
-    counts = list(words.values())
-    total, found_in = Counter(), defaultdict(set)  # the count and the words of each pair
-    for w, numbers in enumerate(spelled):
-        for pair in zip(numbers, numbers[1:]):
-            total[pair] += counts[w]
-            found_in[pair].add(w)
+    linked = link_letters(words, index, prefix, suffix)
+    total, places = count_pairs(linked)
     heap = [(-count, pair) for pair, count in total.items()]
     heapq.heapify(heap)
     while len(pieces) < size:
@@ -166,17 +163,81 @@ def join_pairs(words: Mapping[str, int], pieces: Sequence[str], size: int, min_f
         if number == len(pieces):                  # else it is a special token
             pieces.append(joined)
         merges.append((first, second))
-        new = set()
-        for w in found_in.pop(pair):
-            spelled[w], changes = join(spelled[w], pair, number)
-            for neighbour, change in changes:
-                total[neighbour] += change * counts[w]
-                if change > 0:
-                    found_in[neighbour].add(w)
-                    new.add(neighbour)
-        for pair in new:
-            heapq.heappush(heap, (-total[pair], pair))
+        for new in join(pair, number, linked, total, places):
+            heapq.heappush(heap, (-total[new], new))
     return pieces, merges
+
+
+class LinkedPieces(NamedTuple):
+    """The pieces of all words, end to end: a linked list for each word.  n: letters of all words
+
+    A piece is at the place of its first letter; the places of its other letters have NONE.
+    """
+
+    piece: array                   # (n,) its id
+    previous: array                # (n,) the place of the piece before it in the word, or NONE
+    following: array               # (n,) the place of the piece after it, or NONE
+    count: array                   # (n,) how often the word occurs
+
+
+def link_letters(words: Mapping[str, int], index: Mapping[str, int], prefix: str = "",
+                 suffix: str = "") -> LinkedPieces:
+    """The letters of the words as pieces; letters that are not in index are dropped."""
+    linked = LinkedPieces(array("i"), array("i"), array("i"), array("q"))
+    for word, count in words.items():
+        if numbers := spell(word, index, prefix, suffix):
+            start = len(linked.piece)
+            end = start + len(numbers)
+            linked.piece.extend(numbers)
+            linked.previous.extend([NONE, *range(start, end - 1)])
+            linked.following.extend([*range(start + 1, end), NONE])
+            linked.count.extend([count] * len(numbers))
+    return linked
+
+
+def count_pairs(linked: LinkedPieces) -> tuple[Counter[Pair], dict[Pair, array]]:
+    """{pair: count}, and {pair: the places of its first piece, ascending}."""
+    total, places = Counter(), defaultdict(partial(array, "i"))
+    for i, j in enumerate(linked.following):
+        if j != NONE:
+            pair = linked.piece[i], linked.piece[j]
+            total[pair] += linked.count[i]
+            places[pair].append(i)
+    return total, places
+
+
+def join(pair: Pair, number: int, linked: LinkedPieces, total: Counter[Pair],
+         places: dict[Pair, array]) -> set[Pair]:
+    """Replace a pair by the piece `number` wherever it occurs.  -> the pairs with the new piece
+
+        x [a] [b] y   ->   x [a b] y         (x, a) and (b, y) are fewer, (x, ab) and (ab, y) more
+
+    In a word the leftmost pair is replaced first: a a a -> aa a.  `places` may have some where an
+    earlier join has changed the pair; they are skipped.
+    """
+    first, second = pair
+    piece, previous, following, count = linked
+    pairs = set()
+    for i in places.pop(pair):
+        j, n = following[i], count[i]
+        if piece[i] != first or j == NONE or piece[j] != second:
+            continue
+        x, y = previous[i], following[j]
+        piece[i], piece[j], following[i] = number, NONE, y
+        if y != NONE:
+            previous[y] = i
+            new = number, piece[y]
+            total[second, piece[y]] -= n
+            total[new] += n
+            places[new].append(i)
+            pairs.add(new)
+        if x != NONE:
+            new = piece[x], number
+            total[piece[x], first] -= n
+            total[new] += n
+            places[new].append(x)
+            pairs.add(new)
+    return pairs
 
 
 def spell(word: str, index: Mapping[str, int], prefix: str = "", suffix: str = "") -> list[int]:
@@ -194,24 +255,3 @@ def pop_most_frequent(heap: list[tuple[int, Pair]], total: Mapping[Pair, int]) -
             return heapq.heappop(heap)[1]
         heapq.heapreplace(heap, (-total[pair], pair))
     return None
-
-
-def join(word: Sequence[int], pair: Pair, number: int) -> tuple[list[int], list[tuple[Pair, int]]]:
-    """Replace a pair in a word by `number`, from the left.  -> word, changes of pair counts
-
-    [2, 0, 1, 3], (0, 1), 7  ->  [2, 7, 3] and (2, 0) −1, (2, 7) +1, (1, 3) −1, (7, 3) +1
-    """
-    first, second = pair
-    new, changes, i = [], [], 0
-    while i < len(word):
-        if word[i] == first and i + 1 < len(word) and word[i + 1] == second:
-            if new:
-                changes += [((new[-1], first), -1), ((new[-1], number), 1)]
-            if i + 2 < len(word):
-                changes += [((second, word[i + 2]), -1), ((number, word[i + 2]), 1)]
-            new.append(number)
-            i += 2
-        else:
-            new.append(word[i])
-            i += 1
-    return new, changes

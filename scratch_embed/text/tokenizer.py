@@ -7,7 +7,7 @@ Paper     none: these are the steps of the tokenizers library
 Equation  one text    template.single: [CLS] a [SEP]                types 0
           a pair      template.pair:   [CLS] a [SEP] b [SEP]        types 0 up to the first [SEP]
 Shapes    ids, types (T,) int32; offsets (N+1,): text i of a batch is ids[offsets[i]:offsets[i+1]]
-Cost      that of the kind's own rules; the ids of recent words are cached, in about KNOWN_BYTES
+Cost      that of the kind's own rules; the ids of recent words are cached (text/word_cache.py)
 Differs   A pair that is too long is truncated as in the tokenizers library: the shorter text is
           kept whole if it fits into half of the room, else each text keeps half.  An odd token goes
           to the longer text, or to the second if both have the same length.  Google's code and
@@ -25,7 +25,6 @@ Why one class for all kinds?  A model's code needs ids, types and a length.  Whi
 is the only question that WordPiece, BPE and Unigram answer differently.
 """
 import copy
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -33,10 +32,8 @@ import numpy as np
 
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
 from scratch_embed.text.packed import Packed
+from scratch_embed.text.word_cache import WordCache
 
-KNOWN_BYTES = 1 << 25              # of the cache of words and their ids, integers not counted
-LONGEST_KNOWN = 1000               # characters; longer words are not cached
-ENTRY = 100                        # bytes of a dict's entry, about
 SIDES = "right", "left"            # the side from which a text is truncated
 
 
@@ -134,7 +131,7 @@ class Tokenizer:
         if len(self.index) != len(self.pieces):
             raise ValueError("pieces: expected different pieces, got one of them twice")
         self._set_tokens(added, template)
-        self._known, self._known_bytes = {}, 0     # a cache, {word: its ids}
+        self._cache = WordCache()
 
     def _set_tokens(self, added, template):
         self.added = tuple(sorted(added, key=lambda token: token.id))
@@ -171,7 +168,7 @@ class Tokenizer:
         if not has_types:
             template = without_types(template)
         new._set_tokens(added, template)
-        new._known, new._known_bytes = {}, 0
+        new._cache = WordCache()
         return new
 
     def without_types(self) -> "Tokenizer":
@@ -252,23 +249,14 @@ class Tokenizer:
 
     def _add_words(self, words, ids):
         """Append the ids of words, from the cache where it has them."""
-        known = self._known
+        known = self._cache.ids
         for word in words:
             found = known.get(word)
-            ids += self._remembered(word) if found is None else found
-
-    def _remembered(self, word):
-        """The ids of a word that the cache lacks, which are stored in it."""
-        ids = self._word_ids(word)
-        if len(word) > LONGEST_KNOWN:
-            return ids
-        self._known_bytes += sys.getsizeof(word) + sys.getsizeof(ids) + ENTRY
-        if self._known_bytes > KNOWN_BYTES:
-            self._known.clear()
-            self._known_bytes = 0
-        else:
-            self._known[word] = ids
-        return ids
+            if found is None:
+                found = self._word_ids(word)
+                self._cache.store(word, found)
+                known = self._cache.ids
+            ids += found
 
     def tokenize(self, text: str) -> list[str]:
         """The pieces of a text, as strings: "unaffable" -> ["un", "##aff", "##able"]."""

@@ -21,7 +21,7 @@ Read next nn/blocks.py (the layer), transformer/masked_lm.py (its pre-training),
           transformer/pooling.py (sentence vectors)
 
 The norm follows each residual connection ("post-norm"), as in Vaswani et al.; GPT-2 and most later
-language models normalise the input of each sublayer instead ("pre-norm", nn/layers.py).
+language models normalise the input of each sublayer instead ("pre-norm", nn/norms.py).
 
 The layer and the masked-LM head, forward and backward, are in nn/blocks.py, because RoBERTa,
 DistilBERT and MPNet are made of the same blocks.

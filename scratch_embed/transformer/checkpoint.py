@@ -4,8 +4,7 @@ Bytes     model.safetensors             all tensors; or, for a large model,
           model.safetensors.index.json  {"weight_map": {tensor: file}}, and the files that it names
 Shapes    our matrices are (out, in).  A family's Renames says which original matrices are (in, out)
           and which original tensors are several of ours, concatenated along axis 0.
-Cost      each tensor is read once and copied once into Params; this needs the memory of the model
-          and of its largest tensor (8 bytes per number for float64, else at most 4).
+Cost      each tensor is read once and copied once into Params; memory: memory_to_read()
 Differs   from transformers, which initialises a missing tensor at random and ignores an unknown
           one, with a warning: here both are errors.  pytorch_model.bin is not read: unpickling a
           file can run code.
@@ -18,7 +17,7 @@ by our names.  `streams` adds the original names, from which the random initial 
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +36,7 @@ from scratch_embed.numerics.safetensors import (
 
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 NUMBER = re.compile(r"(?<![^.])\d+(?=\.)")          # a number between two dots, or before the first
-FLOATS = ("F64", "F32", "F16", "BF16")
+FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 4}   # {type: bytes of a number while it is read}
 TORCH_TO_SAFETENSORS = (            # a command; FROM and TO are replaced by names of files
     'python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone().contiguous() '
     "for k, v in torch.load('FROM', weights_only=True).items()}, 'TO', {'format': 'pt'})\"")
@@ -226,17 +225,15 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
     originals = _match_names(weights, expected, tied, renames, what)
     present = {name: tensor for name, tensor in tensors.items()
                if renames.original(name) in originals.values()}
-    numbers = [math.prod(tensor.shape) for tensor in present.values()]
-    largest = max((math.prod(group.shape) for group in expected.values()), default=0)
-    require_memory(sum(numbers) * np.dtype(dtype).itemsize + 4 * largest,
-                   f"reading {os.path.dirname(weights.path)}")
+    copied = [name for name, theirs in originals.items() if theirs in tied]
+    require_memory(memory_to_read(weights, present, copied, dtype), f"reading {weights.path}")
     p, copies = Params(present, dtype), {}
     for path in dict.fromkeys(weights.files.values()):
-        names = [name for name in originals if weights.files[name] == path]
-        for name, tensor in each_tensor(path, names):
+        for name, tensor in each_tensor(path, [n for n in originals if weights.files[n] == path]):
             theirs = originals[name]
             if theirs in tied:
                 copies[name] = tensor.astype(dtype, copy=False)
+                del tensor
                 continue
             ours = expected[theirs].ours
             _fill(p, ours, tensor.T if renames.is_transposed(theirs, tensor.shape) else tensor)
@@ -251,6 +248,17 @@ def read_tensors(weights: Weights, tensors: Tensors, renames: Renames, what: str
                               f"of {renames.original(ours)}, to which it is tied here, found "
                               "others")
     return p
+
+
+def memory_to_read(weights: Weights, tensors: Tensors, copies: Collection[str], dtype: type) -> int:
+    """The bytes that read_tensors() takes at its peak, for parameters of these tensors.
+
+    copies: the names, in the files, of tied tensors, which are kept until they are compared
+    """
+    shapes = [*(t.shape for t in tensors.values()), *(weights.entries[n].shape for n in copies)]
+    reads = [math.prod(entry.shape) * (FLOATS.get(entry.dtype, 0) + 1)     # 1: whether it is finite
+             for entry in weights.entries.values()]
+    return sum(map(math.prod, shapes)) * np.dtype(dtype).itemsize + max(reads, default=0)
 
 
 def _fill(p, names, tensor):

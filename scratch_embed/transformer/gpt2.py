@@ -43,7 +43,8 @@ from scratch_embed.nn.activations import gelu_tanh
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
-from scratch_embed.nn.layers import embedding, in_row_blocks, layer_norm, linear, residual
+from scratch_embed.nn.layers import embedding, in_row_blocks, linear
+from scratch_embed.nn.norms import layer_norm, residual
 from scratch_embed.nn.params import (
     Normal,
     Params,

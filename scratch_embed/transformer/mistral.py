@@ -45,7 +45,8 @@ from scratch_embed.nn.activations import swiglu
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
-from scratch_embed.nn.layers import embedding, in_row_blocks, linear, residual, rms_norm
+from scratch_embed.nn.layers import embedding, in_row_blocks, linear
+from scratch_embed.nn.norms import residual, rms_norm
 from scratch_embed.nn.params import (
     Normal,
     Params,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.losses.infonce import cosine_logits
-from scratch_embed.nn.layers import layer_norm
+from scratch_embed.nn.norms import layer_norm
 from scratch_embed.nn.params import Params
 from scratch_embed.nn.softmax import softmax
 from scratch_embed.numerics.l2_normalize import l2_normalize
@@ -112,7 +112,7 @@ def distance_weights(window: int = 10, draws: int = 2000) -> Distances:
                      counts.numerators / counts.denominator, np.ones(window))
 
 
-# ---- nn/layers.py --------------------------------------------------------------------------------
+# ---- nn/norms.py ---------------------------------------------------------------------------------
 
 class NormGradient(NamedTuple):
     """What layer norm's backward leaves of a gradient d along three directions."""
@@ -129,7 +129,7 @@ class NormGradient(NamedTuple):
 def norm_gradient(D: int = 64, seed: int = 1) -> NormGradient:
     """|J d| / (r |d|), with J the Jacobian of layer norm with weights of 1, and a picture at D = 3.
 
-    By the derivation in nn/layers.py, with r = 1/√(var x + eps), it is 0 for d along ones,
+    By the derivation in nn/norms.py, with r = 1/√(var x + eps), it is 0 for d along ones,
     t/(1 + t) along x̂, where t = eps/var x, and 1 orthogonal to both.
     """
     rng, t = np.random.default_rng(seed), np.logspace(-4, 2, 61)

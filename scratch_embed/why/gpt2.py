@@ -35,7 +35,8 @@ from scratch_embed.evaluate.correlation import spearman
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
-from scratch_embed.nn.layers import add_norm, linear
+from scratch_embed.nn.layers import linear
+from scratch_embed.nn.norms import add_norm
 from scratch_embed.nn.params import Normal, Params, init_params, linear_tensors
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.packed import Packed, pack, take

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from scratch_embed.nn.dropout import Dropout, apply_dropout
 from scratch_embed.nn.gradcheck import check_parameters
-from scratch_embed.nn.layers import add_norm, embedding, layer_norm, linear
+from scratch_embed.nn.layers import embedding, linear
+from scratch_embed.nn.norms import add_norm, layer_norm
 from scratch_embed.nn.params import Params
 from tests.rounding import gamma, seeds, u32, u64, unit_roundoff
 

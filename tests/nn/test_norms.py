@@ -6,15 +6,8 @@ from hypothesis import strategies as st
 
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout, apply_dropout
 from scratch_embed.nn.gradcheck import check_backward, check_parameters
-from scratch_embed.nn.layers import (
-    add_norm,
-    embedding,
-    layer_norm,
-    linear,
-    prepend_row,
-    residual,
-    rms_norm,
-)
+from scratch_embed.nn.layers import embedding, linear, prepend_row
+from scratch_embed.nn.norms import add_norm, layer_norm, residual, rms_norm
 from scratch_embed.nn.params import Params
 from tests.rounding import dtypes, seeds, u32, u64
 

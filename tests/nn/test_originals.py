@@ -9,7 +9,8 @@ import pytest
 from scratch_embed.nn.activations import quick_gelu, silu, swiglu
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.convolution import conv1d, patches
-from scratch_embed.nn.layers import layer_norm, linear, prepend_row, rms_norm
+from scratch_embed.nn.layers import linear, prepend_row
+from scratch_embed.nn.norms import layer_norm, rms_norm
 from scratch_embed.nn.params import Params
 from scratch_embed.nn.relative_bias import relative_bias
 from scratch_embed.nn.rotary import rotary, rotation

@@ -14,7 +14,8 @@ import numpy as np
 from scratch_embed.nn.activations import gelu, gelu_tanh
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.dropout import Dropout, apply_dropout
-from scratch_embed.nn.layers import add_norm, embedding, layer_norm
+from scratch_embed.nn.layers import embedding
+from scratch_embed.nn.norms import add_norm, layer_norm
 from scratch_embed.nn.params import Params
 from scratch_embed.nn.softmax import cross_entropy, softmax
 

@@ -116,6 +116,64 @@ def test_a_wrong_tensor_is_refused_by_name(copy):
     refused(folder, f"tensor '{first}': expected finite numbers")
 
 
+# ---- several files -------------------------------------------------------------------------------
+
+INDEX = "model.safetensors.index.json"
+
+
+def split(folder):
+    """Split model.safetensors of a folder into three files and an index.  -> {tensor: file}"""
+    tensors, _ = read_safetensors(folder / "model.safetensors")
+    where = {name: f"model-{1 + n % 3:05}-of-00003.safetensors" for n, name in enumerate(tensors)}
+    for file in {*where.values()}:
+        write_safetensors(folder / file, {n: x for n, x in tensors.items() if where[n] == file})
+    (folder / "model.safetensors").unlink()
+    write_index(folder, where)
+    return where
+
+
+def write_index(folder, where):
+    (folder / INDEX).write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": where}))
+
+
+def test_a_model_in_several_files_is_read_as_one(copy):
+    name, folder = copy
+    expected = load(folder).model
+    split(folder)
+    found = load(folder).model
+    assert found.config == expected.config and [*found.p] == [*expected.p]
+    np.testing.assert_array_equal(found.p.flat, expected.p.flat)
+
+
+def test_damaged_files_and_indexes_are_refused_by_their_names(copy):
+    name, folder = copy
+    where = split(folder)
+    first, second = [*where][:2]
+    file = where[first]
+    (folder / file).rename(folder / "away")
+    refused(folder, f"{file}: the file: expected tensors, as {INDEX} says, found no such file")
+    (folder / "away").rename(folder / file)
+    data = (folder / file).read_bytes()
+    (folder / file).write_bytes(data[:-1])
+    refused(folder, f"{file}: ")
+    (folder / file).write_bytes(data)
+    tensors, other = read_safetensors(folder / file)[0], where[second]
+    of_other = read_safetensors(folder / other)[0]
+    write_safetensors(folder / other, {**of_other, first: tensors[first]})       # in two files
+    refused(folder, f"{other}: tensor '{first}': expected it where {INDEX} says, '{file}', found")
+    write_safetensors(folder / other, of_other)
+    write_index(folder, {**where, "no.such.tensor": file})
+    refused(folder, f"{file}: the header: expected tensor 'no.such.tensor', as {INDEX} says, found")
+    write_index(folder, {**where, first: other})
+    refused(folder, f"tensor '{first}': expected it where {INDEX} says, '{other}', found it here")
+    write_index(folder, {tensor: file for tensor, file in where.items() if tensor != first})
+    refused(folder, f"{file}: tensor '{first}': expected it where {INDEX} says, None, found it he")
+    largest = max(tensors, key=lambda tensor: tensors[tensor].size)
+    write_safetensors(folder / file, {n: x for n, x in tensors.items() if n != largest})
+    write_index(folder, {tensor: file for tensor, file in where.items() if tensor != largest})
+    refused(folder, f"{INDEX}: the header: expected 1 more of the tensors that config.json requir")
+
+
 # ---- the tokenizer and the model disagree --------------------------------------------------------
 
 def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(copy):

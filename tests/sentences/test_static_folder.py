@@ -101,7 +101,7 @@ def test_the_vectors_are_those_of_sentence_transformers(normalize, kind, tmp_pat
     ({"tensors": {"embeddings": VECTORS, "weights": np.ones(8)}}, "as many weights as tokens"),
     ({"kinds": ["Dense"]}, "modules.json: its list: expected StaticEmbedding and .*, found Dense"),
     ({"default_prompt_name": "query", "prompts": {"query": "x"}}, "'default_prompt_name'"),
-    ({"similarity_fn_name": "dot"}, "'similarity_fn_name': expected one of \"cosine\"")])
+    ({"similarity_fn_name": "dot"}, "'similarity_fn_name': expected \"cosine\" for a Sta")])
 def test_a_wrong_folder_is_refused_by_name(change, message, tmp_path):
     with pytest.raises(FormatError, match=message):
         load(write(tmp_path, **change))

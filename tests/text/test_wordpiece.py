@@ -1,6 +1,5 @@
 """Pieces are the longest from the left; ids, types and text are those of the tokenizers library."""
 import json
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scratch_embed.text import tokenizer as module
+from scratch_embed.text import word_cache
 from scratch_embed.text.added_tokens import AddedToken, make_finder, split_at_tokens
 from scratch_embed.text.basic_tokenizer import CASED, Normalizer, split_words
 from scratch_embed.text.corpus import READ_SIZE
@@ -192,24 +191,11 @@ def test_encoding_does_not_depend_on_texts_encoded_before(text):
     bert = WordPiece(PIECES)
     first = bert.token_ids(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "KNOWN_BYTES", 600)
+        patch.setattr(word_cache, "KNOWN_BYTES", 800)
         small_cache = WordPiece(PIECES)
         assert small_cache.token_ids(text) == small_cache.token_ids(text) == first
         assert bert.token_ids(text) == first
-        assert len(small_cache._known) <= 2              # an entry has more than 200 bytes
-
-
-def test_the_cache_of_words_is_bounded_in_bytes(monkeypatch):
-    """A word of more than LONGEST_KNOWN characters is not cached at all."""
-    monkeypatch.setattr(module, "KNOWN_BYTES", 1 << 17)
-    bert = WordPiece(PIECES, max_word=10**6)
-    most = 0
-    for number in range(100):
-        bert.token_ids(f"{number:03}" + "a" * 900)
-        most = max(most, sum(map(sys.getsizeof, [*bert._known, *bert._known.values()])))
-    assert 1 << 16 < most <= 1 << 17
-    long = WordPiece(PIECES, max_word=10**6)
-    assert len(long.token_ids("a" * 10_000)) == 10_000 and not long._known
+        assert len(small_cache._cache.ids) <= 4          # at least 142 bytes each, beside 184
 
 
 def test_a_text_may_be_truncated_from_the_left():

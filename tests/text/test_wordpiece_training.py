@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratch_embed.text.basic_tokenizer import CASED
-from scratch_embed.text.bpe_training import join, join_pairs
+from scratch_embed.text.bpe_training import join_pairs
 from scratch_embed.text.wordpiece import SPECIAL, WordPiece
 from scratch_embed.text.wordpiece_training import count_words, first_pieces, learn_pieces
+from tests.text.plain_joins import replace_pair
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STORED = json.loads((GOLDEN / "wordpiece.json").read_text("ascii"))["training"]
@@ -78,7 +79,7 @@ def brute_force_join_pairs(words, pieces, size, min_frequency):
         assert new not in number, "two pairs were joined to the same piece"
         number[new] = len(pieces)
         pieces.append(new)
-        spelled = {word: join(ids, best, number[new])[0] for word, ids in spelled.items()}
+        spelled = {word: replace_pair(ids, best, number[new]) for word, ids in spelled.items()}
     return pieces
 
 

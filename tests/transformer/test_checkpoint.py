@@ -16,6 +16,7 @@ from scratch_embed.numerics.safetensors import read_header, read_safetensors, wr
 from scratch_embed.transformer.checkpoint import (
     Renames,
     groups,
+    memory_to_read,
     open_weights,
     read_tensors,
     streams,
@@ -263,6 +264,31 @@ def test_more_layers_than_tensors_are_refused_by_open_weights(folder):
     with pytest.raises(FormatError, match="tensors of 1000000000 layers"):
         open_weights(folder, layers=10**9)
     assert len(open_weights(folder).entries) == len(read_header(folder / "model.safetensors")[0])
+
+
+# ---- memory -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["F64", "F32", "F16", "BF16"])
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_the_memory_that_reading_takes_is_known_before(kind, dtype, is_tied, tmp_path):
+    """A file in float64 has a largest tensor of twice the bytes, whatever it is read as."""
+    tensors = {"embed.weight": Tensor((40_000, 5), Normal(1.0)),
+               "layers.0.o.weight": Tensor((3_000, 50), Normal(1.0))}
+    p = init_params(tensors, 0, np.float64 if kind == "F64" else np.float32)
+    write_tensors(tmp_path, p, NAMES)
+    if is_tied:
+        change(tmp_path, lambda t: t | {"lm_head.weight": t["wte.weight"]})
+    if kind in ("F16", "BF16"):
+        halved(tmp_path, kind)
+    weights = open_weights(tmp_path)
+    tracemalloc.start()
+    read_tensors(weights, tensors, NAMES, "Toy", dtype)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = memory_to_read(weights, tensors, ["lm_head.weight"] * is_tied, dtype)
+    blocks = 400_000 * (kind == "BF16")                    # in which it is converted
+    assert 0.8 * expected < peak < 1.02 * expected + blocks
 
 
 # ---- half precision -----------------------------------------------------------------------------
