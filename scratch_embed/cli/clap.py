@@ -44,7 +44,7 @@ def add_training(methods):
                 "each step cuts another part (default: 1)")
     option("--vocab-size", type=whole(1), metavar="N",
            help="tokens of the vocabulary, which is learned from the captions (default: 600)")
-    add_step_options(command, steps=400, batch=64, lr=2e-3, kind="pair", dropout=False)
+    add_step_options(command, steps=1200, batch=32, lr=1.5e-3, kind="pair", dropout=False)
 
 
 def run_clap(arguments):
@@ -100,7 +100,7 @@ def recipe_of(arguments):
     rate, seconds = arguments.rate or RECIPE.audio.rate, arguments.seconds or RECIPE.audio.seconds
     hop = -(-rate * seconds // FRAMES)                       # rounded up
     audio = RECIPE.audio._replace(rate=rate, seconds=seconds, hop=hop, n_fft=WINDOW * hop,
-                                  high=rate / 2)
+                                  high=RECIPE.audio.high * rate / RECIPE.audio.rate)
     return RECIPE._replace(
         scenes=arguments.examples or RECIPE.scenes,
         test=min(RECIPE.test, arguments.examples or RECIPE.test),

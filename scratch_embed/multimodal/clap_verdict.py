@@ -40,9 +40,9 @@ SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")      # RoBERTa's, with its
 ROLES = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token", "mask_token"), SPECIAL),
              cls_token="<s>", sep_token="</s>")
 # a sound of 0.26 s is repeated three times; 126 frames of 32 bins, stretched to 128
-AUDIO = ClapAudio(rate=RATE, n_fft=256, hop=64, mels=32, seconds=1, low=50.0, high=4000.0)
+AUDIO = ClapAudio(rate=RATE, n_fft=256, hop=64, mels=32, seconds=1, low=50.0, high=3000.0)
 TOWER = htsat.Config(mels=32, size=64, patch=8, stride=4, dim=32, depths=(2, 2), heads=(2, 4),
-                     window=4)
+                     window=8)
 HEARD = KNOWN["audio"]
 K = 10
 TEST_SEED = 10_000                 # added to the seed of training
@@ -55,16 +55,16 @@ class Recipe(NamedTuple):
 
     scenes: int = 4000             # pairs of a sound and a caption
     test: int = 1000               # other scenes, on which the result is measured
-    dropout: float = 0.3           # the probability that a caption omits an attribute
+    dropout: float = 0.2           # the probability that a caption omits an attribute
     vocab: int = 600               # tokens at most
     tower: htsat.Config = TOWER
     audio: ClapAudio = AUDIO
     text: tuple[int, int] = (64, 2)        # dimension and layers of the text tower
     dim: int = 64                  # of the common space
     std: float = 0.1               # of initial weights: the towers are narrow
-    steps: int = 400
-    batch_size: int = 64
-    optim: Optim = Optim(lr=2e-3, warmup_ratio=0.1, weight_decay=0.01)
+    steps: int = 1200
+    batch_size: int = 32
+    optim: Optim = Optim(lr=1.5e-3, warmup_ratio=0.1, weight_decay=0.01)
 
 
 RECIPE = Recipe()
