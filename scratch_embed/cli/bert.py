@@ -4,11 +4,9 @@ from scratch_embed.cli.models import (
     add_step_options,
     lines_of,
     mean_loss,
-    read_model,
     report_size,
     require_other_folder,
     require_savable,
-    require_training_memory,
     saved_size,
     steps_of,
 )
@@ -20,6 +18,8 @@ from scratch_embed.cli.new_model import (
     check_sizes,
     config_of,
     count_parameters,
+    known_sizes,
+    model_to_continue,
     new_tokenizer,
 )
 from scratch_embed.cli.parsing import add_command, below_one, refuse_old_names
@@ -63,12 +63,13 @@ def add_training(methods):
 def run_bert(arguments):
     """Read the text, learn the vocabulary, train, save, measure; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
+    from scratch_embed.transformer.bert import Bert, Config
     from scratch_embed.transformer.masked_lm import Masking, train
     require_other_folder(arguments.output, arguments.model, sentences=False)
     optim = Optim(arguments.lr, arguments.warmup_ratio)
     settings = dict(batch_size=arguments.batch_size, dropout=arguments.dropout)
     checkpoint = open_checkpoint(arguments, arguments.corpus, **settings, **optim._asdict(),
-                                 workers=arguments.workers, **known_sizes(arguments))
+                                 workers=arguments.workers, **known_sizes(arguments, Bert, Config))
     lines = lines_of(arguments.corpus, arguments.errors)
     tokenizer, start = start_model(arguments, lines)
     corpus, follows = sequences(arguments, lines, tokenizer)
@@ -94,43 +95,23 @@ def check_usage(arguments):
                               f"token, got {arguments.max_length}")
 
 
-def known_sizes(arguments):
-    """The settings of the run that are known before its text is read, besides the optimiser's.
-
-    Raises MemoryError for a new model that would not fit, whatever its vocabulary is.
-    """
-    steps = {} if arguments.epochs else {"steps": arguments.steps}
-    if arguments.model:
-        return steps
-    from scratch_embed.transformer.bert import Bert
-    config = config_of(arguments, vocab=1)
-    require_training_memory(count_parameters(config, Bert), arguments.workers)
-    return {**steps, **{name: value for name, value in config._asdict().items() if name != "vocab"}}
-
-
 def start_model(arguments, lines):
     """(tokenizer, Bert before training): of --model, or new ones, of this text."""
     from scratch_embed.nn.params import init_params, join
-    from scratch_embed.transformer.bert import Bert, head_tensors, tensors
+    from scratch_embed.transformer.bert import Bert, Config, head_tensors, tensors
     if arguments.model:
-        model, tokenizer = read_model(arguments.model)
-        if not isinstance(model, Bert):
-            raise ValueError(f"{arguments.model}: expected a BERT, got {model!r}")
+        model, tokenizer = model_to_continue(arguments, Bert, "a BERT")
         require_mask(tokenizer, arguments.model)
         heads = head_tensors(model.config)
         missing = {name: heads[name] for name in heads if name not in model.p}
         if missing:
             say(f"{arguments.model} has no {', '.join(sorted({n.split('.')[0] for n in missing}))} "
                 "head: it begins untrained")
-        if (arguments.max_length or 0) > model.max_length:
-            raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, "
-                             f"got {arguments.max_length}")
-        arguments.max_length = arguments.max_length or min(SIZES["max_length"], model.max_length)
         report_size(count_parameters(model.config, Bert), arguments.workers)
         return tokenizer, model.with_params(join(model.p, init_params(missing, arguments.seed)))
     tokenizer = new_tokenizer(arguments, lines, arguments.corpus)
     require_mask(tokenizer, arguments.tokenizer)
-    config = config_of(arguments, len(tokenizer))
+    config = config_of(arguments, len(tokenizer), Config)
     report_size(count_parameters(config, Bert), arguments.workers)
     return tokenizer, Bert(config, init_params(tensors(config) | head_tensors(config),
                                                arguments.seed))

@@ -44,7 +44,7 @@ def add_training(methods):
                 "each step cuts another part (default: 1)")
     option("--vocab-size", type=whole(1), metavar="N",
            help="tokens of the vocabulary, which is learned from the captions (default: 600)")
-    add_step_options(command, steps=1200, batch=32, lr=1.5e-3, kind="pair", dropout=False)
+    add_step_options(command, steps=1200, batch=32, lr=1.5e-3, kind="pair", dropout=None)
 
 
 def run_clap(arguments):

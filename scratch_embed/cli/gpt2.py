@@ -7,11 +7,9 @@ from scratch_embed.cli.models import (
     add_step_options,
     lines_of,
     mean_loss,
-    read_model,
     report_size,
     require_other_folder,
     require_savable,
-    require_training_memory,
     steps_of,
 )
 from scratch_embed.cli.new_model import (
@@ -21,7 +19,10 @@ from scratch_embed.cli.new_model import (
     add_vocabulary_options,
     check_heads,
     check_sizes,
+    config_of,
     count_parameters,
+    known_sizes,
+    model_to_continue,
 )
 from scratch_embed.cli.parsing import add_command
 from scratch_embed.cli.texts import NO_WORDS
@@ -62,11 +63,12 @@ def run_gpt2(arguments):
     """Read the text, learn the vocabulary, train, save, measure; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.transformer.causal_lm import train
+    from scratch_embed.transformer.gpt2 import Config, Gpt2
     require_other_folder(arguments.output, arguments.model, sentences=False)
     optim = Optim(arguments.lr, arguments.warmup_ratio)
     settings = dict(batch_size=arguments.batch_size, dropout=arguments.dropout)
     checkpoint = open_checkpoint(arguments, arguments.corpus, **settings, **optim._asdict(),
-                                 workers=arguments.workers, **known_sizes(arguments))
+                                 workers=arguments.workers, **known_sizes(arguments, Gpt2, Config))
     lines = lines_of(arguments.corpus, arguments.errors)
     tokenizer, start = start_model(arguments, lines)
     corpus = sequences(arguments, arguments.corpus, lines, tokenizer, "tokenising")
@@ -94,46 +96,19 @@ def check_usage(arguments):
                               f"{END}, got {arguments.max_length}")
 
 
-def known_sizes(arguments):
-    """The settings of the run that are known before its text is read, besides the optimiser's.
-
-    Raises MemoryError for a new model that would not fit, whatever its vocabulary is.
-    """
-    from scratch_embed.transformer.gpt2 import Gpt2
-    steps = {} if arguments.epochs else {"steps": arguments.steps}
-    if arguments.model:
-        return steps
-    config = config_of(arguments, vocab=1)
-    require_training_memory(count_parameters(config, Gpt2), arguments.workers)
-    return {**steps, **{name: value for name, value in config._asdict().items() if name != "vocab"}}
-
-
-def config_of(arguments, vocab):
-    """The Config of a new GPT-2 with `vocab` tokens."""
-    from scratch_embed.transformer.gpt2 import Config
-    return Config(vocab, arguments.dim, arguments.layers, arguments.heads, arguments.ff,
-                  arguments.max_length)
-
-
 def start_model(arguments, lines):
     """(tokenizer, Gpt2 before training): of --model, or new ones, of this text."""
     from scratch_embed.nn.params import init_params
     from scratch_embed.text.tokenizer_files import load
-    from scratch_embed.transformer.gpt2 import Gpt2, tensors
+    from scratch_embed.transformer.gpt2 import Config, Gpt2, tensors
     if arguments.model:
-        model, tokenizer = read_model(arguments.model)
-        if not isinstance(model, Gpt2):
-            raise ValueError(f"{arguments.model}: expected a GPT-2, got {model!r}")
-        if (arguments.max_length or 0) > model.max_length:
-            raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, "
-                             f"got {arguments.max_length}")
-        arguments.max_length = arguments.max_length or min(SIZES["max_length"], model.max_length)
+        model, tokenizer = model_to_continue(arguments, Gpt2, "a GPT-2")
         report_size(count_parameters(model.config, Gpt2), arguments.workers, heads="")
         return tokenizer, model
     tokenizer = load(arguments.tokenizer) if arguments.tokenizer else learnt(arguments, lines)
     tokenizer = with_beginning(tokenizer)
     require_savable(tokenizer)
-    config = config_of(arguments, len(tokenizer))
+    config = config_of(arguments, len(tokenizer), Config)
     report_size(count_parameters(config, Gpt2), arguments.workers, heads="")
     return tokenizer, Gpt2(config, init_params(tensors(config), arguments.seed))
 

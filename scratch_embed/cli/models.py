@@ -17,10 +17,10 @@ def add_output_options(command, what):
     add_checkpoint_options(command)
 
 
-def add_step_options(command, steps, batch, lr, kind="sequence", dropout=True):
-    """Add the options of the training loop; steps, batch and lr are their defaults.
+def add_step_options(command, steps, batch, lr, kind="sequence", dropout=0.1):
+    """Add the options of the training loop; steps, batch, lr and dropout are their defaults.
 
-    kind: what a batch consists of, in the singular; dropout: whether the model has any
+    kind: what a batch consists of, in the singular; dropout: None for a model that has none
     """
     length = command.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole(1), default=steps, metavar="N",
@@ -37,8 +37,8 @@ def add_step_options(command, steps, batch, lr, kind="sequence", dropout=True):
     option("--warmup-ratio", type=below_one, default=0.1, metavar="SHARE",
            help="share of the steps, at the start, in which the learning rate rises "
                 "(default: %(default)s)")
-    if dropout:
-        option("--dropout", type=below_one, default=0.1, metavar="SHARE",
+    if dropout is not None:
+        option("--dropout", type=below_one, default=dropout, metavar="SHARE",
                help="probability with which an activation is set to 0 (default: %(default)s)")
     option("--workers", type=whole(1), default=1, metavar="N",
            help="threads, which share each batch; the same number gives the same result every "

@@ -60,11 +60,41 @@ def check_heads(arguments):
 
 # ---- the model ----------------------------------------------------------------------------------
 
-def config_of(arguments, vocab):
-    """The Config of a new BERT with `vocab` tokens."""
-    from scratch_embed.transformer.bert import Config
-    return Config(vocab, arguments.dim, arguments.layers, arguments.heads, arguments.ff,
+def config_of(arguments, vocab, config):
+    """The Config of a new model.  config: the class, of transformer/bert.py or gpt2.py"""
+    return config(vocab, arguments.dim, arguments.layers, arguments.heads, arguments.ff,
                   arguments.max_length)
+
+
+def known_sizes(arguments, family, config):
+    """The settings of a run that are known before its text is read, besides the optimiser's.
+
+    family, config: the class of the model and of its Config
+    Raises MemoryError for a new model that would not fit, whatever its vocabulary is.
+    """
+    from scratch_embed.cli.models import require_training_memory
+    steps = {} if arguments.epochs else {"steps": arguments.steps}
+    if arguments.model:
+        return steps
+    sizes = config_of(arguments, 1, config)
+    require_training_memory(count_parameters(sizes, family), arguments.workers)
+    return {**steps, **{name: value for name, value in sizes._asdict().items() if name != "vocab"}}
+
+
+def model_to_continue(arguments, family, name):
+    """(the model of --model, its tokenizer); fills in --max-length.  name: "a BERT", for messages
+
+    Raises ValueError for a model of another family, or a --max-length that it does not accept.
+    """
+    from scratch_embed.cli.models import read_model
+    model, tokenizer = read_model(arguments.model)
+    if not isinstance(model, family):
+        raise ValueError(f"{arguments.model}: expected {name}, got {model!r}")
+    if (arguments.max_length or 0) > model.max_length:
+        raise ValueError(f"--max-length: the model accepts at most {model.max_length} tokens, "
+                         f"got {arguments.max_length}")
+    arguments.max_length = arguments.max_length or min(SIZES["max_length"], model.max_length)
+    return model, tokenizer
 
 
 def count_parameters(config, family):

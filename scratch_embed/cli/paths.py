@@ -52,6 +52,7 @@ TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
          "encoder": "`encode`, `index --model` and `evaluate` take it",
          "model": "`fill`, `encode` and `train simcse --model` take it",
          "cross-encoder": "`rerank --model` and `search --rerank` take it",
+         "whisper": "`train whisper --model` takes it",
          "index": "`search` and `neighbours` take it",
          "text": "`train`, `phrases` and `index` take it",
          "run": "`evaluate run` takes it", "qrels": "`evaluate run` takes them",
@@ -68,7 +69,7 @@ ROLES = {                          # the kinds of loading.py, by the beginning o
     "word vectors": "vectors", "a pickle": "pickle",
     "a run": "run", "relevance judgements": "qrels", "JSON": "json", "a labelled text": "text",
     "a text": "text", "a corpus": "corpus", "a sentence-transformers folder": "encoder",
-    "a cross-encoder": "cross-encoder"}
+    "a cross-encoder": "cross-encoder", "a Whisper": "whisper"}
 
 
 # ---- what an argument is for ---------------------------------------------------------------------

@@ -62,7 +62,7 @@ def new_start(arguments, columns):
     from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.sentences.warm_start import with_word_vectors
     from scratch_embed.text.wordpiece import WordPiece
-    from scratch_embed.transformer.bert import Bert, tensors
+    from scratch_embed.transformer.bert import Bert, Config, tensors
     vectors = read_vectors(arguments)
     check_matryoshka(arguments, arguments.dim)         # before the vocabulary is learnt
     texts = [*(arguments.prompts or ()), *(text for column in columns for text in column)]
@@ -73,7 +73,7 @@ def new_start(arguments, columns):
                          f"pieces can be words, got {tokenizer!r}; leave out --word-vectors")
     if vectors is not None and not arguments.tokenizer:
         tokenizer = with_words_of(vectors, tokenizer, arguments.vocab_size or VOCAB_SIZE)
-    config = config_of(arguments, len(tokenizer))
+    config = config_of(arguments, len(tokenizer), Config)
     require_training_memory(count_parameters(config, Bert), arguments.workers)
     model = Bert(config, init_params(tensors(config), arguments.seed))
     if vectors is not None:

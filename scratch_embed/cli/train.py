@@ -12,6 +12,7 @@ from scratch_embed.cli import (
     m3,
     sbert,
     simcse,
+    whisper,
     word2vec,
 )
 from scratch_embed.cli.parsing import add_command
@@ -23,5 +24,5 @@ def add_commands(commands):
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
     for method in (word2vec, glove, fasttext, classifier, bpe, bert, gpt2, simcse, sbert, m3,
-                   e5_mistral, cross_encoder, clap):
+                   e5_mistral, cross_encoder, clap, whisper):
         method.add_training(methods)

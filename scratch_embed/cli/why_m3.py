@@ -19,12 +19,14 @@ def run_m3(arguments):
     say_wait()
     seeds = list(range(1, arguments.seeds + 1))
     tasks = [draw_task(seed) for seed in seeds]
-    queries, documents = tasks[0].gains.shape
+    queries, documents = tasks[0].lookups.gains.shape
     settings = M3 | dict(steps=arguments.steps)
     heading("1  Dense, sparse, multi-vector and hybrid")
     paragraph(f"nDCG@10 in % of {queries} queries on {documents:,} documents, each with a unique "
               f"code such as kx-417: {queries // 2} questions in other words, {queries // 2} that "
-              f"name a code (worlds/codes.py).  Mean of {len(seeds)} seeds with its 95% interval.  "
+              f"name a code (worlds/codes.py); mean: of both halves.  Composed: 20 reports share a "
+              f"code, and each of {len(tasks[0].composed.queries)} questions names one, as no "
+              f"training pair does.  Mean of {len(seeds)} seeds with its 95% interval.  "
               f"{listed(SIZES)}; {listed(settings)}; {PAIRS:,} training pairs of both kinds, with "
               "other codes.  Hybrid: the mean of the three scores.")
     print("\nPredictions (a trial on seed 1 had shown the order of the scores before):")
@@ -32,8 +34,8 @@ def run_m3(arguments):
         paragraph(f"{number}  {claim.column}: {claim.one} {IN_WORDS[claim.predicted]} "
                   f"{claim.other}.  {claim.why}", "    ")
     print()
-    rows = stack(for_seeds(lambda task: compared(task, steps=arguments.steps), tasks,
-                           progress=True))
+    measured = for_seeds(lambda task: compared(task, steps=arguments.steps), tasks, progress=True)
+    rows = stack([each.rows for each in measured])
     show_intervals(rows, COLUMNS)
     heading("2  The predictions")
     held = 0
@@ -45,8 +47,27 @@ def run_m3(arguments):
     print()
     paragraph(f"{held} of {len(CLAIMS)} predictions held.  Of {len(CLAIMS)} intervals at 95%, "
               f"{len(CLAIMS) / 20:.1f} are expected to miss the true value by chance.")
+    show_reasons(measured)
+
 
 
 IN_WORDS = {"helps": "is above", "hurts": "is below",
             "not significant": "does not differ significantly from"}
 IN_SHORT = {"helps": "higher", "hurts": "lower", "not significant": "not significant"}
+
+
+def show_reasons(measured):
+    """Print how much each score varies, and how many of the best documents are candidates."""
+    from scratch_embed.why.m3 import DEPTHS, K
+    from scratch_embed.why.seeds import stack
+    heading("3  How much each score varies")
+    paragraph("The standard deviation of a query's scores over the documents, mean over queries.  "
+              "With equal weights the score that varies most decides most.")
+    show_intervals(stack([each.deviations for each in measured]),
+                   ("dense", "sparse", "multi-vector"), digits=(3, 3, 3))
+    heading("4  Candidates")
+    paragraph(f"How many of the {K} best documents by the hybrid score, of all documents, "
+              "M3Index.search finds, in %, when the dense and the sparse search give so many "
+              "candidates each.")
+    show_intervals(stack([{"found": each.recall} for each in measured]),
+                   tuple(f"depth {depth}" for depth in DEPTHS))

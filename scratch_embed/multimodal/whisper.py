@@ -38,7 +38,7 @@ from scratch_embed.multimodal.audio import WhisperAudio
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.contract import Backward, ParamBackward
 from scratch_embed.nn.convolution import conv1d
-from scratch_embed.nn.layers import layer_norm
+from scratch_embed.nn.norms import layer_norm
 from scratch_embed.nn.params import Params, Tensor, Uniform, init_params, norm_tensors
 from scratch_embed.nn.pre_norm import Trunk, infer_trunk, pre_norm_layer, run_trunk, trunk_tensors
 from scratch_embed.numerics.checks import require_whole

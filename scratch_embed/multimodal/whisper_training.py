@@ -26,7 +26,6 @@ import numpy as np
 from scratch_embed.multimodal.audio import Sound, WhisperAudio, load_sound, log_mel_whisper
 from scratch_embed.multimodal.whisper import STRIDE, Config, encode, infer, sound_frames
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
-from scratch_embed.nn.contract import ParamOnlyBackward
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import Normal, Params, init_params, join, linear_tensors
@@ -87,7 +86,7 @@ def label_sounds(labels: Sequence[int], samples: Sequence[int], audio: WhisperAu
 # ---- the loss ------------------------------------------------------------------------------------
 
 def frame_loss(batch: Labelled, p: Params, config: Config, frames: int | None = None
-               ) -> tuple[float, ParamOnlyBackward]:
+               ) -> tuple[float, Callable[[Params], None]]:
     """The loss of a batch, or of a worker's share of it.  -> loss, backward(g)
 
     frames: M, the labelled frames of the whole batch, by default those of `batch`
@@ -120,8 +119,7 @@ def train(data: Labelled, model: WhisperEncoder, classes: int, steps: int = 300,
     """
     require_data(data, model, classes)
     workers, seed, checkpoint, _ = options
-    head = init_params(linear_tensors("head", classes, model.dim, Normal(model.dim ** -0.5)), seed)
-    p = join(model.p, head)
+    p = join(model.p, new_head(model, classes, seed))
     optimizer, grads = AdamW(p, weight_decay=optim.weight_decay), [p.like() for _ in range(workers)]
     settings = dict(steps=steps, batch_size=batch_size, **optim._asdict(), workers=workers,
                     seed=seed, classes=classes, **model.config._asdict(), audio=model.audio,
@@ -136,6 +134,12 @@ def train(data: Labelled, model: WhisperEncoder, classes: int, steps: int = 300,
     heads = ["head.weight", "head.bias"]
     return Trained(WhisperEncoder(model.config, p.only(set(p) - set(heads)), model.audio),
                    p.only(heads), run.losses)
+
+
+def new_head(model: WhisperEncoder, classes: int, seed: int) -> Params:
+    """A classifier of frames with random weights: head.weight (classes, D), head.bias."""
+    return init_params(linear_tensors("head", classes, model.dim, Normal(model.dim ** -0.5)), seed,
+                       model.p.flat.dtype)
 
 
 def train_step(data: Labelled, numbers: np.ndarray, p: Params, config: Config, grads: list[Params],

@@ -49,7 +49,7 @@ from scratch_embed.sentences.sbert import View
 from scratch_embed.space.sparse import sparse_scores
 from scratch_embed.text.packed import Packed, by_length, take
 from scratch_embed.training.session import RunOptions, session
-from scratch_embed.transformer.families import Model
+from scratch_embed.transformer.model import Transformer
 
 TAU = 0.02
 
@@ -89,7 +89,7 @@ def scores(q, q_batch: Packed, k, k_batch: Packed, unweighted: np.ndarray, tau: 
     return (d, scale * s, scale * c), backward
 
 
-def batch_loss(queries: Packed, keys: Packed, targets: np.ndarray, model: Model,
+def batch_loss(queries: Packed, keys: Packed, targets: np.ndarray, model: Transformer,
                unweighted: np.ndarray, settings: Settings = DEFAULT,
                mask: np.ndarray | None = None, dropout: Dropout = NO_DROPOUT,
                map: Callable = serial_map) -> tuple[float, Callable]:
@@ -183,7 +183,7 @@ def concatenated(parts: Sequence[Packed]) -> Packed:
 
 # ---- parameters ----------------------------------------------------------------------------------
 
-def trainable(start: BgeM3) -> Model:
+def trainable(start: BgeM3) -> Transformer:
     """A copy of the model whose p also has the tensors of the heads, and no pre-training head.
 
     Tensors that encode() does not use, such as BERT's pooler, are frozen.

@@ -43,12 +43,12 @@ from scratch_embed.sentences.length_batches import compute_in_batches
 from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.classification import infer_scores, labels_of, with_new_classifier
 from scratch_embed.transformer.families import (
-    Model,
     has_types,
     read_tokenizer,
     save_tokenizer,
 )
 from scratch_embed.transformer.local_folder import require_local_folder
+from scratch_embed.transformer.model import Transformer
 
 Pair = tuple[str, str]
 
@@ -80,7 +80,7 @@ class CrossEncoder:
     [0, 1]
     """
 
-    def __init__(self, tokenizer: Any, model: Model = None,  # type: ignore[assignment]
+    def __init__(self, tokenizer: Any, model: Transformer = None,  # type: ignore[assignment]
                  settings: Settings | None = None) -> None:
         """tokenizer, model: not copied, so each call uses the model's current parameters.
 

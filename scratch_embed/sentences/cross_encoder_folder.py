@@ -38,7 +38,8 @@ from scratch_embed.transformer.classification import (
     read_classifier,
     write_classifier,
 )
-from scratch_embed.transformer.families import Model, family_of
+from scratch_embed.transformer.families import family_of
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.transformer.model_folder import has_adapter, require_no_adapter
 
 SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"
@@ -61,7 +62,7 @@ IGNORED = {                        # fields that do not change the scores, each 
 # ---- reading ----------------------------------------------------------------------------------
 
 def read_cross_encoder_folder(folder: str | os.PathLike, dtype: type = np.float32
-                              ) -> tuple[Model, Settings]:
+                              ) -> tuple[Transformer, Settings]:
     """Read the model and the settings of a folder, without the tokenizer.
 
     Raises FormatError that names the file and the field that is missing, damaged or unknown, and
@@ -154,7 +155,7 @@ def _with_own_config(folder, settings):
 
 # ---- writing ----------------------------------------------------------------------------------
 
-def write_cross_encoder_folder(folder: str | os.PathLike, model: Model, settings: Settings,
+def write_cross_encoder_folder(folder: str | os.PathLike, model: Transformer, settings: Settings,
                                files: Mapping[str, bytes]) -> None:
     """Write a folder that transformers and sentence-transformers load.
 

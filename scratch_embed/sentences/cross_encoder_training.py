@@ -34,7 +34,7 @@ from scratch_embed.text.packed import Packed, take
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.classification import scores
 from scratch_embed.transformer.data_parallel import data_parallel
-from scratch_embed.transformer.families import Model
+from scratch_embed.transformer.model import Transformer
 
 PairLoss = Callable[[np.ndarray, np.ndarray], tuple[float, Callable]]    # (s, targets) -> L, back
 
@@ -58,7 +58,7 @@ SCORES = pair_loss(mse)                            # one number for each pair
 CLASSES = pair_loss(cross_entropy)                 # a class of each pair, or a query's candidates
 
 
-def batch_loss(pairs: Packed, targets: np.ndarray, model: Model, loss: PairLoss,
+def batch_loss(pairs: Packed, targets: np.ndarray, model: Transformer, loss: PairLoss,
                dropout: Dropout = NO_DROPOUT, workers: int = 1, map: Callable = serial_map
                ) -> tuple[float, Callable]:
     """The loss of N examples of C pairs each.  -> L, backward(grads), grads: one per worker.

@@ -47,8 +47,8 @@ from scratch_embed.sentences.e5 import instruct
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.objectives import by_text, ranking
 from scratch_embed.training.session import RunOptions
-from scratch_embed.transformer.families import Model
 from scratch_embed.transformer.lora import Lora, merged, with_lora
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.transformer.pooling import last_token
 
 TAU = 0.02
@@ -144,7 +144,7 @@ def train(instructions: Sequence[str], texts: Sequence[Sequence[str]], encoder: 
                        text_numbers(*texts), **stage._asdict())
 
 
-def with_model(encoder: SentenceEncoder, model: Model) -> SentenceEncoder:
+def with_model(encoder: SentenceEncoder, model: Transformer) -> SentenceEncoder:
     """The encoder with another model."""
     return SentenceEncoder(encoder.tokenizer, model, encoder.recipe)
 

@@ -40,8 +40,9 @@ from scratch_embed.sentences.interface import (
 from scratch_embed.sentences.length_batches import compute_in_batches
 from scratch_embed.sentences.recipe import Recipe, check_recipe, sentence_vectors
 from scratch_embed.text.packed import Packed
-from scratch_embed.transformer.families import Model, read_tokenizer, save_tokenizer
+from scratch_embed.transformer.families import read_tokenizer, save_tokenizer
 from scratch_embed.transformer.local_folder import require_local_folder
+from scratch_embed.transformer.model import Transformer
 
 
 class Tokenizer(Protocol):
@@ -78,7 +79,7 @@ class SentenceEncoder:
     (2, 4)
     """
 
-    def __init__(self, tokenizer: Tokenizer, model: Model = None,  # type: ignore[assignment]
+    def __init__(self, tokenizer: Tokenizer, model: Transformer = None,  # type: ignore[assignment]
                  recipe: Recipe | None = None) -> None:
         """tokenizer, model: not copied, so each call uses the model's current parameters.
 

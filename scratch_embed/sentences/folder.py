@@ -43,7 +43,8 @@ from scratch_embed.text.tokenizer_files import FILES as TOKENIZER_FILES
 from scratch_embed.transformer.adapter_folder import ADAPTER, CONFIG
 from scratch_embed.transformer.checkpoint import WEIGHTS, WEIGHTS_INDEX, open_weights
 from scratch_embed.transformer.classification import has_classifier
-from scratch_embed.transformer.families import Model, family_of
+from scratch_embed.transformer.families import family_of
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.transformer.model_folder import load_model, require_no_adapter
 from scratch_embed.transformer.pooling import cls, mean
 
@@ -64,7 +65,7 @@ TOKEN_VECTORS: dict[str, Any] = {  # the only values of sentence_bert_config.jso
 # ---- reading ----------------------------------------------------------------------------------
 
 def read_sentence_folder(folder: str | os.PathLike, dtype: type = np.float32
-                         ) -> tuple[Model, Recipe]:
+                         ) -> tuple[Transformer, Recipe]:
     """Read the model and the recipe of a folder, without the tokenizer.
 
     A folder without modules.json gets the mean of its tokens, not normalised; with the heads of
@@ -192,7 +193,7 @@ def prompts_of(fields: Fields) -> tuple[dict[str, str], str | None]:
 
 # ---- writing ----------------------------------------------------------------------------------
 
-def write_sentence_folder(folder: str | os.PathLike, model: Model, recipe: Recipe,
+def write_sentence_folder(folder: str | os.PathLike, model: Transformer, recipe: Recipe,
                           files: Mapping[str, bytes] | None = None) -> None:
     """Write a folder that sentence-transformers can load.  files: {name: bytes} of the tokenizer.
 
@@ -214,7 +215,7 @@ def write_sentence_folder(folder: str | os.PathLike, model: Model, recipe: Recip
                 file.write(data)
 
 
-def write_modules(folder: str | os.PathLike, model: Model, recipe: Recipe) -> None:
+def write_modules(folder: str | os.PathLike, model: Transformer, recipe: Recipe) -> None:
     """Write all files except those of the model and its tokenizer."""
     check_recipe(recipe, model.dim, model.max_length)
     kinds = ["Transformer", "Pooling", *["Dense"] * len(recipe.dense),

@@ -62,7 +62,7 @@ from scratch_embed.sentences.recipe import Recipe, sentence_vectors
 from scratch_embed.text.packed import Packed, by_length, take
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.data_parallel import data_parallel
-from scratch_embed.transformer.families import Model
+from scratch_embed.transformer.model import Transformer
 
 
 class View(NamedTuple):
@@ -88,7 +88,7 @@ def tokenize(encoder: SentenceEncoder, texts: Sequence[str], prompt: str = "") -
 
 # ---- the towers ----------------------------------------------------------------------------------
 
-def embed(view: View, model: Model, recipe: Recipe, dropout: Dropout = NO_DROPOUT
+def embed(view: View, model: Transformer, recipe: Recipe, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """The vectors of a view's texts.  -> y (N, E), backward(dy, g)
 
@@ -108,9 +108,10 @@ def embed(view: View, model: Model, recipe: Recipe, dropout: Dropout = NO_DROPOU
     return y, backward
 
 
-def batch_loss(views: Sequence[View], targets: np.ndarray | None, model: Model, recipe: Recipe,
-               objective: Objective, dropout: Dropout = NO_DROPOUT, cache_batch: int | None = None,
-               workers: int = 1, map: Callable = serial_map) -> tuple[float, Callable]:
+def batch_loss(views: Sequence[View], targets: np.ndarray | None, model: Transformer,
+               recipe: Recipe, objective: Objective, dropout: Dropout = NO_DROPOUT,
+               cache_batch: int | None = None, workers: int = 1, map: Callable = serial_map
+               ) -> tuple[float, Callable]:
     """The loss of a batch.  -> L, backward(grads)
 
     grads: a Params for each worker; the gradient of its share of the texts is added to it.
@@ -193,7 +194,8 @@ def train(views: Sequence[View], encoder: SentenceEncoder, objective: Objective 
 
 # ---- parameters ----------------------------------------------------------------------------------
 
-def trainable(encoder: SentenceEncoder, objective: Objective, seed: int) -> tuple[Model, Recipe]:
+def trainable(encoder: SentenceEncoder, objective: Objective, seed: int
+              ) -> tuple[Transformer, Recipe]:
     """A copy of the encoder's model and recipe with all parameters in one Params, model.p.
 
     model.p has the tensors of the model without pre-training heads, of the recipe's Dense layers

@@ -45,7 +45,7 @@ from scratch_embed.space.geometry import alignment, uniformity
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.training.session import RunOptions, session
 from scratch_embed.transformer.data_parallel import data_parallel
-from scratch_embed.transformer.families import Model
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.transformer.pooling import Pool, cls
 
 HEAD = "head.weight"
@@ -57,7 +57,7 @@ def head_tensors(D: int, std: float = 0.02) -> dict[str, Tensor]:
             for name, tensor in linear_tensors("head", D, D, Normal(std)).items()}
 
 
-def embed(batch: Packed, model: Model, pool: Pool = cls, dropout: Dropout = NO_DROPOUT
+def embed(batch: Packed, model: Transformer, pool: Pool = cls, dropout: Dropout = NO_DROPOUT
           ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """The vectors of one view's texts, after the head if the model has one.
 
@@ -97,7 +97,7 @@ def contrast(z: list[np.ndarray], tau: float) -> tuple[float, Callable]:
     return loss, backward
 
 
-def batch_loss(views: list[Packed], model: Model, pool: Pool, tau: float, dropout: Dropout,
+def batch_loss(views: list[Packed], model: Transformer, pool: Pool, tau: float, dropout: Dropout,
                workers: int = 1, map: Callable = serial_map) -> tuple[float, Callable]:
     """The loss of one batch; each view has its own dropout mask.  -> loss, backward(grads)
 
@@ -133,14 +133,15 @@ class HeldOut(NamedTuple):
 class Trained(NamedTuple):
     """A trained model, its losses and held-out measurements."""
 
-    model: Model                   # with the head, if it was trained with one
+    model: Transformer             # with the head, if it was trained with one
     losses: list[float]            # of every step
     curve: list[tuple[int, float, float]]      # (step, alignment, uniformity) of the held-out pairs
 
 
-def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05, steps: int = 500,
-          batch_size: int = 64, optim: Optim = Optim(lr=3e-4, weight_decay=0.0),
-          dropout: float = 0.1, with_head: bool = True, held_out: HeldOut | None = None,
+def train(views: list[Packed], model: Transformer, pool: Pool = cls, tau: float = 0.05,
+          steps: int = 500, batch_size: int = 64,
+          optim: Optim = Optim(lr=3e-4, weight_decay=0.0), dropout: float = 0.1,
+          with_head: bool = True, held_out: HeldOut | None = None,
           options: RunOptions = RunOptions()) -> Trained:
     """Train a model with SimCSE on N texts.
 
@@ -189,13 +190,13 @@ def train(views: list[Packed], model: Model, pool: Pool = cls, tau: float = 0.05
                    [(int(step), align, uniform) for step, align, uniform in run.rows])
 
 
-def width(pool: Pool, model: Model) -> int:
+def width(pool: Pool, model: Transformer) -> int:
     """The dimension of pooled vectors: D, or more if several poolings are concatenated."""
     t = model.max_length                                 # enough tokens, if some are not pooled
     return pool(np.zeros((t, model.dim), model.p.flat.dtype), np.array([0, t]))[0].shape[1]
 
 
-def add_head(model: Model, seed: int, width: int | None = None) -> Model:
+def add_head(model: Transformer, seed: int, width: int | None = None) -> Transformer:
     """A copy of the model with its SimCSE head, or with a new head if it has none.
 
     The copy has no heads of pre-training.  width: of a new head; by default model.dim.
@@ -207,7 +208,7 @@ def add_head(model: Model, seed: int, width: int | None = None) -> Model:
     return model.with_params(join(p.only(set(p) - set(names)), head))
 
 
-def remove_head(model: Model) -> Model:
+def remove_head(model: Transformer) -> Transformer:
     """A copy of the model without SimCSE's head and without the heads of pre-training."""
     p = model.without_heads().p
     return model.with_params(p.only(name for name in p if not name.startswith("head.")))
@@ -215,7 +216,8 @@ def remove_head(model: Model) -> Model:
 
 # ---- inference -----------------------------------------------------------------------------------
 
-def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = False) -> np.ndarray:
+def vectors(texts: Packed, model: Transformer, pool: Pool = cls, keep_head: bool = False
+            ) -> np.ndarray:
     """The texts' vectors, without dropout and, by default, without the head.  -> (N, D)"""
     order, lengths = by_length(texts), np.diff(texts.offsets)
     y = np.empty((len(order), width(pool, model)), model.p.flat.dtype)
@@ -225,7 +227,7 @@ def vectors(texts: Packed, model: Model, pool: Pool = cls, keep_head: bool = Fal
     return head(y, model.p)[0] if keep_head else y
 
 
-def geometry(held_out: HeldOut, model: Model, pool: Pool) -> tuple[float, float]:
+def geometry(held_out: HeldOut, model: Transformer, pool: Pool) -> tuple[float, float]:
     """Alignment of the pairs and uniformity of all texts, on unit vectors; less is better."""
     X, Y = (l2_normalize(vectors(side, model, pool).astype(np.float64))[0]
             for side in (held_out.texts, held_out.partners))

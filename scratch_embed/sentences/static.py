@@ -12,8 +12,8 @@ Differs   u is fitted once, to texts that the caller chooses, so a sentence alwa
           of the pairs): if the set is two sentences, the cosine of the results is 1 or −1.  Their
           code replaces an unknown word by UUUNKKK or else by the last word of the table; here it
           is ignored.  A sentence without a known word gets the zero vector.
-Read next text/vocab.py (the counts behind p), sentences/interface.py (encode's last steps),
-          space/similarity.py (what to do with the vectors)
+Read next sentences/weighted_means.py, text/vocab.py (the counts behind p),
+          sentences/interface.py (encode's last steps), space/similarity.py
 
 Why these weights?  Assume that a sentence has a topic c, and that each of its words occurs either
 because it is frequent or because it fits the topic:
@@ -30,13 +30,12 @@ stays, because the mean is most of what u should remove.
 """
 import array
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sized
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
-from scratch_embed.numerics.kernel import kernel
 from scratch_embed.numerics.l2_normalize import l2_normalize
 from scratch_embed.numerics.memory import require_memory
 from scratch_embed.sentences.interface import (
@@ -48,6 +47,7 @@ from scratch_embed.sentences.interface import (
     similarity,
     similarity_pairwise,
 )
+from scratch_embed.sentences.weighted_means import Table, batches, weighted_means_kernel
 from scratch_embed.text.corpus import slices_at_spaces
 from scratch_embed.text.vocab import Corpus, Vocab
 from scratch_embed.text.word_tokenizer import SPACES, WordTokenizer, deduced
@@ -101,49 +101,6 @@ def sif_weights(p: Mapping[str, float], a: float = 1e-3) -> dict[str, float]:
     if not 0 < a < np.inf:
         raise ValueError(f"a={a}: expected a positive number; for equal weights, give no weights")
     return {word: a / (a + share) for word, share in p.items()}
-
-
-# ---- the mean ---------------------------------------------------------------------------------
-
-class Table(NamedTuple):
-    """The vectors and weights of the U known words of some texts."""
-
-    rows: np.ndarray               # (U, D) float32, the vectors
-    weights: np.ndarray            # (U,) float64
-
-
-def weighted_means(corpus: Corpus, table: Table) -> np.ndarray:
-    """x_s = 1/|s| Σ weight · v, in NumPy.  corpus: S sentences of row numbers -> (S, D) float64"""
-    ids, offsets = corpus
-    x = np.zeros((len(offsets) - 1, table.rows.shape[1]))
-    for s in range(len(x)):
-        numbers = ids[offsets[s]:offsets[s + 1]]
-        if len(numbers):
-            x[s] = table.weights[numbers] @ table.rows[numbers].astype(np.float64) / len(numbers)
-    return x
-
-
-@kernel(keep_order=True)
-def weighted_means_kernel(corpus, table):
-    """weighted_means, word by word: a vector's bits do not depend on the rest of the batch."""
-    S, D = len(corpus.offsets) - 1, table.rows.shape[1]
-    means = np.zeros((S, D))
-    for s in range(S):
-        x, first, end = means[s], corpus.offsets[s], corpus.offsets[s + 1]
-        for i in corpus.ids[first:end]:
-            v, weight = table.rows[i], table.weights[i]
-            for d in range(D):
-                x[d] += weight * v[d]
-        if end > first:
-            for d in range(D):
-                x[d] /= end - first
-    return means
-
-
-def batches(corpus: Corpus, size: int) -> Iterator[tuple[int, Corpus]]:
-    """Yield (s, Corpus of sentences s .. s + size − 1), in order; ids are not copied."""
-    for s in range(0, len(corpus.offsets) - 1, size):
-        yield s, Corpus(corpus.ids, corpus.offsets[s:s + size + 1])
 
 
 # ---- the common direction ---------------------------------------------------------------------

@@ -40,7 +40,7 @@ from scratch_embed.sentences.simcse import HEAD, vectors
 from scratch_embed.space.similarity import cosine
 from scratch_embed.text.packed import Packed, pack, take
 from scratch_embed.training.verdict import ERRORS, GROUPS, NOTHING, Verdict, compare
-from scratch_embed.transformer.families import Model
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.transformer.pooling import Pool
 
 MOST = 500                         # the most texts that are searched
@@ -154,7 +154,7 @@ def in_words(measure: str, verdict: SearchVerdict | ScoreVerdict, baseline: floa
 # ---- pairs ---------------------------------------------------------------------------------------
 
 
-def of_encoder(model: Model, start: Model, pool: Pool, queries: Packed, keys: Packed,
+def of_encoder(model: Transformer, start: Transformer, pool: Pool, queries: Packed, keys: Packed,
                seed: int = 1, keep_head: bool = False) -> SearchVerdict | None:
     """The SearchVerdict on a result of simcse.train; None for fewer than FEW texts.
 

@@ -27,7 +27,6 @@ from scratch_embed.numerics.folders import replaced_together
 from scratch_embed.numerics.json_files import REQUIRED, Fields, is_text, show, write_json
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
 from scratch_embed.transformer.checkpoint import FLOATS, TORCH_TO_SAFETENSORS
-from scratch_embed.transformer.families import Model
 from scratch_embed.transformer.lora import linear_layers, lora_layers, lora_tensors, with_terms
 from scratch_embed.transformer.model import Transformer
 
@@ -106,7 +105,7 @@ def _of_pattern(patterns, name, default):
 # ---- reading -------------------------------------------------------------------------------------
 
 def read_adapter(folder: str | os.PathLike, model: Transformer, is_trainable: bool = False
-                 ) -> Model:
+                 ) -> Transformer:
     """The model with the LoRA of a folder.  merged() adds it to W.
 
     is_trainable    A and B are trainable; by default, as in peft, they are frozen.  The model's own

@@ -22,11 +22,10 @@ Gradient.  ∂L/∂logits = (softmax(logits) − one-hot of the next token)/M (n
 rows; a sequence's last vector predicts nothing, so its ∂L/∂x is 0.
 """
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import Params
@@ -42,28 +41,7 @@ from scratch_embed.text.packed import (
     take,
 )
 from scratch_embed.training.session import RunOptions, session
-
-
-class CausalModel(Protocol):
-    """A model that predicts the next token from each token's vector."""
-
-    @property
-    def config(self) -> Any:
-        """A NamedTuple; .vocab is the number of token ids, .max_length that of positions."""
-
-    @property
-    def p(self) -> Params:
-        """The parameters."""
-
-    def with_params(self, p: Params) -> "CausalModel":
-        """The same model with other parameters."""
-
-    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
-               ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Token vectors that depend on no later token.  -> x (T, D), backward(dx, g)."""
-
-    def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
-        """The next tokens' logits.  x: (M, D) -> logits (M, V), backward(dlogits, g) -> dx."""
+from scratch_embed.transformer.model import CausalModel
 
 
 def causal_lm(batch: Packed, model: CausalModel, dropout: Dropout = NO_DROPOUT,
@@ -172,7 +150,7 @@ def continue_greedily(ids: Sequence[int], model: CausalModel, most: int, end: in
     """
     found = list(ids)
     for _ in range(min(most, model.config.max_length - len(found))):
-        x, _ = model.encode(pack([found]))
+        x = model.infer(pack([found]))
         found.append(int(model.lm_head(x[-1:])[0].argmax()))
         if found[-1] == end:
             break

@@ -22,7 +22,8 @@ import numpy as np
 
 from scratch_embed.text.packed import Packed, by_length, take, token_batches
 from scratch_embed.training.verdict import Verdict, compare, sample_groups
-from scratch_embed.transformer.causal_lm import CausalModel, next_tokens
+from scratch_embed.transformer.causal_lm import next_tokens
+from scratch_embed.transformer.model import CausalModel
 
 SAMPLE = 10_000                    # the least number of tokens in the sample
 SHARE = 0.005                      # the least share of the tokens that training read
@@ -118,7 +119,7 @@ def log_probabilities(model: CausalModel, batch: Packed) -> np.ndarray:
     for numbers in token_batches(np.diff(batch.offsets), TOKENS):
         part = take(batch, numbers)
         rows, following = next_tokens(part)
-        logits, _ = model.lm_head(model.encode(part)[0][rows])
+        logits, _ = model.lm_head(model.infer(part)[rows])
         logits = logits - logits.max(axis=1, keepdims=True, initial=-np.inf)
         of_next = logits[np.arange(len(rows)), following].astype(np.float64)
         found.append(of_next - np.log(np.exp(logits).sum(axis=1, dtype=np.float64)))

@@ -35,7 +35,8 @@ from scratch_embed.transformer.checkpoint import (
     streams,
     write_model,
 )
-from scratch_embed.transformer.families import Model, family_of
+from scratch_embed.transformer.families import family_of
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.transformer.roberta import CLASSES
 
 CLASSIFIER = "classifier"          # our name of A and a; P and d are "pooler"
@@ -66,7 +67,7 @@ HEADS = {                          # {model_type: its Head}
        for model_type, name in {**CLASSES, "mpnet": "MPNet"}.items()}}
 
 
-def head_of(model: Model) -> Head:
+def head_of(model: Transformer) -> Head:
     """The Head of a model's family.  Raises ValueError for a causal model, which has none."""
     return _head(type(model), model.config)
 
@@ -96,7 +97,7 @@ def head_tensors(D: int, labels: int, std: float = 0.02, head: Head = BERT) -> d
                     **linear_tensors(CLASSIFIER, labels, D, Normal(std))}, Renames(head.names))
 
 
-def with_new_classifier(model: Model, labels: int = 1, seed: int = 1) -> Model:
+def with_new_classifier(model: Transformer, labels: int = 1, seed: int = 1) -> Transformer:
     """A copy of the transformer with a new classifier.
 
     A BERT's pooler is kept, such as that of next-sentence prediction, because it is P; other heads,
@@ -110,7 +111,7 @@ def with_new_classifier(model: Model, labels: int = 1, seed: int = 1) -> Model:
     return model.with_params(join(body, init_params(new, seed, p.flat.dtype)))
 
 
-def labels_of(model: Model) -> int:
+def labels_of(model: Transformer) -> int:
     """O, the number of scores of a model with a classifier.
 
     Raises ValueError for a model without classifier or pooler.
@@ -135,7 +136,7 @@ def classify(x: np.ndarray, p: Params, dropout: Dropout = NO_DROPOUT, head: Head
     return s, lambda ds, g: back_x(back_u(back_y(back_drop(back_s(ds, g))), g))
 
 
-def scores(batch: Packed, model: Model, dropout: Dropout = NO_DROPOUT
+def scores(batch: Packed, model: Transformer, dropout: Dropout = NO_DROPOUT
            ) -> tuple[np.ndarray, ParamOnlyBackward]:
     """The scores of N sequences.  -> s (N, O), backward(ds, g)"""
     order = by_length(batch)                             # attention batches equal lengths
@@ -153,7 +154,7 @@ def scores(batch: Packed, model: Model, dropout: Dropout = NO_DROPOUT
     return s, backward
 
 
-def infer_scores(batch: Packed, model: Model) -> np.ndarray:
+def infer_scores(batch: Packed, model: Transformer) -> np.ndarray:
     """The scores of N sequences, without backward.  -> s (N, O)"""
     return classify(model.infer(batch)[batch.offsets[:-1]], model.p, head=head_of(model))[0]
 
@@ -174,7 +175,8 @@ def has_classifier(folder: str | os.PathLike) -> bool:
                for name in names or ())
 
 
-def read_classifier(folder: str | os.PathLike, labels: int, dtype: type = np.float32) -> Model:
+def read_classifier(folder: str | os.PathLike, labels: int, dtype: type = np.float32
+                    ) -> Transformer:
     """The model of a folder of a class of HEADS, with this many labels.
 
     Raises FormatError if a file is missing or damaged, or the tensors contradict config.json.
@@ -188,7 +190,7 @@ def read_classifier(folder: str | os.PathLike, labels: int, dtype: type = np.flo
         f"{head.original} of {config.layers} layers and {labels} labels", dtype))
 
 
-def write_classifier(folder: str | os.PathLike, model: Model, fields: Mapping) -> None:
+def write_classifier(folder: str | os.PathLike, model: Transformer, fields: Mapping) -> None:
     """Write config.json and model.safetensors.  fields: of config.json, besides the sizes."""
     family, config, head = type(model), model.config, head_of(model)
     architecture = family.architecture                             # type: ignore[attr-defined]

@@ -1,67 +1,23 @@
-"""The families of models that can be loaded, and the interface that all models share.
+"""The families of models that can be loaded, each with a file of its own in this package.
 
-Each family in FAMILIES has its own file in this package.  The tokenizer is read from the files of
-the folder, whatever the family: a BERT may have an XLM-R's tokenizer.  Code that uses a model
-(sentences/) relies only on the methods of Model, not on the family.
+The tokenizer is read from the files of the folder, whatever the family: a BERT may have an XLM-R's
+tokenizer.  Code that uses a model (sentences/) relies only on the methods of Transformer
+(transformer/model.py), not on the family.
 Read next transformer/model.py, transformer/model_folder.py, text/tokenizer_files.py
 """
 import os
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from scratch_embed.nn.contract import ParamOnlyBackward
-from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
-from scratch_embed.nn.params import Params
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text import tokenizer_files
-from scratch_embed.text.packed import Packed
 from scratch_embed.transformer.bert import Bert
 from scratch_embed.transformer.distilbert import Distilbert
 from scratch_embed.transformer.gpt2 import Gpt2
 from scratch_embed.transformer.mistral import Llama, Mistral
+from scratch_embed.transformer.model import Transformer
 from scratch_embed.transformer.mpnet import Mpnet
 from scratch_embed.transformer.roberta import Roberta
-
-
-class Model(Protocol):
-    """A transformer that turns packed token ids into token vectors."""
-
-    @property
-    def config(self) -> Any:
-        """A NamedTuple; .vocab is the number of token ids."""
-
-    @property
-    def p(self) -> Params:
-        """The parameters."""
-
-    @property
-    def dim(self) -> int:
-        """D, the dimension of a token's vector."""
-
-    @property
-    def max_length(self) -> int:
-        """The maximum number of tokens in a sequence."""
-
-    def encode(self, batch: Packed, dropout: Dropout = NO_DROPOUT
-               ) -> tuple[np.ndarray, ParamOnlyBackward]:
-        """Contextual token vectors.  -> x (T, D), backward(dx, g)."""
-
-    def infer(self, batch: Packed) -> np.ndarray:
-        """Contextual token vectors, without backward.  -> x (T, D)"""
-
-    def with_params(self, p: Params) -> "Model":
-        """The same model with other parameters."""
-
-    def without_heads(self) -> "Model":
-        """The same model without the heads that only pre-training uses."""
-
-    def encoder_tensors(self) -> list[str]:
-        """The names of the parameters that encode() uses."""
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Write config.json and model.safetensors."""
 
 
 class Family(NamedTuple):
@@ -115,7 +71,7 @@ def family_of(folder: str | os.PathLike) -> Family:
     return family
 
 
-def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:
+def read_tokenizer(folder: str | os.PathLike, model: Transformer) -> Any:
     """Load the tokenizer of a model's folder.
 
     Raises FormatError if the tokenizer has more tokens, or types of tokens, than the model has
@@ -137,12 +93,12 @@ def read_tokenizer(folder: str | os.PathLike, model: Model) -> Any:
     return tokenizer
 
 
-def has_types(model: Model) -> bool:
+def has_types(model: Transformer) -> bool:
     """Whether the model has embeddings for the types of tokens; if not, it ignores them."""
     return "types" in model.config._fields
 
 
-def save_tokenizer(folder: str | os.PathLike, model: Model, tokenizer: Any,
+def save_tokenizer(folder: str | os.PathLike, model: Transformer, tokenizer: Any,
                    max_length: int | None = None) -> None:
     """Write the files of a model's tokenizer.  max_length: the most tokens of a text."""
     if not has_types(model):

@@ -62,7 +62,7 @@ from scratch_embed.transformer.config_fields import (
     check_fields,
     read_sizes,
 )
-from scratch_embed.transformer.model import Architecture, Transformer
+from scratch_embed.transformer.model import Architecture, CausalModel
 
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
     "embed.tokens": "wte",
@@ -266,7 +266,7 @@ def config_fields(config: Config) -> dict:
 
 # ---- the model -----------------------------------------------------------------------------------
 
-class Gpt2(Transformer):
+class Gpt2(CausalModel):
     """A GPT-2 model: its config and its parameters.  Each call uses their current values.
 
     The next-token head is tied to the token embeddings, so every model has it.

@@ -37,7 +37,7 @@ import numpy as np
 
 from scratch_embed.nn.params import ZEROS, Constant, Params, Tensor, Uniform, init_params, join
 from scratch_embed.numerics.checks import require_number, require_whole
-from scratch_embed.transformer.families import Model
+from scratch_embed.transformer.model import Transformer
 
 ALL = ()                           # as `targets`: every linear layer in the model's layers
 TABLES = ("embed.", "relative.")   # matrices whose rows are looked up (relative: MPNet's bias)
@@ -96,7 +96,7 @@ def lora_tensors(layer: str, shape: tuple[int, int], rank: int, scale: float) ->
             f"{layer}.lora_scale": Tensor((), Constant(scale))}
 
 
-def with_lora(model: Model, lora: Lora = Lora(), seed: int = 1) -> Model:
+def with_lora(model: Transformer, lora: Lora = Lora(), seed: int = 1) -> Transformer:
     """The model with a low-rank term in each target, and with everything else frozen.
 
     The model must not have such terms: merge them first.  Its vectors are those of `model`, whose
@@ -113,7 +113,7 @@ def with_lora(model: Model, lora: Lora = Lora(), seed: int = 1) -> Model:
     return with_terms(model, init_params(tensors, seed, model.p.flat.dtype))
 
 
-def with_terms(model: Model, terms: Params) -> Model:
+def with_terms(model: Transformer, terms: Params) -> Transformer:
     """The model with these tensors, as lora_tensors() declares them; the others are frozen."""
     if layers := lora_layers(model.p):
         raise ValueError(f"model: expected one without LoRA, got one with it in {layers[0]}; "
@@ -127,7 +127,7 @@ def lora_layers(p: Params) -> list[str]:
     return [name.removesuffix(".lora_a") for name in p if name.endswith(".lora_a")]
 
 
-def merged(model: Model) -> Model:
+def merged(model: Transformer) -> Transformer:
     """A copy of the model in which s B A is added to W, without A and B; all of it is trainable."""
     old = model.p
     p = Params({name: tensor for name, tensor in old.tensors.items() if ".lora_" not in name},

@@ -60,7 +60,7 @@ from scratch_embed.numerics.json_files import Fields, show
 from scratch_embed.text.packed import Packed, positions
 from scratch_embed.transformer.checkpoint import Renames, streams
 from scratch_embed.transformer.config_fields import ROPE, check_fields, read_theta
-from scratch_embed.transformer.model import Architecture, Transformer
+from scratch_embed.transformer.model import Architecture, CausalModel
 
 TABLE, HEAD = "embed.tokens.weight", "lm_head.weight"
 NAMES = Renames({                  # {ours: the original's}, see transformer/checkpoint.py
@@ -311,7 +311,7 @@ def fields_of(config: Config, model_type: str, own: Mapping[str, str], none: Map
 
 # ---- the models ----------------------------------------------------------------------------------
 
-class Mistral(Transformer):
+class Mistral(CausalModel):
     """A Mistral model: its config and its parameters.  Each call uses their current values.
 
     without_heads() removes the next-token head's own matrix; a tied head remains.

@@ -2,7 +2,8 @@
 
 A family's file (bert.py, gpt2.py ...) defines its tensors, its forward and backward pass, its names
 in checkpoints and its config.json as functions and tables.  Its class, a subclass of Transformer
-with an Architecture, joins them to an object with methods.
+with an Architecture, joins them to an object with methods.  Transformer, and CausalModel for models
+that predict the next token, are the only statement of what code that uses a model may call.
 
 Bytes     config.json and model.safetensors, see transformer/checkpoint.py
 Read next transformer/bert.py (a family), transformer/families.py (which families there are)
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from scratch_embed.nn.contract import ParamOnlyBackward
+from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.dropout import NO_DROPOUT, Dropout
 from scratch_embed.nn.params import Params
 from scratch_embed.text.packed import Packed
@@ -140,6 +141,14 @@ class Transformer:
         write_model(folder, p, need, family.names,
                     {"architectures": [kind], **family.config_fields(config)},
                     prefixed=kind != family.original)
+
+
+class CausalModel(Transformer):
+    """A model whose token vectors depend on no later token, and that predicts the next token."""
+
+    def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
+        """The next tokens' logits.  x: (M, D) -> logits (M, V), backward(dlogits, g) -> dx."""
+        raise NotImplementedError
 
 
 def _layer(name):

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from scratch_embed.transformer.adapter_folder import CONFIG, read_adapter
-from scratch_embed.transformer.families import Model, family_of, read_tokenizer
+from scratch_embed.transformer.families import family_of, read_tokenizer
 from scratch_embed.transformer.lora import lora_layers, update
+from scratch_embed.transformer.model import Transformer
 
 
-def load_model(folder: str | os.PathLike, dtype: type = np.float32) -> Model:
+def load_model(folder: str | os.PathLike, dtype: type = np.float32) -> Transformer:
     """Load the model of a folder.  Its LoRA, if it has one, is added to the weights.
 
     Raises FormatError with the file and the field that is missing, damaged or unknown.
@@ -45,7 +46,7 @@ def require_no_adapter(folder: str | os.PathLike) -> None:
                          "would be added to the new weights too; save to another folder")
 
 
-def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Model, Any]:
+def read_model(folder: str | os.PathLike, dtype: type = np.float32) -> tuple[Transformer, Any]:
     """Load the model of a folder, and its tokenizer.
 
     Raises FormatError with the file and the field that is missing, damaged or unknown.

@@ -82,8 +82,7 @@ def sense_accuracies(known: Trained, **changes) -> dict[str, np.ndarray]:
         initial = contexts.untrained(known.model.config, seed)
         tables = {BERT_WORD: states_of_words(text, known.model)[-1], **states(text, gpt),
                   INITIAL + BERT_WORD: states_of_words(text, initial)[-1],
-                  **{INITIAL + name: x for name, x in states(text, start).items()
-                     if name in (GPT_WORD, GPT_END)}}
+                  **{INITIAL + name: x for name, x in states(text, start).items()}}
         for name, x in tables.items():
             scores.setdefault(name, []).append(sense_accuracy(world, x))
     return {name: 100 * np.array(row) for name, row in {

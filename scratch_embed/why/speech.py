@@ -14,12 +14,14 @@ Training asks for syllables only, in noise.  What is expected:
     content   more than in the spectrogram, from the first layer on: a frame of 25 ms is noisy, and
               its neighbours show the same syllable.  A random encoder has less than the
               spectrogram, because random features mix what should be distinguished.
-    speaker   less from layer to layer: for a syllable it does not matter who speaks.
+    speaker   less from layer to layer: for a syllable it does not matter who speaks; a random
+              encoder keeps more of it.
 
 Both are measured on utterances that training has not used, beside three baselines: chance, the
 spectrogram, and the same encoder before training.  Trials on seed 1 came first: they set NOISE
 (with little noise the spectrogram alone has 98.6 %), the steps and the number of layers, and the
-expectations above were written after them; results are reported of other seeds.
+expectations above were written after them; results are reported of other seeds, in
+multimodal/README.md.  What is said of the speaker is half wrong: see there.
 """
 from collections.abc import Sequence
 from typing import NamedTuple

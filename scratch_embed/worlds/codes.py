@@ -14,13 +14,21 @@ matching.
 
 What could explain a score?  By default half of the queries name a code and half use other words, so
 the mean over all hides which half was solved: report both means.  A search that is good on both
-needs exact matching and vectors.
+needs exact matching and vectors, but no query needs both at once.
+
+with_shared_codes() has such queries: a code is that of 20 reports, and the query names it and
+describes one of them in other words.
+
+    find the drowsy mariner who repaired something in the file kx-417
+
+Whoever knows the code alone must guess among 20 reports (nDCG@10 of 0.23 for one right answer);
+whoever knows the words alone, among all reports that state the same, in all files.
 """
 from typing import NamedTuple
 
 import numpy as np
 
-from scratch_embed.worlds.facts import Facts, Qrels, make_ids, pick
+from scratch_embed.worlds.facts import Facts, Qrels, make_ids, pick, states_all, values_named
 
 LETTERS = "bdfgklmnprstvxz"
 
@@ -77,3 +85,27 @@ def with_codes(world: Facts, seed: int = 0, lookups: int | None = None) -> Coded
     return Coded({document: report_of(text, code[document])
                   for document, text in world.corpus.items()},
                  queries, qrels, code, {query: query not in world.queries for query in queries})
+
+
+def with_shared_codes(world: Facts, seed: int = 0, reports: int = 20) -> Coded:
+    """Add codes to the reports of a world, and the code of a relevant report to each query.
+
+    reports: how many reports share a code; the last code may have fewer.  Relevant, with gain 1:
+    the reports with the query's code that state all that it names.
+    """
+    rng, documents = np.random.default_rng([seed, 31]), list(world.corpus)
+    codes = draw_codes(-(-len(documents) // reports), rng)
+    code = {documents[i]: codes[at // reports]
+            for at, i in enumerate(rng.permutation(len(documents)).tolist())}
+    states = states_all(values_named([*world.queries.values()]),
+                        values_named([*world.corpus.values()]))             # (Q, N)
+    queries: dict[str, str] = {}
+    qrels: Qrels = {}
+    for (query, text), right in zip(world.queries.items(), states):
+        stating = [documents[i] for i in np.flatnonzero(right)]
+        wanted = code[pick(stating, rng)]
+        queries[query] = f"{text} in the file {wanted}"
+        qrels[query] = {document: 1 for document in stating if code[document] == wanted}
+    return Coded({document: report_of(text, code[document])
+                  for document, text in world.corpus.items()},
+                 queries, qrels, code, dict.fromkeys(queries, True))

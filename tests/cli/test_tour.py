@@ -219,8 +219,8 @@ def test_senses_and_sentences_are_printed_beside_their_baselines(small):
     for row in ("BM25", "word2vec, SIF", "untrained", "SimCSE", "bi-encoder", "+ hard negatives",
                 "as many steps without them"):
         assert re.search(rf"^    {re.escape(row)} +\d+\.\d ± *\d+\.\d$", small, re.M), row
-    for row in ("BERT, word", "GPT, word", "GPT, end token",
-                "untrained GPT, end token"):
+    for row in ("BERT, word", *(start + state for start in ("", "untrained ") for state in (
+            "GPT, word", "GPT, last word", "GPT, mean of words", "GPT, end token"))):
         assert re.search(rf"^    {re.escape(row)} +(\d+\.\d ± +\d+\.\d *){{3}}$", small, re.M), row
     for pool in "mean", "weighted", "last token":
         for state in "GPT", "untrained":

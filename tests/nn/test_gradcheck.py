@@ -37,6 +37,18 @@ def test_a_gradient_times_a_wrong_factor_is_rejected(factor):
         check_backward(scaled(softmax, 1, factor), X)
 
 
+def test_a_strongly_curved_function_is_no_error():
+    """sin 10⁴ x: at ± h v the difference is wrong by (10⁴ h v)²/6, here about 3e-5."""
+    def f(x):
+        return np.sin(1e4 * x), lambda u: 1e4 * np.cos(1e4 * x) * u
+
+    def wrong(x):
+        return np.sin(1e4 * x), lambda u: 1e4 * np.cos(1e4 * x) * u * (1 + 1e-5)
+    check_backward(f, np.zeros(1))
+    with pytest.raises(AssertionError, match="1.00001"):
+        check_backward(wrong, np.zeros(1))
+
+
 def test_one_wrong_number_among_many_is_found():
     def square(x):
         def backward(dy):

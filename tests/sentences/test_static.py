@@ -17,17 +17,15 @@ from scratch_embed.evaluate.correlation import ranks
 from scratch_embed.sentences import static
 from scratch_embed.sentences.static import (
     StaticEncoder,
-    Table,
     first_singular_vector,
     frequencies,
     sif_weights,
     similarity,
     similarity_pairwise,
-    weighted_means,
-    weighted_means_kernel,
     without,
     zipf_frequencies,
 )
+from scratch_embed.sentences.weighted_means import Table, weighted_means, weighted_means_kernel
 from scratch_embed.space.similarity import cosine
 from scratch_embed.testing import check_encoder
 from scratch_embed.text.corpus import read_sentences
@@ -457,7 +455,7 @@ def test_a_result_larger_than_the_memory_is_an_error():
 def test_the_kernel_runs_without_the_compiler():
     code = """
 import numpy as np
-from scratch_embed.sentences.static import Corpus, Table, weighted_means_kernel
+from scratch_embed.sentences.weighted_means import Corpus, Table, weighted_means_kernel
 rows = np.arange(6, dtype=np.float32).reshape(3, 2)
 x = weighted_means_kernel(Corpus(np.array([0, 2, 1]), np.array([0, 2, 2, 3])),
                           Table(rows, np.array([1, 0.5, 2])))

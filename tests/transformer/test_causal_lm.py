@@ -12,9 +12,9 @@ from scratch_embed.nn.params import init_params
 from scratch_embed.text.packed import pack, split_by_tokens, take
 from scratch_embed.transformer import gpt2, mistral
 from scratch_embed.transformer.causal_lm import causal_lm, next_tokens
-from scratch_embed.transformer.families import Model
 from scratch_embed.transformer.gpt2 import Gpt2
 from scratch_embed.transformer.mistral import Mistral
+from scratch_embed.transformer.model import Transformer
 from tests.rounding import dtypes, seeds
 from tests.transformer.causal_parity import assert_same, random_params
 
@@ -195,7 +195,7 @@ def test_cutting_off_the_end_of_a_text_keeps_the_other_vectors(make_model, dtype
                                    atol=ATOL[dtype])
 
 
-# ---- infer, the Model interface, initial weights -------------------------------------------------
+# ---- infer, the interface of a model, initial weights --------------------------------------------
 
 @dtypes
 @all_models
@@ -218,9 +218,9 @@ def test_an_empty_batch_has_no_vectors_and_a_zero_gradient(make_model, dtype):
 
 
 @all_models
-def test_the_model_has_all_methods_of_the_protocol_model(make_model):
+def test_the_model_has_all_methods_of_a_transformer(make_model):
     model = make_model()
-    required = {name for name in {**Model.__annotations__, **vars(Model)}
+    required = {name for name in {**Transformer.__annotations__, **vars(Transformer)}
                 if not name.startswith("_")}
     assert required <= set(dir(model)) and {"encode", "p", "save"} < required
     assert (model.dim, model.max_length) == (model.config.dim, model.config.max_length) == (12, 9)

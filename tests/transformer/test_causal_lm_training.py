@@ -179,8 +179,8 @@ class Counting:
 
     config = CONFIG                # at most 12 positions
 
-    def encode(self, batch, dropout=None):
-        return batch.ids[:, None], None
+    def infer(self, batch):        # encode() would keep activations
+        return batch.ids[:, None]
 
     def lm_head(self, x):
         return np.eye(17)[(x[:, 0] + 1) % 17], None

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from scratch_embed.worlds.codes import draw_codes, with_codes
+from scratch_embed.worlds.codes import draw_codes, with_codes, with_shared_codes
 from scratch_embed.worlds.facts import facts
 
 WORLD = facts(1, 200, 20, sentences=0, pairs=0)
@@ -48,3 +48,23 @@ def test_the_seed_determines_the_codes_and_the_world_is_not_changed():
 def test_a_wrong_argument_raises_an_error_with_the_expected_values(lookups):
     with pytest.raises(ValueError, match="expected 0 to 200"):
         with_codes(WORLD, lookups=lookups)
+
+
+def test_with_shared_codes_neither_the_code_nor_the_words_name_the_relevant_reports():
+    shared = with_shared_codes(WORLD, 1, reports=10)
+    codes = list(shared.code.values())
+    assert {codes.count(code) for code in set(codes)} == {10} and len(set(codes)) == 20
+    for query, text in shared.queries.items():
+        described, code = text.split(" in the file ")
+        assert described == WORLD.queries[query]
+        stating = {document for document, gain in WORLD.qrels[query].items() if gain == 2}
+        filed = {document for document, of in shared.code.items() if of == code}
+        assert set(shared.qrels[query]) == stating & filed and stating & filed
+    relevant = np.mean([len(gains) for gains in shared.qrels.values()])
+    assert relevant < 2 < np.mean([sum(gain == 2 for gain in gains.values())
+                                   for gains in WORLD.qrels.values()])
+
+
+def test_the_last_shared_code_may_have_fewer_reports():
+    codes = list(with_shared_codes(WORLD, 1, reports=150).code.values())
+    assert sorted(map(codes.count, set(codes))) == [50, 150]
