@@ -22,7 +22,7 @@ PART = 10                          # one in so many pairs is held out
 def add_training(methods):
     """Add `train clap`."""
     command = add_command(
-        methods, "clap", "train vectors of sounds and texts in one space (Wu et al. 2023)",
+        methods, "clap", "train CLAP, for sounds and texts (Wu et al. 2023)",
         "scratch-embed train clap --pairs sounds.tsv -o clap --rate 16000 --seconds 5",
         run=run_clap, check=check_usage,
         details="The sounds are files with captions, or those of the toy scenes, on which the "
