@@ -28,7 +28,6 @@ from scratch_embed.transformer.checkpoint import require_declared
 
 SETTINGS, WEIGHTS = "imagebind.json", "senses.safetensors"
 SOUND = "audio"                    # the sense whose inputs are sounds
-
 BATCH = 128                        # inputs that are encoded at a time
 
 
