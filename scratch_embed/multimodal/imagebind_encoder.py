@@ -56,6 +56,16 @@ class ImageBind:
 
         ImageBind.load(folder)
         ImageBind(clip, senses, p, spectrogram)     p: of train() in multimodal/imagebind.py
+
+    >>> from scratch_embed.multimodal.clip_verdict import untrained
+    >>> from scratch_embed.nn.params import init_params
+    >>> clip = untrained(["a red circle", "a blue square"], seed=1)
+    >>> senses = {"audio": Sense((1, 32, 32), 8, 8, trunk(16, 1, 2), 20.0)}
+    >>> model = ImageBind(clip, senses, init_params(tensors(senses, clip.dim), seed=1))
+    >>> model                                                                    # not trained
+    ImageBind(image, text, audio; 64 dimensions)
+    >>> model.encode("audio", [(np.sin(np.arange(2048) / 10), 8000)]).shape
+    (1, 64)
     """
 
     def __init__(self, clip: Clip, senses: Mapping[str, Sense], p: Params,
