@@ -9,7 +9,7 @@ import pytest
 from scratch_embed import load
 from scratch_embed.cli.media_files import MediaFiles, find_media
 from scratch_embed.cli.sense_encoder import SenseEncoder
-from scratch_embed.multimodal import clap_scenes, clip_verdict, imagebind
+from scratch_embed.multimodal import clap_verdict, clip_verdict, imagebind
 from scratch_embed.multimodal.audio import WhisperAudio
 from scratch_embed.multimodal.imagebind_encoder import ImageBind
 from scratch_embed.multimodal.scene_files import write_scenes
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("senses")
     captions = ["a red circle at the top left", "a blue square"]
     clip = clip_verdict.untrained(captions, 1, clip_verdict.RECIPE._replace(dim=8, layers=(1, 1)))
-    models = {"clip": clip, "clap": clap_scenes.new_clap(captions, 1),
+    models = {"clip": clip, "clap": clap_verdict.untrained(captions, 1),
               "imagebind": ImageBind(clip, SENSES, init_params(imagebind.tensors(SENSES, 8), 1)),
               "whisper": WhisperEncoder.new(Config(mels=8, dim=8, positions=50),
                                             WhisperAudio(mels=8, seconds=1))}
