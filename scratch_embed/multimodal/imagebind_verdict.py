@@ -200,7 +200,7 @@ def zero_shot(model: ImageBind, of: Mapping[str, np.ndarray], scenes: Scenes
                                             for number, value in enumerate(ATTRIBUTES[name])})
         for sense in of.keys() - {"text"}:
             right = (of[sense] @ classes.T).argmax(axis=1) == scenes.of(name)
-            found[sense, name] = float(right.mean()), best_accuracy(KNOWN[sense], name)
+            found[sense, name] = float(right.mean()), best_accuracy(KNOWN[sense], name, SEEN)
     return found
 
 
