@@ -24,6 +24,7 @@ Why is there a gap?  At the start the two towers are two random functions: the v
 in a narrow cone of its own.  The loss compares images with texts only, and is lowered by the
 differences between them, not by moving the cones together, so a part of the gap remains.
 """
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -155,8 +156,9 @@ def report(clip: Clip, seed: int) -> Report:
     w = clip.encode_images(unseen.images, normalize=True)
     cosines = u @ v.T                                                          # (TEST, TEST)
     pair = float(cosines.diagonal().mean())
+    probe_seen, probe_unseen = probes(clip, seed, (u, seen.scenes), (w, unseen.scenes))
     return Report(zero_shot(clip, u, seen.scenes, w, unseen.scenes), recall(cosines.T),
-                  recall(cosines), *probes(clip, seed, (u, seen.scenes), (w, unseen.scenes)),
+                  recall(cosines), probe_seen, probe_unseen,
                   modality_gap(u, v), pair,
                   float((cosines.sum() - TEST * pair) / (TEST * (TEST - 1))))
 
@@ -168,11 +170,12 @@ def zero_shot(clip: Clip, u: np.ndarray, seen: Scenes, w: np.ndarray, unseen: Sc
                                       for number, value in enumerate(ATTRIBUTES[attribute])})
         return float(((u @ classes.T).argmax(1) == seen.of(attribute)).mean())
 
-    names = clip.class_vectors({pair: [pair_prompt(*pair)] for pair in PAIRS})
+    names = clip.class_vectors({text: [text] for text in starmap(pair_prompt, PAIRS)})
 
     def pair_accuracy(vectors, scenes):
         return float(((vectors @ names.T).argmax(1) == pair_of(scenes)).mean())
-    return Zero(*map(accuracy, KNOWN["text"]), pair_accuracy(u, seen), pair_accuracy(w, unseen))
+    shape, colour, size, position = map(accuracy, KNOWN["text"])
+    return Zero(shape, colour, size, position, pair_accuracy(u, seen), pair_accuracy(w, unseen))
 
 
 def pair_prompt(shape: int, colour: int) -> str:

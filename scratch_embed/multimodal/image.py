@@ -101,7 +101,7 @@ def resample(image: np.ndarray, axis: int, outputs: int, f: Callable) -> np.ndar
     first, weights = filter_weights(inputs, outputs, f)
     shape = [1] * image.ndim
     shape[axis] = outputs
-    total = np.int32(1 << (FIXED - 1))                     # ½, so that the shift rounds
+    total = np.array(1 << (FIXED - 1), np.int32)           # ½, so that the shift rounds
     for k in range(weights.shape[1]):                      # term k of every output at once
         j = np.minimum(first + k, inputs - 1)
         total = total + weights[:, k].reshape(shape) * np.take(image, j, axis)
