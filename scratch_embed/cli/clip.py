@@ -51,7 +51,7 @@ def add_training(methods):
     option("--held-out", metavar="FILE",
            help=f"measure the result on these lines of {FORM.split(',')[0]}, which training does "
                 "not read (default: on a tenth of the pairs, which training then does not read, if "
-                "there are at least 200; else on the training pairs)").read_as = "any"
+                "there are at least 200; else on the training pairs)")
     add_step_options(command, steps=1200, batch=128, lr=3e-3, kind="pair", dropout=None)
 
 

@@ -23,7 +23,7 @@ PATCH = {"audio": (8, 6), "depth": (4, 4), "thermal": (4, 4), "imu": (8, 8)}    
 def add_training(methods):
     """Add `train imagebind`."""
     command = add_command(
-        methods, "imagebind", "train ImageBind, for further senses (Girdhar et al. 2023)",
+        methods, "imagebind", "train ImageBind's senses (Girdhar et al. 2023)",
         "scratch-embed train imagebind --model clip -o bound", run=run_imagebind,
         check=check_usage,
         details="A tower for each further sense is trained so that its vectors agree with those "
@@ -36,7 +36,7 @@ def add_training(methods):
            help="JSON lines with the field image and some of sound, depth and thermal, as `world "
                 "scenes` writes scenes.jsonl: names of PNG and WAV files, relative to FILE; the "
                 f"signals of a motion sensor are in {MOTION} beside FILE, if it is there (default: "
-                "the toy scenes)").read_as = "any"
+                "the toy scenes)").read_as = "text"
     option("-o", "--output", required=True, metavar="FOLDER",
            help="the folder to write, created if it is missing: the CLIP's files, and "
                 "imagebind.json and senses.safetensors, for `encode`, `index` and load(); the "
