@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from scratch_embed.numerics.blas import _openblas
 from tests.fork_server import client, fork_server
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,16 @@ def claim(folder, path):
     except FileExistsError:
         return False
     return True
+
+
+@pytest.fixture
+def three_blas_threads():
+    """BLAS has 3 threads: another number than 1, also on one core or with OMP_NUM_THREADS=1."""
+    get_threads, set_threads, _ = _openblas()
+    before = get_threads()
+    set_threads(3)
+    yield
+    set_threads(before)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ not installed is skipped.  The last block encodes a text on a local Dask cluster
 """
 import ast
 import os
+import shutil
 import subprocess
 import sys
 
@@ -38,12 +39,20 @@ def folder(shell, tmp_path_factory):
     return folder
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_commands_of_the_page_write_the_files_that_it_opens(folder):
+    assert [block.kind for block in blocks(PAGE) if block.run] == ["sh"]
+    for name in ("words.vec", "words.bin", "words.npy", "subwords.bin", "encoder", "vectors.npy",
+                 "lines.index", "runs", "results"):
+        assert (folder / name).exists(), name
+
+
 @pytest.mark.parametrize("source", OPENED, ids=lambda source: next(
     name for name in libraries(source) if name not in sys.stdlib_module_names | {"numpy"}))
 def test_a_file_opens_in_the_tool_that_the_page_names(source, request, monkeypatch):
     for name in libraries(source):
         pytest.importorskip(name)
-    monkeypatch.chdir(request.getfixturevalue("folder"))         # made only if a library is there
+    monkeypatch.chdir(request.getfixturevalue("folder"))
     exec(compile(source, str(PAGE), "exec"), {"__name__": "page"})
     assert "assert " in source                         # a block states what must hold
 

@@ -18,7 +18,7 @@ from scratch_embed.evaluate.baselines import BagOfWords, RandomVectors
 from scratch_embed.multimodal import clip, imagebind, vit
 from scratch_embed.multimodal.audio import WhisperAudio
 from scratch_embed.multimodal.clap_encoder import Clap
-from scratch_embed.multimodal.clap_scenes import new_clap
+from scratch_embed.multimodal.clap_verdict import untrained
 from scratch_embed.multimodal.clip_encoder import Clip
 from scratch_embed.multimodal.image_processor import ImageProcessor, Square
 from scratch_embed.multimodal.imagebind_encoder import ImageBind
@@ -115,7 +115,7 @@ EXAMPLES = {
     BPE: lambda: BPE([*"redcat", "ca"], [("c", "a")]),
     BagOfWords: lambda: BagOfWords(TEXTS), Bert: lambda: tiny_encoder().model,
     BgeM3: lambda: BgeM3.new(tiny_encoder()), Broken: lambda: Broken("found x"),
-    Clap: lambda: new_clap(TEXTS), Clip: tiny_clip, Constant: lambda: Constant(1.0),
+    Clap: lambda: untrained(TEXTS), Clip: tiny_clip, Constant: lambda: Constant(1.0),
     CrossEncoder: lambda: CrossEncoder.warm_start(tiny_encoder()),
     DecodedWords: lambda: DecodedWords(empty_words(2), 0),
     FastTextVectors: lambda: FastTextVectors(["a"], np.ones((9, 4), np.float32), 3, 6),

@@ -2,6 +2,7 @@
 from scratch_embed.cli import (
     bert,
     bpe,
+    clap,
     classifier,
     cross_encoder,
     e5_mistral,
@@ -23,5 +24,5 @@ def add_commands(commands):
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
     for method in (word2vec, glove, fasttext, classifier, bpe, bert, gpt2, simcse, sbert, m3,
-                   e5_mistral, cross_encoder, whisper):
+                   e5_mistral, cross_encoder, clap, whisper):
         method.add_training(methods)

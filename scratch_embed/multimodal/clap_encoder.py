@@ -34,8 +34,8 @@ class Clap:
         Clap.load(folder)                           a folder of transformers' ClapModel
         Clap(config, p, tokenizer, audio)           for example from multimodal/clap.py's train()
 
-    >>> from scratch_embed.multimodal.clap_scenes import AUDIO, new_clap
-    >>> clap = new_clap(["a small ring", "a large ring, shaking"], seed=1)      # not trained
+    >>> from scratch_embed.multimodal.clap_verdict import untrained
+    >>> clap = untrained(["a small ring", "a large ring, shaking"], seed=1)      # not trained
     >>> clap
     Clap(1 s at 8,000 Hz, 266 tokens, 64 dimensions)
     >>> clap.encode_texts(["a small ring"]).shape

@@ -27,11 +27,11 @@ from scratch_embed.multimodal.image_processor import ImageProcessor
 from scratch_embed.nn.params import Params
 from scratch_embed.nn.softmax import softmax
 from scratch_embed.numerics.l2_normalize import l2_normalize
-from scratch_embed.text.packed import Packed
+from scratch_embed.text.packed import Packed, take, token_batches
 from scratch_embed.text.tokenizer import Tokenizer
 from scratch_embed.transformer.local_folder import require_local_folder
 
-BATCH = 256                        # texts or images that are encoded at a time
+TOKENS = 2048                      # about as many tokens are encoded at a time
 
 
 class Clip:
@@ -106,8 +106,9 @@ class Clip:
         normalize  scale the vectors to norm 1
         """
         batch = self.tokenize(texts, truncate)
-        return self._in_parts(len(batch.offsets) - 1, normalize, lambda start, end: infer_texts(
-            part_of(batch, start, end), self.p, self.config))
+        parts = token_batches(np.diff(batch.offsets), TOKENS)
+        return self._joined([infer_texts(take(batch, part), self.p, self.config)
+                             for part in parts], normalize)
 
     def tokenize(self, texts: Sequence[str], truncate: bool = False) -> Packed:
         """The token ids of texts, from the start to the end token."""
@@ -130,14 +131,18 @@ class Clip:
         if isinstance(images, str | os.PathLike):
             raise TypeError(f"images: expected a list of arrays or paths, got {images!r}; put it "
                             "into a list")
-        return self._in_parts(len(images), normalize, lambda start, end: infer_images(
-            self.processor(images[start:end]).astype(self.p.flat.dtype), self.p, self.config))
+        n = max(1, TOKENS // self.config.image.tokens)
+        return self._joined([self._vectors(images[start:start + n])
+                             for start in range(0, len(images), n)], normalize)
 
-    def _in_parts(self, N, normalize, encode):
-        """encode(start, end) -> vectors, for BATCH inputs at a time.  -> (N, E) float32"""
-        out = np.empty((N, self.dim), np.float32)
-        for start in range(0, N, BATCH):
-            out[start:start + BATCH] = encode(start, start + BATCH)
+    def _vectors(self, images):
+        """The vectors of a few images, encoded together.  -> (n, E)"""
+        pixels = self.processor(images).astype(self.p.flat.dtype, copy=False)
+        return infer_images(pixels, self.p, self.config)
+
+    def _joined(self, parts, normalize):
+        """The parts' vectors, one below the other.  -> (N, E) float32"""
+        out = np.concatenate([np.empty((0, self.dim)), *parts], dtype=np.float32)
         return l2_normalize(out)[0] if normalize else out
 
     # ---- zero-shot -------------------------------------------------------------------------------
@@ -161,11 +166,3 @@ class Clip:
         """
         cosines = self.encode_images(images, normalize=True) @ self.class_vectors(prompts).T
         return softmax(np.float32(self.scale) * cosines)[0]
-
-
-def part_of(batch: Packed, start: int, end: int) -> Packed:
-    """Sequences start .. end − 1, or up to the last one."""
-    offsets = batch.offsets[start:end + 1]
-    rows = slice(offsets[0], offsets[-1])
-    return Packed(batch.ids[rows], offsets - offsets[0], batch.types[rows])
-

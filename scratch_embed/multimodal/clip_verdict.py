@@ -16,21 +16,33 @@ descriptions, so several partners are right and only one counts; the upper bound
 scene_bounds.best_recall_of.
 
 Unseen pairs.  Training scenes have 30 of the 36 pairs of shape and colour (scenes.SEEN).  The test
-asks for the pair of an image among all 36, for the 6 pairs that were never seen.  If CLIP fails
-there, is it the image tower that does not know the pair, or the comparison with texts?  A linear
-probe tells: classifiers of shape and of colour on the same image vectors, fitted to seen pairs.
+asks for the pair of an image among all 36, for the 6 pairs that were never seen.  Where CLIP fails,
+does its image vector lack the answer, or do the texts not find it?  Linear probes tell:
+classifiers of shape and of colour on the same image vectors.  One pair of probes is fitted to seen
+pairs alone, as CLIP was, and can therefore learn that a green thing is never a circle; another is
+fitted to all pairs, and shows what a vector contains.
 
 Why is there a gap?  At the start the two towers are two random functions: the vectors of each lie
 in a narrow cone of its own.  The loss compares images with texts only, and is lowered by the
 differences between them, not by moving the cones together, so a part of the gap remains.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from scratch_embed.evaluate.probe import linear_probe
 from scratch_embed.multimodal import vit
-from scratch_embed.multimodal.clip import Config, TextConfig, Trained, tensors, train
+from scratch_embed.multimodal.clip import (
+    Config,
+    TextConfig,
+    Trained,
+    clip_loss,
+    siglip_loss,
+    siglip_tensors,
+    tensors,
+    train,
+)
 from scratch_embed.multimodal.clip_encoder import Clip
 from scratch_embed.multimodal.image_processor import ImageProcessor
 from scratch_embed.nn.optim import Optim
@@ -69,6 +81,7 @@ class Recipe(NamedTuple):
     steps: int = 1200
     batch_size: int = 128
     optim: Optim = Optim(lr=3e-3, warmup_ratio=0.1, weight_decay=0.1)
+    loss: Callable = clip_loss     # or siglip_loss
 
 
 RECIPE = Recipe()
@@ -98,7 +111,8 @@ def untrained(captions: list[str], seed: int, recipe: Recipe = RECIPE) -> Clip:
     config = Config(vit.Config(SIDE, recipe.patch, 3, trunks[0]),
                     TextConfig(len(tokenizer), longest + 8, len(tokenizer) - 1,
                                trunks[1]._replace(causal=True)), recipe.dim)
-    return Clip(config, init_params(tensors(config), seed), tokenizer, PROCESSOR)
+    declared = siglip_tensors if recipe.loss is siglip_loss else tensors
+    return Clip(config, init_params(declared(config), seed), tokenizer, PROCESSOR)
 
 
 def fit(start: Clip, data: Pairs, recipe: Recipe = RECIPE, options: RunOptions = RunOptions()
@@ -106,7 +120,7 @@ def fit(start: Clip, data: Pairs, recipe: Recipe = RECIPE, options: RunOptions =
     """Train a Clip, which is not changed, on these pairs."""
     texts = start.tokenizer.encode_batch(data.captions)
     return train(start.processor(data.images), texts, start.p, start.config, recipe.steps,
-                 recipe.batch_size, recipe.optim, options=options)
+                 recipe.batch_size, recipe.optim, recipe.loss, options)
 
 
 def train_on_scenes(recipe: Recipe = RECIPE, options: RunOptions = RunOptions()
@@ -129,6 +143,16 @@ class Zero(NamedTuple):
     position: float
     seen_pairs: float              # among all 36 pairs
     unseen_pairs: float
+    unseen_shape: float            # of the images of unseen pairs
+    unseen_colour: float
+
+
+class Probes(NamedTuple):
+    """Accuracy of the pair of shape and colour by linear classifiers of image vectors."""
+
+    seen: float                    # on seen pairs, fitted to seen pairs
+    unseen: float                  # on unseen pairs, fitted to seen pairs
+    unseen_if_fitted: float        # on unseen pairs, fitted to all pairs
 
 
 class Report(NamedTuple):
@@ -137,42 +161,42 @@ class Report(NamedTuple):
     zero_shot: Zero
     text_to_image: float           # recall@10 of 1,000
     image_to_text: float
-    probe_seen: float              # accuracy of the pair by linear probes of the image vectors
-    probe_unseen: float
+    probes: Probes
     gap: float                     # 0 to 2
     pair_cosine: float             # mean cosine of an image and its caption
     other_cosine: float            # and another's caption
 
 
-CHANCE = Zero(1 / 6, 1 / 6, 1 / 2, 1 / 4, 1 / 36, 1 / 36)
+CHANCE = Zero(1 / 6, 1 / 6, 1 / 2, 1 / 4, 1 / 36, 1 / 36, 1 / 6, 1 / 6)
 
 
-def report(clip: Clip, seed: int) -> Report:
-    """All measures, on TEST scenes of each kind.  seed: that of the training run."""
-    seen, unseen = (draw_pairs(TEST, seed + TEST_SEED, 0.0, pairs) for pairs in (SEEN, HELD_OUT))
+def report(clip: Clip, seed: int, n: int = TEST) -> Report:
+    """All measures, on n scenes of each kind.  seed: that of the training run."""
+    seen, unseen = (draw_pairs(n, seed + TEST_SEED, 0.0, pairs) for pairs in (SEEN, HELD_OUT))
     u, v = clip.encode_images(seen.images, normalize=True), clip.encode_texts(
         seen.captions, normalize=True)
     w = clip.encode_images(unseen.images, normalize=True)
-    cosines = u @ v.T                                                          # (TEST, TEST)
+    cosines = u @ v.T                                                          # (n, n)
     pair = float(cosines.diagonal().mean())
     return Report(zero_shot(clip, u, seen.scenes, w, unseen.scenes), recall(cosines.T),
-                  recall(cosines), *probes(clip, seed, (u, seen.scenes), (w, unseen.scenes)),
-                  modality_gap(u, v), pair,
-                  float((cosines.sum() - TEST * pair) / (TEST * (TEST - 1))))
+                  recall(cosines), probes(clip, seed, u, seen.scenes, w, unseen.scenes),
+                  modality_gap(u, v), pair, float((cosines.sum() - n * pair) / (n * (n - 1))))
 
 
 def zero_shot(clip: Clip, u: np.ndarray, seen: Scenes, w: np.ndarray, unseen: Scenes) -> Zero:
     """Zero-shot accuracies.  u, w: unit vectors of the images of seen and of unseen pairs."""
-    def accuracy(attribute):
+    def accuracy(attribute, vectors, scenes):
         classes = clip.class_vectors({value: prompts(attribute, number, synonyms=3)
                                       for number, value in enumerate(ATTRIBUTES[attribute])})
-        return float(((u @ classes.T).argmax(1) == seen.of(attribute)).mean())
+        return float(((vectors @ classes.T).argmax(1) == scenes.of(attribute)).mean())
 
     names = clip.class_vectors({pair: [pair_prompt(*pair)] for pair in PAIRS})
 
     def pair_accuracy(vectors, scenes):
         return float(((vectors @ names.T).argmax(1) == pair_of(scenes)).mean())
-    return Zero(*map(accuracy, KNOWN["text"]), pair_accuracy(u, seen), pair_accuracy(w, unseen))
+    return Zero(*(accuracy(attribute, u, seen) for attribute in KNOWN["text"]),
+                pair_accuracy(u, seen), pair_accuracy(w, unseen),
+                accuracy("shape", w, unseen), accuracy("colour", w, unseen))
 
 
 def pair_prompt(shape: int, colour: int) -> str:
@@ -197,20 +221,16 @@ def recall_bounds(seed: int) -> tuple[float, float]:
     return chance_recall(TEST, K), best_recall_of(scenes, KNOWN["text"], K)
 
 
-def probes(clip: Clip, seed: int, *tests: tuple[np.ndarray, Scenes]) -> list[float]:
-    """Accuracy of the pair of shape and colour by two linear classifiers of image vectors.
-
-    They are fitted to 2,000 further scenes of seen pairs.  tests: vectors and scenes -> accuracies
-    """
-    known = draw_pairs(2 * TEST, seed + 2 * TEST_SEED, 0.0)
-    X = clip.encode_images(known.images, normalize=True)
-    right = [np.ones(len(scenes), bool) for _, scenes in tests]
-    for attribute in ("shape", "colour"):
-        found = linear_probe(X, known.scenes.of(attribute), np.concatenate([x for x, _ in tests]))
-        for ok, part, (_, scenes) in zip(right, np.split(found, np.cumsum(
-                [len(x) for x, _ in tests])[:-1]), tests):
-            ok &= part == scenes.of(attribute)
-    return [float(ok.mean()) for ok in right]
+def probes(clip: Clip, seed: int, u: np.ndarray, seen: Scenes, w: np.ndarray, unseen: Scenes
+           ) -> Probes:
+    """Fit classifiers of shape and of colour to further scenes, twice as many as are tested."""
+    def accuracy(pairs, x, scenes):
+        data = draw_pairs(2 * len(scenes), seed + 2 * TEST_SEED, 0.0, pairs)
+        X = clip.encode_images(data.images, normalize=True)
+        return float(np.logical_and(*(
+            linear_probe(X, data.scenes.of(attribute), x) == scenes.of(attribute)
+            for attribute in ("shape", "colour"))).mean())
+    return Probes(accuracy(SEEN, u, seen), accuracy(SEEN, w, unseen), accuracy(PAIRS, w, unseen))
 
 
 def modality_gap(u: np.ndarray, v: np.ndarray) -> float:

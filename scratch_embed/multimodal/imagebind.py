@@ -202,12 +202,13 @@ def add_vectors(*vectors: np.ndarray) -> np.ndarray:
 
 # ---- training ------------------------------------------------------------------------------------
 
-Anchor = Callable[[np.ndarray], tuple[np.ndarray, Callable]]       # rows -> vectors, backward
+# (rows, p) -> the vectors of these images, backward(dy, g)
+Anchor = Callable[[np.ndarray, Params], tuple[np.ndarray, ParamOnlyBackward]]
 
 
 def frozen(vectors: np.ndarray) -> Anchor:
     """The images' vectors (N, E), computed once: they get no gradient."""
-    return lambda rows: (vectors[rows], lambda dy, g: None)
+    return lambda rows, p: (vectors[rows], lambda dy, g: None)
 
 
 def batch_loss(x: np.ndarray, images: np.ndarray, p: Params, sense: Sense, name: str,
@@ -242,8 +243,8 @@ def train(x: np.ndarray, anchor: Anchor, p: Params, sense: Sense, name: str, ste
     """Train the tower of one sense on N pairs of an input and the vector of its image.
 
     x        (N, *sense.shape) float32
-    anchor   frozen(vectors of the images); or a function that computes them with parameters of p,
-             which then are trained too
+    anchor   frozen(vectors of the images); or a function that computes them with tensors of p,
+             which are trained too if p has them unfrozen
     p        from init_params(sense_tensors(...), seed); it is not changed
     options  workers: each takes a share of every batch
     Raises   ValueError for fewer than 2 pairs in all or in a batch, because then there are no
@@ -258,13 +259,13 @@ def train(x: np.ndarray, anchor: Anchor, p: Params, sense: Sense, name: str, ste
     grads = [p.like() for _ in range(workers)]
     settings = dict(steps=steps, batch_size=batch_size, **optim._asdict(), workers=workers,
                     seed=seed, sense=sense, x=x,
-                    start=checkpoint and digest(anchor(np.arange(len(x)))[0], *p.values()))
+                    start=checkpoint and digest(anchor(np.arange(len(x)), p)[0], *p.values()))
 
     with session({**p.trainable_views(), **optimizer.state()}, settings, options, steps) as run:
         for step, rows in run.batches(len(x), batch_size, steps):
             for g in grads:
                 g.flat[:] = 0
-            images, back_images = anchor(rows)
+            images, back_images = anchor(rows, p)
             loss, backward = batch_loss(x[rows], images, p, sense, name, workers, run.map)
             back_images(backward(grads), grads[0])
             lr = linear_warmup_decay(step, steps, optim.lr, optim.warmup_ratio)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratch_embed.multimodal.audio import FLOOR, Sound, fit, load_sound
-from scratch_embed.multimodal.clip_encoder import BATCH, Clip
+from scratch_embed.multimodal.clip_encoder import Clip
 from scratch_embed.multimodal.imagebind import Sense, infer, tensors, trunk
 from scratch_embed.multimodal.mel import mel_energies, slaney_filters
 from scratch_embed.nn.params import Params
@@ -28,6 +28,7 @@ from scratch_embed.transformer.checkpoint import require_declared
 
 SETTINGS, WEIGHTS = "imagebind.json", "senses.safetensors"
 SOUND = "audio"                    # the sense whose inputs are sounds
+BATCH = 128                        # inputs that are encoded at a time
 
 
 class Spectrogram(NamedTuple):

@@ -3,7 +3,7 @@
 Papers    Hu et al. 2021 (LoRA), section 7.2 (the rank); Wang et al. 2024, "Improving Text
           Embeddings with Large Language Models", sections 4 and 5.
 Shapes    a score is two numbers in %: nDCG@10 with instructions, and nDCG@10 of a search
-Cost      a pre-training takes about five seconds on one core, a fine-tuning about ten
+Cost      a pre-training takes about five seconds on one core, a fine-tuning about fifteen
 Read next sentences/e5_mistral.py, transformer/lora.py, worlds/instructions.py (the world and the
           ceiling), worlds/training_pairs.py (task_triplets), why/ablations.py
 

@@ -113,7 +113,8 @@ class ThreadRecorder(io.BytesIO):
         return super().readinto(buffer)
 
 
-def test_workers_limits_the_blas_threads_and_restores_them(models, text, out, run, stdin):
+def test_workers_limits_the_blas_threads_and_restores_them(models, text, out, run, stdin,
+                                                           three_blas_threads):
     before, stream = blas_threads(), ThreadRecorder(text.read_bytes())
     stdin(stream)
     assert run("encode", models.encoder, "-o", out, "--workers", 1)[0] == 0

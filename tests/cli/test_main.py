@@ -25,7 +25,7 @@ PAIR = "the king and the queen\nthe man and the woman\n" * 20
 COMMANDS = [line.split() for line in [
     "", "tour", "phrases", "train", "train word2vec", "train glove", "train fasttext",
     "train classifier", "train bpe", "train bert", "train gpt2", "train simcse", "train sbert",
-    "train m3", "train e5-mistral", "train cross-encoder",
+    "train m3", "train e5-mistral", "train cross-encoder", "train clap",
     "encode", "fill", "similar",
     "analogy", "odd", "vectors", "plot", "ngrams", "predict", "evaluate", "evaluate words",
     "evaluate classifier", "evaluate sts", "evaluate run", "evaluate retrieval", "evaluate mteb",

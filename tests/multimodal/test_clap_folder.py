@@ -8,7 +8,7 @@ from scratch_embed.multimodal import clap, htsat
 from scratch_embed.multimodal.audio import ClapAudio
 from scratch_embed.multimodal.clap_encoder import Clap
 from scratch_embed.multimodal.clap_folder import read_config
-from scratch_embed.multimodal.clap_scenes import roberta_tokenizer
+from scratch_embed.multimodal.clap_verdict import roberta_tokenizer
 from scratch_embed.multimodal.wav import write_wav
 from scratch_embed.nn.activations import gelu_tanh
 from scratch_embed.nn.params import init_params

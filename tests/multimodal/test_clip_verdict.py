@@ -48,9 +48,9 @@ def test_training_scenes_have_no_held_out_pair():
 
 def test_a_tower_that_was_not_trained_is_near_chance():
     clip = untrained(draw_pairs(300, 1, 0.2).captions, 1)
-    found = report(clip, 1)
-    assert abs(found.zero_shot.colour - CHANCE.colour) < 0.1
-    assert found.text_to_image < 0.05 and found.gap > 0.8
+    found = report(clip, 1, n=200)
+    assert abs(found.zero_shot.colour - CHANCE.colour) < 0.15
+    assert found.text_to_image < 0.15 and found.gap > 0.8
     chance, bound = recall_bounds(1)
     assert chance == 0.01 and 0.99 < bound <= 1
 
@@ -58,7 +58,7 @@ def test_a_tower_that_was_not_trained_is_near_chance():
 def test_a_short_training_learns_colours_and_moves_the_towers_together():
     recipe = RECIPE._replace(scenes=2000, steps=120, batch_size=64)
     before, after, run = train_on_scenes(recipe, RunOptions(seed=1))
-    found, start = report(after, 1), report(before, 1)
+    found, start = report(after, 1, n=200), report(before, 1, n=200)
     assert np.mean(run.losses[-10:]) < run.losses[0] - 0.7
     assert found.zero_shot.colour > 0.6 and found.gap < start.gap
     assert found.pair_cosine > found.other_cosine + 0.1

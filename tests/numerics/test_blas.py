@@ -6,6 +6,7 @@ import pytest
 from scratch_embed.numerics.blas import blas_threads, blas_threads_at_most, one_blas_thread
 
 needs_openblas = pytest.mark.skipif(blas_threads() is None, reason="NumPy without OpenBLAS")
+pytestmark = pytest.mark.usefixtures("three_blas_threads")
 
 
 @needs_openblas

@@ -42,10 +42,23 @@ print(two(0), sum(two.stats.cache_hits.values()) if hasattr(two, "stats") else "
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the package with two additional kernels; `two` calls `one`."""
-    shutil.copytree(PACKAGE, tmp_path / "scratch_embed", ignore=shutil.ignore_patterns("*cache*"))
-    (tmp_path / "scratch_embed/callee.py").write_text(CALLEE)
-    (tmp_path / "scratch_embed/caller.py").write_text(CALLER)
+    copy_package(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A copy of the package with the two kernels and their compiled code on disk."""
+    folder = tmp_path_factory.mktemp("compiled")
+    copy_package(folder)
+    assert run(folder) == ["2", "0"]
+    return folder
+
+
+def copy_package(folder):
+    shutil.copytree(PACKAGE, folder / "scratch_embed", ignore=shutil.ignore_patterns("*cache*"))
+    (folder / "scratch_embed/callee.py").write_text(CALLEE)
+    (folder / "scratch_embed/caller.py").write_text(CALLER)
 
 
 def run(folder, code=SHOW, **environment):
@@ -57,8 +70,10 @@ def run(folder, code=SHOW, **environment):
     return done.stdout.split()
 
 
-def test_compiled_code_is_reused_until_a_function_that_the_kernel_calls_is_edited(copy):
-    assert run(copy) == ["2", "0"]                   # compiled
+def test_compiled_code_is_reused_until_a_function_that_the_kernel_calls_is_edited(compiled,
+                                                                                  tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(compiled, copy)                  # the times of files are kept
     assert run(copy) == ["2", "1"]                   # loaded from the disk
     (copy / "scratch_embed/callee.py").write_text(CALLEE.replace("x + 1", "x + 10"))
     assert run(copy) == ["20", "0"]                  # stale code would print 2
@@ -147,8 +162,10 @@ def make_unreadable(path):
 # nbc: compiled code; nbi: the index of it, in which a flipped bit may make another valid version
 @pytest.mark.parametrize("kind, damage", [
     *itertools.product(["nbc", "nbi"], [cut, empty, make_unreadable]), ("nbc", flip_a_bit)])
-def test_kernels_with_a_damaged_cache_are_compiled_anew_with_one_warning(copy, kind, damage):
-    run(copy)
+def test_kernels_with_a_damaged_cache_are_compiled_anew_with_one_warning(compiled, tmp_path, kind,
+                                                                         damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(compiled, copy)
     files = [*(copy / "scratch_embed/__pycache__").glob(f"*.{kind}")]
     assert len(files) == 2                           # of `one` and `two`
     for file in files:

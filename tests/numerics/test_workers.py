@@ -99,7 +99,7 @@ def test_an_error_in_a_worker_reaches_the_caller_and_the_workers_continue(worker
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_blas_has_one_thread_in_the_block_and_the_old_number_after_it(workers):
+def test_blas_has_one_thread_in_the_block_and_the_old_number_after_it(workers, three_blas_threads):
     before = blas_threads()
     with pytest.raises(KeyError), parallel_map(workers) as map_items:
         assert set(map_items(lambda _: blas_threads(), range(workers))) <= {1, None}
