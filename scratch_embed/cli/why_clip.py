@@ -30,10 +30,12 @@ def run_clip(arguments):
     paragraph(f"In %, mean of {len(tasks)} seeds with its 95% interval; a seed is "
               f"{SMALL.scenes:,} scenes (worlds/scenes.py), their images and captions, and initial "
               f"weights.  {TEST:,} other scenes are searched.  Seen and unseen pairs of shape and "
-              "colour: among all 36, 6 of which are in no training scene.  Each tower has "
+              "colour: among all 36, 6 of which are in no training scene.  Probe: linear "
+              "classifiers of image vectors, fitted to seen pairs.  Each tower has "
               f"dim {SMALL.dim} and one layer; patches of {SMALL.patch} pixels; "
               f"{listed(shown(base))}.")
-    show_intervals(stack([beside_baselines(*each) for each in learned]),
+    show_intervals(stack([beside_baselines(task.start, clip, task.seed)
+                          for task, clip in learned]),
                    ("untrained", "trained", "chance", "upper bound"))
     heading("2  Ablations")
     paragraph(f"Recall@10 in % of the image of a caption among {TEST:,}; the difference, with - "

@@ -215,10 +215,10 @@ def recall(similarity: np.ndarray, k: int = K) -> float:
     return float(((similarity >= own).sum(1) <= k).mean())
 
 
-def recall_bounds(seed: int) -> tuple[float, float]:
-    """Chance, and the highest expected recall@10 on the test scenes of this seed."""
-    scenes = draw_scenes(TEST, seed + TEST_SEED, SEEN)
-    return chance_recall(TEST, K), best_recall_of(scenes, KNOWN["text"], K)
+def recall_bounds(seed: int, n: int = TEST) -> tuple[float, float]:
+    """Chance, and the highest expected recall@10 on the n test scenes of this seed."""
+    scenes = draw_scenes(n, seed + TEST_SEED, SEEN)
+    return chance_recall(n, K), best_recall_of(scenes, KNOWN["text"], K)
 
 
 def probes(clip: Clip, seed: int, u: np.ndarray, seen: Scenes, w: np.ndarray, unseen: Scenes

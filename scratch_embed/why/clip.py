@@ -144,6 +144,7 @@ ABLATIONS = [
                "80 %": (dict(dropout=0.8), HELPS)}),
 ]
 OTHERS = ("to text", "zero-shot", "gap")                 # measured besides recall of images
+PROBED = ("seen pairs", "unseen pairs", "unseen, fitted to all")
 
 
 class Task(NamedTuple):
@@ -191,19 +192,21 @@ def measures(task: Task, clip: Clip) -> np.ndarray:
 
 # ---- the whole method beside its baselines -------------------------------------------------------
 
-def beside_baselines(task: Task, clip: Clip) -> dict[str, list[float]]:
-    """{measure: of the Clip before and after training, chance, upper bound}, in % but the gap."""
-    before, after = report(task.start, task.seed), report(clip, task.seed)
-    chance, best = recall_bounds(task.seed)
-    rows = {"recall@10, text to image": (before.text_to_image, after.text_to_image, chance, best),
-            "recall@10, image to text": (before.image_to_text, after.image_to_text, chance, best),
-            **{f"zero-shot {name.replace('_', ' ')}": (
-                getattr(before.zero_shot, name), getattr(after.zero_shot, name),
-                getattr(CHANCE, name), 1.0) for name in CHANCE._fields},
-            "linear probe, seen pairs": (before.probe_seen, after.probe_seen, 1 / 36, 1.0),
-            "linear probe, unseen pairs": (before.probe_unseen, after.probe_unseen, 1 / 36, 1.0)}
-    return {**{name: [100 * x for x in row] for name, row in rows.items()},
-            "gap (0 to 2)": [before.gap, after.gap, np.nan, np.nan]}
+def beside_baselines(before: Clip, after: Clip, seed: int, n: int = TEST
+                     ) -> dict[str, list[float]]:
+    """{measure: before and after training, chance, upper bound}, in %, on n scenes of each kind."""
+    old, new = report(before, seed, n), report(after, seed, n)
+    chance, best = recall_bounds(seed, n)
+    rows = {
+        "recall@10, text to image": (old.text_to_image, new.text_to_image, chance, best),
+        "recall@10, image to text": (old.image_to_text, new.image_to_text, chance, best),
+        **{f"zero-shot {name.replace('_', ' ')}": (getattr(old.zero_shot, name),
+                                                   getattr(new.zero_shot, name),
+                                                   getattr(CHANCE, name), 1.0)
+           for name in CHANCE._fields},
+        **{f"probe, {name}": (x, y, CHANCE.seen_pairs, 1.0)
+           for name, x, y in zip(PROBED, old.probes, new.probes)}}
+    return {name: [100 * x for x in row] for name, row in rows.items()}
 
 
 # ---- prompts -------------------------------------------------------------------------------------
