@@ -52,6 +52,7 @@ if TYPE_CHECKING:                                  # for type checkers; at run t
     from scratch_embed.loading import load
     from scratch_embed.multimodal.clap_encoder import Clap
     from scratch_embed.multimodal.clip_encoder import Clip
+    from scratch_embed.multimodal.imagebind_encoder import ImageBind
     from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
     from scratch_embed.plotting import plot
     from scratch_embed.retrieve.bm25 import BM25
@@ -72,14 +73,15 @@ if TYPE_CHECKING:                                  # for type checkers; at run t
 
 __version__ = "0.2.0"
 __all__ = ["BM25", "BgeM3", "Checkpoint", "Clap", "Clip", "CrossEncoder", "FastTextVectors",
-           "Index", "NGrams", "RunOptions", "SentenceEncoder", "StaticEncoder", "WhisperEncoder",
-           "WordTokenizer", "WordVectors", "corpus_path", "cosine", "load", "plot",
-           "train_fasttext", "train_glove", "train_word2vec"]
+           "ImageBind", "Index", "NGrams", "RunOptions", "SentenceEncoder", "StaticEncoder",
+           "WhisperEncoder", "WordTokenizer", "WordVectors", "corpus_path", "cosine", "load",
+           "plot", "train_fasttext", "train_glove", "train_word2vec"]
 
 _WHERE = {"BM25": "retrieve.bm25", "BgeM3": "sentences.bge_m3", "Checkpoint": "training.checkpoint",
           "Clap": "multimodal.clap_encoder", "Clip": "multimodal.clip_encoder",
           "CrossEncoder": "sentences.cross_encoder",
-          "FastTextVectors": "words.fasttext_vectors", "Index": "retrieve.index",
+          "FastTextVectors": "words.fasttext_vectors",
+          "ImageBind": "multimodal.imagebind_encoder", "Index": "retrieve.index",
           "NGrams": "words.subwords", "RunOptions": "training.session",
           "SentenceEncoder": "sentences.encoder", "StaticEncoder": "sentences.static",
           "WhisperEncoder": "multimodal.whisper_encoder",

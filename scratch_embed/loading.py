@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 from scratch_embed.multimodal.clap_encoder import Clap
 from scratch_embed.multimodal.clip_encoder import Clip
+from scratch_embed.multimodal.imagebind_encoder import SETTINGS as IMAGEBIND
+from scratch_embed.multimodal.imagebind_encoder import ImageBind
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.numerics.binary_kinds import ARRAYS, OFFICE, PDF, SIGNATURES
 from scratch_embed.numerics.errors import FormatError
@@ -101,6 +103,7 @@ def load(path: Path) -> Any:
                                        models: transformer/README.md, "What loads"
     a CLAP folder                   -> Clap, of texts and sounds
     a CLIP folder                   -> Clip, of texts and images
+    an ImageBind folder             -> ImageBind, of texts, images, sounds and other senses
     a Whisper folder                -> WhisperEncoder, of sounds
     a corpus folder                 -> (Vocab, Corpus)
 
@@ -176,8 +179,15 @@ MODELS = tuple(                                # folders with a config.json, by 
     for model_type, family in FAMILIES.items())
 FOLDERS = (
     Kind("a CLAP folder", of_type("clap"), Clap.load),
+    Kind("an ImageBind folder", has(IMAGEBIND), ImageBind.load),
     Kind("a CLIP folder", of_type("clip"), Clip.load),
     Kind("a Whisper folder", of_type("whisper"), WhisperEncoder.load),
+    Kind("a folder of one tower of CLIP", lambda found: found.model_type in (
+        "clip_text_model", "clip_vision_model"), "load() reads both towers, from a folder of "
+         "transformers' CLIPModel"),
+    Kind("a SigLIP folder", lambda found: found.model_type in ("siglip", "siglip2"), "its image "
+         "tower pools by attention, which is not here; losses/sigmoid.py has its loss, to train "
+         "a CLIP with"),
     Kind("a cross-encoder's folder", is_cross_encoder, CrossEncoder.load),
     Kind("a folder with an adapter without its model", is_adapter_alone, "copy its two files "
          "(adapter_config.json, adapter_model.safetensors) into the folder of the model that "

@@ -1,9 +1,15 @@
-"""encode: turn each line of a text into a vector, in a NumPy file or as lines of numbers."""
+"""encode: turn each line of a text, image or sound into a vector, in a NumPy file or as numbers."""
 import itertools
 import sys
 from functools import partial
 
-from scratch_embed.cli.loading import add_encoder_options, add_model, chosen_sif, load_encoder
+from scratch_embed.cli.loading import (
+    OF_SENSES,
+    add_encoder_options,
+    add_model,
+    chosen_sif,
+    load_encoder,
+)
 from scratch_embed.cli.parsing import (
     add_command,
     add_errors,
@@ -14,6 +20,7 @@ from scratch_embed.cli.parsing import (
 )
 from scratch_embed.cli.printing import print_json
 from scratch_embed.cli.prompts import add_instruction, say_default
+from scratch_embed.cli.senses import INPUT, add_sense, sense_input
 from scratch_embed.cli.texts import NO_WORDS
 from scratch_embed.cli.tokenizing import chosen_tokenizer, refuse_for_a_transformer, say_known
 from scratch_embed.cli.training import say
@@ -29,14 +36,14 @@ BY_RANGES = "int8", "uint8"
 def add_commands(commands):
     """Add `encode`."""
     command = add_command(
-        commands, "encode", "encode each line of a text as a vector",
+        commands, "encode", "encode lines of a text, images or sounds as vectors",
         "scratch-embed encode encoder texts.txt -o vectors.npy --normalize", run=run_encode,
         details="With -o write one NumPy array; without it print a line of numbers per line of "
-                "text.  Blank lines are encoded too.")
-    add_model(command)
+                "text, or per file.  Blank lines are encoded too.")
+    add_model(command, OF_SENSES).read_as = "any encoder"
     option = command.add_argument
     option("input", nargs="?", default="-", metavar="TEXT",
-           help='one text per line, plain or gzip; "-" is stdin (default: %(default)s)')
+           help=f"{INPUT} (default: %(default)s)").read_as = "text or files"
     option("-o", "--output", metavar="FILE", help="the file to write; its name ends in "
            ".npy: a NumPy array (numpy.load) with one row per line: D numbers, or D/8 bytes with "
            "--precision binary or ubinary (default: print the numbers)")
@@ -59,9 +66,11 @@ def add_commands(commands):
     option("--workers", type=whole(1), metavar="N", help="largest number of threads of a "
            "transformer (default: as many as NumPy's BLAS uses, up to 8)")
     refuse_old_names(command, "--batch")
+    add_sense(command, "PNG files")
     add_encoder_options(command)
     add_errors(command)
-    add_json(command, '{"query": line, "vector": [number, ...]} for each line')
+    add_json(command, '{"query": line, "vector": [number, ...]} for each line or path of a file')
+    command.set_defaults(files=None)
 
 
 def run_encode(arguments):
@@ -74,6 +83,9 @@ def run_encode(arguments):
     tokenizer = chosen_tokenizer(arguments)
     refuse_for_a_transformer(arguments.model, tokenizer)
     encoder = load_encoder(arguments.model, chosen_sif(arguments, arguments.model), tokenizer)
+    found = sense_input(arguments.input, arguments.model, encoder, arguments.sense)
+    if found:
+        encoder, arguments.files = found
     # an unknown prompt or a wrong dimension is an error before the text is read
     chosen_encode(encoder, arguments)([], precision="float32", show_progress_bar=False)
     if arguments.prompt_name is None and arguments.prompt is None:
@@ -85,22 +97,21 @@ def run_encode(arguments):
 def write_array(arguments, encoder):
     """Write a NumPy file, completely or not at all."""
     from scratch_embed.numerics.npy import array_writer
-    from scratch_embed.text.corpus import read_lines
-    lines = list(read_lines(arguments.input, arguments.errors))
+    lines = list(lines_of(arguments))
     if not any(map(str.strip, lines)):
         raise ValueError(f"{arguments.input}: {NO_WORDS}")
     vectors = chosen_encode(encoder, arguments)(lines)
     say_known(encoder, arguments.model, "lines")
     array_writer(arguments.output)(arguments.output, vectors)
-    say(f"encoded {counted(len(vectors), 'line')}: {vectors.dtype} array of shape "
+    what = "file" if arguments.files else "line"
+    say(f"encoded {counted(len(vectors), what)}: {vectors.dtype} array of shape "
         f"{vectors.shape}; wrote {arguments.output}")
 
 
 def print_rows(arguments, encoder):
     """Print a line of numbers per text; a float32 has the fewest digits that restore it."""
-    from scratch_embed.text.corpus import read_lines
     from scratch_embed.words.vector_files import shortest_digits
-    lines = read_lines(arguments.input, arguments.errors)
+    lines = lines_of(arguments)
     encode = chosen_encode(encoder, arguments)
     shown = shortest_digits if arguments.precision == "float32" else list
     words = False
@@ -114,6 +125,14 @@ def print_rows(arguments, encoder):
     if not words:
         raise ValueError(f"{arguments.input}: {NO_WORDS}")
     say_known(encoder, arguments.model, "lines")
+
+
+def lines_of(arguments):
+    """An iterator over the lines of the input, or over the paths of its files."""
+    from scratch_embed.text.corpus import read_lines
+    if arguments.files:
+        return iter(arguments.files)
+    return read_lines(arguments.input, arguments.errors)
 
 
 def chosen_encode(encoder, arguments):

@@ -11,6 +11,10 @@ from functools import singledispatch
 
 import numpy as np
 
+from scratch_embed.multimodal.clap_encoder import Clap
+from scratch_embed.multimodal.clip_encoder import Clip
+from scratch_embed.multimodal.imagebind_encoder import ImageBind
+from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.numerics.files import GZIP_MAGIC, open_binary
 from scratch_embed.numerics.safetensors import DTYPES, read_header
 from scratch_embed.recognition import NUMPY, Found, is_fasttext
@@ -125,7 +129,9 @@ def _(index: TextIndex):
     found = "found" if os.path.exists(str(model)) else "not found: give its new path with --model"
     there = {"its model": f"{model} ({found})"} if isinstance(model, str) else {}
     kinds = {"kinds": list(index.index.kinds)} if isinstance(index.index, M3Index) else {}
-    return {"lines": len(index), "dimensions": index.index.dim, **kinds, **there}
+    sense = index.made_by.get("sense")
+    held = {"lines": len(index)} if sense is None else {"files": len(index), "sense": sense}
+    return {**held, "dimensions": index.index.dim, **kinds, **there}
 
 
 @facts_of.register
@@ -157,6 +163,45 @@ def of_transformer(encoder):
             "settings": {name: value for name, value in model.config._asdict().items()
                          if isinstance(value, (int, float, str, bool))},
             "tokenizer": repr(encoder.tokenizer)}
+
+
+@facts_of.register
+def _(clip: Clip):
+    return {"senses": ["image", "text"], **of_clip(clip)}
+
+
+@facts_of.register
+def _(model: ImageBind):
+    towers = {name: {"input": list(sense.shape), "patch": sense.patch, "layers": sense.trunk.layers,
+                     "1/temperature": sense.scale} for name, sense in model.senses.items()}
+    return {"senses": ["image", "text", *model.senses], **of_clip(model.clip),
+            "parameters of the other senses": model.p.flat.size, "their towers": towers}
+
+
+def of_clip(clip):
+    """The sizes of both towers of a CLIP."""
+    pixels, patch, *_ = clip.config.image
+    return {"dimensions": clip.dim, "parameters": clip.p.flat.size,
+            "images": f"{pixels} x {pixels} pixels, patches of {patch}",
+            "layers": f"{clip.config.image.trunk.layers} of images, "
+                      f"{clip.config.text.trunk.layers} of texts",
+            "tokens of a text, at most": clip.config.text.positions,
+            "temperature": round(1 / clip.scale, 4), "tokenizer": repr(clip.tokenizer)}
+
+
+@facts_of.register
+def _(clap: Clap):
+    return {"senses": ["audio", "text"], "dimensions": clap.dim, "parameters": clap.p.flat.size,
+            "sounds": f"{clap.audio.seconds} s at {clap.audio.rate:,} Hz",
+            "tokens of a text, at most": clap.config.text.max_length,
+            "tokenizer": repr(clap.tokenizer)}
+
+
+@facts_of.register
+def _(whisper: WhisperEncoder):
+    return {"senses": ["audio"], "dimensions": whisper.dim, "parameters": whisper.p.flat.size,
+            "sounds": f"{whisper.audio.seconds} s at {whisper.audio.rate:,} Hz; longer ones in "
+                      "parts", "layers": whisper.config.layers}
 
 
 @facts_of.register

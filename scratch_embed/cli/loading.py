@@ -11,6 +11,7 @@ from scratch_embed.cli.training import say
 MODELS = ("a folder with a sentence encoder, of `train simcse` or of sentence-transformers; or a "
           "folder with a transformer, whose token vectors are averaged; or a file of word vectors, "
           "which are averaged")
+OF_SENSES = "; or a folder of CLIP, CLAP, ImageBind or Whisper, which encode files too"
 SIF = 0.001                        # the a of SIF's weights, as in the paper
 
 
@@ -62,8 +63,8 @@ def with_words(vectors, wanted):
 # ---- encoders -----------------------------------------------------------------------------------
 
 def add_model(command, more=""):
-    """Add the argument MODEL: anything that encodes texts."""
-    command.add_argument("model", metavar="MODEL", help=MODELS + more)
+    """Add the argument MODEL: anything that encodes texts.  -> it"""
+    return command.add_argument("model", metavar="MODEL", help=MODELS + more)
 
 
 def add_encoder_options(command, bm25=False):
@@ -92,7 +93,8 @@ def load_encoder(path, sif=None, tokenizer=None, deduced=DEDUCED, note=True):
     """An encoder, with encode(texts, show_progress_bar=...) -> (N, D), from a model's path.
 
     A folder becomes a SentenceEncoder, or a StaticEncoder if it has a StaticEmbedding; a file of
-    word vectors becomes a StaticEncoder, the mean of the vectors of a text's words.
+    word vectors becomes a StaticEncoder, the mean of the vectors of a text's words; a folder of
+    CLIP, CLAP, ImageBind or Whisper a SenseEncoder.
 
     sif: the a of sif_weights, or None for equal weights; a number for a folder is a ValueError.
     tokenizer: text -> words, for word vectors; None: the model's, which is printed.
@@ -110,12 +112,15 @@ def load_encoder(path, sif=None, tokenizer=None, deduced=DEDUCED, note=True):
 def transformer_of(folder, note):
     """The encoder of a folder; one without modules.json gets mean pooling: see `note`."""
     from scratch_embed.cli.models import require_model
+    from scratch_embed.cli.sense_encoder import SenseEncoder, is_sense_folder
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.folder import has_modules
     from scratch_embed.sentences.static_folder import is_static_folder, read_static_folder
     if is_static_folder(folder):
         return read_static_folder(folder)
     require_model(folder)
+    if is_sense_folder(folder):
+        return SenseEncoder.load(folder)
     encoder = SentenceEncoder.load(folder)
     if note and not has_modules(folder):
         say(f"{folder} has no modules.json: a text's vector is the mean of its tokens' vectors")
@@ -141,11 +146,15 @@ def digest_of(path, heads=False):
     The vocabulary file of a .safetensors is left out, because the .safetensors stores its digest.
     Raises ValueError for a device or a pipe, which may have no end.
     """
+    from scratch_embed.cli import sense_encoder
     from scratch_embed.sentences.bge_m3_folder import FILES
     from scratch_embed.sentences.folder import model_files
-    more = [name for stem in FILES.values() if heads
-            and os.path.exists(os.path.join(path, name := f"{stem}.safetensors"))]
-    return _digest(path, [*model_files(path), *more] if os.path.isdir(path) else [""])
+    if not os.path.isdir(path):
+        return _digest(path, [""])
+    more = [f"{stem}.safetensors" for stem in FILES.values()] if heads else (
+        sense_encoder.FILES if sense_encoder.is_sense_folder(path) else [])
+    more = [name for name in more if os.path.exists(os.path.join(path, name))]
+    return _digest(path, [*model_files(path), *more])
 
 
 def is_model(path, digest, heads=False):

@@ -27,11 +27,14 @@ class Expected(NamedTuple):
 
 
 FILES_OF_WORDS = {"vectors", "fasttext", "classifier"}
+TEXTS = frozenset({"text", "run", "qrels", "json"})
 EXPECTED = {
     "any": Expected("a file or folder", frozenset()),  # its command says what it is
     "vectors": Expected("word vectors", frozenset(FILES_OF_WORDS)),
     "encoder": Expected("a folder with a transformer, or word vectors",
                         frozenset({"encoder", "model", *FILES_OF_WORDS})),
+    "any encoder": Expected("a folder with a model, or word vectors", frozenset(
+        {"encoder", "model", "senses", "whisper", *FILES_OF_WORDS})),
     "transformer": Expected("a folder with a transformer", frozenset({"encoder", "model"})),
     "any transformer": Expected("a folder with a transformer or a cross-encoder",
                                 frozenset({"encoder", "model", "cross-encoder"})),
@@ -43,7 +46,8 @@ EXPECTED = {
     "cross-encoder": Expected("a folder with a cross-encoder", frozenset({"cross-encoder"})),
     "any index": Expected("an index, of `index` or Index.save",
                           frozenset({"index", "vector index"})),
-    "text": Expected("a text", frozenset({"text", "run", "qrels", "json"}))}
+    "text or files": Expected("a text", TEXTS | {"media"}),      # or a folder of files
+    "text": Expected("a text", TEXTS)}
 
 # role of a file: what takes it
 TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
@@ -52,7 +56,9 @@ TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
          "encoder": "`encode`, `index --model` and `evaluate` take it",
          "model": "`fill`, `encode` and `train simcse --model` take it",
          "cross-encoder": "`rerank --model` and `search --rerank` take it",
-         "whisper": "`train whisper --model` takes it",
+         "whisper": "`encode`, `index --model` and `train whisper --model` take it",
+         "senses": "`encode` and `index --model` take it",
+         "media": "`encode` and `index` take it, with a model of images or sounds",
          "index": "`search` and `neighbours` take it",
          "text": "`train`, `phrases` and `index` take it",
          "run": "`evaluate run` takes it", "qrels": "`evaluate run` takes them",
@@ -69,7 +75,9 @@ ROLES = {                          # the kinds of loading.py, by the beginning o
     "word vectors": "vectors", "a pickle": "pickle",
     "a run": "run", "relevance judgements": "qrels", "JSON": "json", "a labelled text": "text",
     "a text": "text", "a corpus": "corpus", "a sentence-transformers folder": "encoder",
-    "a cross-encoder": "cross-encoder", "a Whisper": "whisper"}
+    "a cross-encoder": "cross-encoder", "a Whisper": "whisper",
+    "a CLIP": "senses", "a CLAP": "senses", "an ImageBind": "senses",
+    "a PNG picture": "media", "a WAV recording": "media"}
 
 
 # ---- what an argument is for ---------------------------------------------------------------------
@@ -86,7 +94,7 @@ def read_as(action):
 
 def has_sentences(action):
     """Whether an argument of a parser names a text of sentences, not of pairs or judgements."""
-    return read_as(action) == "text" and action.dest in SENTENCES
+    return read_as(action) in ("text", "text or files") and action.dest in SENTENCES
 
 
 def writes(action):
@@ -127,7 +135,7 @@ def missing(path, expected):
     from scratch_embed.transformer.local_folder import missing_model, missing_path
     if expected == "cross-encoder":
         return missing_model(path, "CrossEncoder")
-    models = "encoder", "transformer", "any transformer"
+    models = "encoder", "any encoder", "transformer", "any transformer"
     return (missing_model if expected in models else missing_path)(path)
 
 
@@ -174,10 +182,10 @@ def wrong_kind(path, expected, advice=None):
         kind, found = loading.kind_of(path)
     except (ValueError, OSError):                      # damaged: its reader says how
         return None
-    if kind is None and not os.path.isdir(path):
+    if kind is None and (not os.path.isdir(path) or expected == "text or files"):
         return None
     role = role_of(kind) if kind else None
-    if expected == "text" and role == "vectors" and loading.is_text(found):
+    if expected in ("text", "text or files") and role == "vectors" and loading.is_text(found):
         return None                                    # texts of words and numbers: see texts.py
     if role in EXPECTED[expected].roles or kind is None and found.model_type is not None:
         return None

@@ -129,6 +129,7 @@ def say_truncated(encoder, name, what):
     """Print how many texts were truncated since the last call, if any.  what: the texts are."""
     truncated = getattr(encoder, "truncated", 0)
     if truncated:
-        say(f"{name}: truncated {truncated:,} of the {what} to {encoder.recipe.max_seq_length} "
+        most = encoder.recipe.max_seq_length if hasattr(encoder, "recipe") else encoder.max_tokens
+        say(f"{name}: truncated {truncated:,} of the {what} to {most} "
             "tokens, the most that the model takes")
         encoder.truncated = 0

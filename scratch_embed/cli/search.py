@@ -1,9 +1,9 @@
-"""index: save lines of text with their vectors in one file.  search: find lines in that file."""
+"""index: save lines, images or sounds with their vectors in one file.  search: find them there."""
 import itertools
 import os
 from functools import partial
 
-from scratch_embed.cli.loading import MODELS, add_encoder_options
+from scratch_embed.cli.loading import MODELS, OF_SENSES, add_encoder_options
 from scratch_embed.cli.m3_search import (
     add_index_kinds,
     add_search_kinds,
@@ -39,6 +39,15 @@ from scratch_embed.cli.rerank import (
     reranked_search,
     say_truncated,
 )
+from scratch_embed.cli.senses import (
+    INPUT,
+    add_file_query,
+    add_sense,
+    check_file_search,
+    file_search,
+    of_files,
+    print_files,
+)
 from scratch_embed.cli.snippets import snippet
 from scratch_embed.cli.text_index import (
     dense_part,
@@ -65,18 +74,19 @@ HYBRID_DEPTH = 100                 # lines of each list that a hybrid fuses; k i
 
 def add_commands(commands):
     """Add `index` and `search`."""
-    index = add_command(commands, "index", "encode the lines of a text, and save them for `search`",
+    index = add_command(commands, "index", "save lines, images or sounds for `search`",
                         "scratch-embed index texts.txt -o texts.index --model words.vec",
                         run=run_index, check=check_index_usage)
-    index.add_argument("texts", metavar="TEXT",
-                       help='one text per line, plain or gzip; "-" is stdin; blank lines are left '
-                            "out, but count in the line numbers")
+    index.add_argument("texts", metavar="TEXT", help=f"{INPUT}; blank lines are left out, but "
+                       "count in the line numbers").read_as = "text or files"
     index.add_argument("-o", "--output", required=True, metavar="FILE", help="the index to write; "
                        "its name ends in .index or .safetensors, or has no ending")
-    index.add_argument("--model", metavar="MODEL", help=f"{MODELS}.  The index stores its path "
-                       "and digest (default: with --add, the model of the index)")
+    index.add_argument("--model", metavar="MODEL", help=f"{MODELS}{OF_SENSES}.  The index stores "
+                       "its path and digest (default: with --add, the model of the index)"
+                       ).read_as = "any encoder"
     index.add_argument("--add", action="store_true", help="add to an existing index, with its "
                        "model and options; line numbers continue")
+    add_sense(index, "PNG files")
     add_encoder_options(index, bm25=True)
     add_index_kinds(index)
     add_document_prompts(index)
@@ -95,11 +105,12 @@ def run_index(arguments):
         check_outside(arguments.output, arguments.model)
     if not arguments.add:                              # an index of any name can be added to
         by_ending(arguments.output, ENDINGS, "an index")
-    index, loaded = (open_index if arguments.add else new_index)(arguments)
+    index, loaded, files = (open_index if arguments.add else new_index)(arguments)
     encoder = dense_part(loaded)
     more = {} if loaded is encoder else asked(index.index.kinds)
-    lines = tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
-    added = index.add(lines, partial(loaded.encode, prompt=prompts_of(index).document, **more))
+    lines = files or tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
+    prompt = None if files else prompts_of(index).document
+    added = index.add(lines, partial(loaded.encode, prompt=prompt, **more))
     if not len(index):
         raise ValueError(f"{arguments.texts}: {NO_WORDS}")
     name = os.path.basename(index.made_by["model"])
@@ -107,8 +118,8 @@ def run_index(arguments):
         say("`search --bm25` and --hybrid can find lines without a known word")
     index.save(arguments.output)
     kinds = f" ({', '.join(index.index.kinds)})" if more else ""
-    say(f"{counted(added, 'line')} added, {len(index):,} in all, {index.index.dim} dimensions"
-        f"{kinds}; wrote {arguments.output}")
+    say(f"{counted(added, 'file' if files else 'line')} added, {len(index):,} in all, "
+        f"{index.index.dim} dimensions{kinds}; wrote {arguments.output}")
 
 
 def check_index_usage(arguments):
@@ -138,8 +149,9 @@ def check_outside(path, model):
 
 def add_search(commands):
     """Add `search`."""
-    search = add_command(commands, "search", "print the lines of an index that are nearest to a "
-                         "query", "scratch-embed search texts.index storm -k 5", run=run_search,
+    search = add_command(commands, "search", "print the lines or files of an index nearest to a "
+                         "query",
+                         "scratch-embed search texts.index storm -k 5", run=run_search,
                          check=check_search_usage,
                          details="A line per result, the best first: rank, score, line number, "
                                  "and the part of the line that has the most words of the query.  "
@@ -152,10 +164,14 @@ def add_search(commands):
                                  "cross-encoder reads the query, without the prompts of the "
                                  "search, with each of the first --depth lines, and its scores "
                                  "give their new order.  With several queries, each is "
-                                 "printed above its results.")
+                                 "printed above its results.  An index of images or sounds is "
+                                 "searched by the model alone; a line per result has rank, "
+                                 "score and path.")
     search.add_argument("index", metavar="INDEX", help="a file that `index` wrote")
     search.add_argument("queries", nargs="+", metavar="QUERY", help='a text; several are searched '
-                        'one after the other; "-" alone: one query per line of stdin')
+                        'one after the other; "-" alone: one query per line of stdin; QUERY or '
+                        '--file is required (default: none)').required = False
+    add_file_query(search)
     add_top(search, TOP, "largest number of results per query",
             f"{TOP}, or with --rerank --depth if that is smaller")
     how = search.add_mutually_exclusive_group()
@@ -169,12 +185,12 @@ def add_search(commands):
     search.add_argument("--snippet", type=whole(10), default=120, metavar="N", help="characters of "
                         "a line that are printed; --json prints whole lines (default: %(default)s)")
     search.add_argument("--model", metavar="MODEL", help="the new path of the model, if it has "
-                        "moved (default: the path in the index)")
+                        "moved (default: the path in the index)").read_as = "any encoder"
     add_cross_encoder(search, "--rerank")
     add_depth(search, "with --rerank: rerank the first N lines that the search finds")
     add_query_prompts(search, default="the prompt that the index stores")
     add_json(search, '{"query": text, "results": [{"rank", "score", "line", "text"}]} for each '
-                     "query")
+                     'query; of an index of files {"rank", "score", "file"}')
 
 
 def check_search_usage(arguments):
@@ -182,6 +198,9 @@ def check_search_usage(arguments):
     if arguments.depth and not arguments.rerank:
         arguments.usage_error("--depth is the number of lines for --rerank MODEL: give both")
     check_search_kinds(arguments)
+    if not (arguments.queries or arguments.file):
+        arguments.usage_error("give a QUERY, or --file FILE to search by an image or a sound")
+    arguments.queries = arguments.queries or []
     refuse_blank(arguments, arguments.queries)
     if arguments.rerank:
         check_depth(arguments, TOP)
@@ -191,6 +210,7 @@ def check_search_usage(arguments):
 def run_search(arguments):
     """Print the results of each query."""
     index = load_index(arguments.index)
+    check_file_search(index, arguments)
     reranker = load_cross_encoder(arguments.rerank) if arguments.rerank else None
     encoder, near = None, None
     three_weights(index.index, arguments)
@@ -201,8 +221,8 @@ def run_search(arguments):
     search, split = chosen_search(index, near, arguments), splits_of(index, arguments.index)[1]
     if reranker:
         search = reranked_search(search, index, reranker, arguments)
-    queries, interactive = texts_of(arguments.queries)
-    show = printer(arguments, interactive)
+    queries, interactive = texts_of(arguments.queries or [arguments.file])
+    show = printer(arguments, interactive, of_files(index))
     k, unknown = min(arguments.top, len(index)), UnknownWords(encoder)
     asked = answered = 0
     while batch := list(itertools.islice(queries, 1 if interactive else BATCH_SIZE)):
@@ -244,7 +264,7 @@ def model_search(index, loaded, prompt, arguments):
     """The search by the model alone, a function as that of chosen_search()."""
     if loaded is not dense_part(loaded):
         return m3_search(index.index, loaded, prompt, arguments)
-    return lambda queries, k: index.search(loaded.encode(queries, prompt=prompt), k)
+    return file_search(index, loaded, prompt, arguments)
 
 
 def chosen_search(index, near, arguments):
@@ -255,6 +275,8 @@ def chosen_search(index, near, arguments):
     from scratch_embed.retrieve.hybrid import reciprocal_rank_fusion, sum_of_scores
     of_m3 = hasattr(index.index, "kinds")
     if near and (arguments.dense or of_m3 and not arguments.hybrid):
+        return near
+    if of_files(index) or arguments.file:
         return near
     words = index.bm25_search(splits_of(index, arguments.index)[1])
     if arguments.bm25:
@@ -267,14 +289,18 @@ def chosen_search(index, near, arguments):
     return both
 
 
-def printer(arguments, interactive):
-    """The function that prints the results of a query: rows (score, line number, text)."""
+def printer(arguments, interactive, files):
+    """The function that prints the results of a query: rows (score, line number, text or path)."""
     given = arguments.queries
     several = len(given) > 1 or given == ["-"] and not interactive
 
     def show(query, found):
-        if arguments.json:
+        if arguments.json and files:
+            print_results(query, ("score", "file"), [(row[0], row[2]) for row in found])
+        elif arguments.json:
             print_results(query, ("score", "line", "text"), found)
+        elif files:
+            print_files(query, found, several)
         else:
             print_lines(query, found, several, lambda text: snippet(text, query,
                                                                     arguments.snippet))

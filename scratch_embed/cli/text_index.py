@@ -7,11 +7,12 @@ import os
 from scratch_embed.cli.loading import chosen_sif, digest_of, is_model, load_encoder
 from scratch_embed.cli.m3_search import chosen_kinds, new_m3_index
 from scratch_embed.cli.prompts import Prompts, chosen_prompts
+from scratch_embed.cli.senses import require_same_sense, sense_input, sense_name
 from scratch_embed.cli.tokenizing import chosen_tokenizer, split_of_version_0_1
 
 
 def new_index(arguments):
-    """(an empty TextIndex, its encoder or BgeM3)."""
+    """(an empty TextIndex, its encoder or BgeM3, the paths of files or None for a text)."""
     from scratch_embed.retrieve.texts import TextIndex
     from scratch_embed.sentences.static import StaticEncoder
     from scratch_embed.text.word_tokenizer import WORDS, WordTokenizer
@@ -19,7 +20,10 @@ def new_index(arguments):
     tokenizer, digest = chosen_tokenizer(arguments), digest_of(arguments.model, len(kinds) > 1)
     sif = chosen_sif(arguments, arguments.model)
     loaded = load_any(arguments.model, sif, tokenizer, kinds)
-    encoder = dense_part(loaded)
+    encoder, files = dense_part(loaded), None
+    if found := sense_input(arguments.texts, arguments.model, encoder, arguments.sense):
+        loaded, files = found
+        encoder = loaded
     split = encoder.tokenize if isinstance(encoder, StaticEncoder) else None
     split = split if isinstance(split, WordTokenizer) else None            # a folder has its own
     made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,
@@ -29,8 +33,10 @@ def new_index(arguments):
                              arguments.document_prompt, document_name=arguments.prompt_name)
     made_by |= {f"{kind}_prompt": text for kind, text in prompts._asdict().items()
                 if text is not None}
-    return TextIndex(encoder.encode([]).shape[1], made_by,
-                     None if loaded is encoder else new_m3_index(loaded, kinds)), loaded
+    if sense_name(encoder):
+        made_by["sense"] = sense_name(encoder)
+    return TextIndex(encoder.encode([]).shape[1], made_by, None if loaded is encoder else
+                     new_m3_index(loaded, kinds)), loaded, files
 
 
 def load_any(path, sif, tokenizer, kinds, note=True):
@@ -47,9 +53,19 @@ def dense_part(loaded):
 
 
 def open_index(arguments):
-    """(the existing TextIndex, its encoder or BgeM3)."""
+    """(the existing TextIndex, its encoder or BgeM3, the paths of files or None for a text)."""
     index = load_index(arguments.output)
-    return index, encoder_of(index, arguments.output, arguments.model)
+    loaded, files = encoder_of(index, arguments.output, arguments.model), None
+    sense = arguments.sense or (index.made_by.get("sense") if of_maps(index) else None)
+    if found := sense_input(arguments.texts, index.made_by["model"], dense_part(loaded), sense):
+        loaded, files = found
+    require_same_sense(index, arguments.output, loaded)
+    return index, loaded, files
+
+
+def of_maps(index):
+    """Whether an index holds depth or thermal images: --add needs no --sense then."""
+    return index.made_by.get("sense") in ("depth", "thermal")
 
 
 def load_index(path):
@@ -62,7 +78,7 @@ def load_index(path):
     if index.made_by.get("sif") is not None:
         fields.positive("sif")
     splits_of(index, path)
-    for name in "query_prompt", "document_prompt":
+    for name in "query_prompt", "document_prompt", "sense":
         fields.text(name, None)
     return index
 

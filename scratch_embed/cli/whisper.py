@@ -53,8 +53,8 @@ def add_training(methods):
            help="length to which sounds are padded or cut (default: that of the longest, at most "
                 f"{MOST_SECONDS})")
     option("--held-out", metavar="FILE",
-           help="sounds like those of FILE, which training does not read: measure the result on "
-                "them (default: on sounds that no step has used, if there are any)")
+           help="measure the result on these sounds, with labels as those of FILE, which training "
+                "does not read (default: on sounds that no step has used, if there are any)")
     add_step_options(command, steps=300, batch=32, lr=2e-3, kind="sound", dropout=None)
 
 

@@ -57,6 +57,18 @@ class ImageBind:
 
         ImageBind.load(folder)
         ImageBind(clip, senses, p, spectrogram)     p: of train() in multimodal/imagebind.py
+
+    >>> from scratch_embed.multimodal.clip_verdict import Recipe, untrained
+    >>> from scratch_embed.multimodal.imagebind import Sense, tensors, trunk
+    >>> from scratch_embed.nn.params import init_params
+    >>> clip = untrained(["a red circle", "a blue square"] * 2, seed=1, recipe=Recipe(dim=8))
+    >>> senses = {"audio": Sense((1, 32, 32), patch=8, stride=6, trunk=trunk(8, 1, 2), scale=20.0)}
+    >>> model = ImageBind(clip, senses, init_params(tensors(senses, E=8), seed=1))  # not trained
+    >>> model
+    ImageBind(image, text, audio; 8 dimensions)
+    >>> sound = np.sin(np.arange(2000.0)), 8000                                # samples and rate
+    >>> (model.encode("audio", [sound]) @ model.encode("text", ["a red circle"]).T).shape
+    (1, 1)
     """
 
     def __init__(self, clip: Clip, senses: Mapping[str, Sense], p: Params,

@@ -200,7 +200,7 @@ def zero_shot(model: ImageBind, of: Mapping[str, np.ndarray], scenes: Scenes
                                             for number, value in enumerate(ATTRIBUTES[name])})
         for sense in of.keys() - {"text"}:
             right = (of[sense] @ classes.T).argmax(axis=1) == scenes.of(name)
-            found[sense, name] = float(right.mean()), best_accuracy(KNOWN[sense], name)
+            found[sense, name] = float(right.mean()), best_accuracy(KNOWN[sense], name, SEEN)
     return found
 
 
@@ -268,12 +268,12 @@ def matrix_lines(reports: Sequence[dict[tuple[str, str], Cell]]) -> list[str]:
     return lines
 
 
-def share_of_bound(cells: Mapping[tuple[str, str], Cell], pairs: str) -> float:
-    """The mean of (recall − chance) / (bound − chance) over pairs that never met, or met.
+def share_of_bound(cells: Mapping[tuple[str, str], Cell], paired: bool) -> float:
+    """Σ (recall − chance) / Σ (bound − chance) of the pairs that met in training, or never met.
 
-    pairs: "met" or "never".  Pairs whose bound is chance are left out.
+    Pairs whose bound is chance are left out.
     """
     wanted = [cell for (a, b), cell in cells.items()
-              if met(a, b) == (pairs == "met") and cell.bound > cell.chance + 1e-9]
-    return float(np.mean([(cell.recall - cell.chance) / (cell.bound - cell.chance)
-                          for cell in wanted]))
+              if met(a, b) == paired and cell.bound > cell.chance + 1e-9]
+    return float(sum(cell.recall - cell.chance for cell in wanted)
+                 / sum(cell.bound - cell.chance for cell in wanted))

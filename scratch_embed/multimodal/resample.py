@@ -78,7 +78,7 @@ def filter_polyphase(x: np.ndarray, P: np.ndarray, down: int, half: int) -> np.n
     """
     up, L = P.shape
     y = np.zeros(-(-len(x) * up // down), x.dtype)
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, (L, L + down)), L)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, L), L)
     for i in range(min(up, len(y))):                            # outputs i, i + up, i + 2 up ...
         newest, s = divmod(i * down + half, up)
         y[i::up] = windows[newest + 1::down][:len(y[i::up])] @ P[s]    # x_k is padded[k + L]

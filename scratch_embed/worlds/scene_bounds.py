@@ -14,7 +14,8 @@ Derivation.  A ranker knows the query's attributes A, of one sense, and the attr
 item, of another.  The attributes of a scene are independent and uniform, so given B the probability
 that an item has the query's attributes is 0 if they differ in a shared one, and else the same
 number for all items.  So the m items that agree are equally likely to be the right one, and no
-order of them is better than another: the right one is at a uniform rank among 1..m.
+order of them is better than another: the right one is at a uniform rank among 1..m.  This holds for
+SEEN pairs of shape and colour too, because every sense that shows colours shows shapes.
 
 Through a third sense.  If a and b are each trained to match images, but never each other, then what
 they have in common is learned only as far as images show it: shared(a, b, through="image").  A
@@ -27,9 +28,10 @@ from math import comb, lgamma
 import numpy as np
 
 from scratch_embed.numerics.checks import require_whole
-from scratch_embed.worlds.scenes import ATTRIBUTES, KNOWN, NAMES, Scenes
+from scratch_embed.worlds.scenes import ATTRIBUTES, KNOWN, NAMES, PAIRS, Pair, Scenes
 
 SENSES = tuple(KNOWN)
+PAIRED = ("shape", "colour")       # the attributes that `pairs` are about
 
 
 def shared(a: str, b: str, through: str | None = None) -> tuple[str, ...]:
@@ -58,15 +60,30 @@ def combinations(attributes: Sequence[str]) -> int:
 
 # ---- attributes ---------------------------------------------------------------------------------
 
-def best_accuracy(known: Sequence[str], attribute: str) -> float:
+def best_accuracy(known: Sequence[str], attribute: str, pairs: Sequence[Pair] = PAIRS) -> float:
     """The highest expected accuracy of predicting an attribute from known ones.
 
-    Values are balanced and independent, so for an attribute that is not known it is chance:
+    pairs: the combinations of shape and colour that occur.  With PAIRS, values are balanced and
+    independent, so for an attribute that is not known it is chance.  With SEEN, each shape has 5
+    colours, so to know the shape helps to guess the colour:
 
     >>> best_accuracy(KNOWN["audio"], "shape"), best_accuracy(KNOWN["audio"], "heat")
     (1.0, 0.5)
+    >>> round(best_accuracy(KNOWN["audio"], "colour"), 3)
+    0.167
+    >>> from scratch_embed.worlds.scenes import SEEN
+    >>> round(best_accuracy(KNOWN["audio"], "colour", SEEN), 3)
+    0.2
     """
-    return 1.0 if attribute in known else chance_accuracy(attribute)
+    if attribute in known:
+        return 1.0
+    if attribute not in PAIRED:
+        return chance_accuracy(attribute)
+    share = np.zeros([len(ATTRIBUTES[name]) for name in PAIRED])       # P(shape, colour)
+    share[tuple(np.array(pairs).T)] = 1 / len(pairs)
+    axis = PAIRED.index(attribute)
+    other = PAIRED[1 - axis]
+    return float(share.max(axis=axis).sum() if other in known else share.sum(axis=1 - axis).max())
 
 
 def chance_accuracy(attribute: str) -> float:

@@ -154,7 +154,7 @@ def test_a_command_that_prints_data_can_print_json(name, command):
 @ALL
 def test_a_command_that_reads_a_text_says_what_it_does_with_other_bytes_than_utf_8(name, command):
     """So does `convert`, of words.  The names in a TREC run must be those of the collection."""
-    reads = any(read_as(action) == "text" or action.metavar == "IN"
+    reads = any(read_as(action) in ("text", "text or files") or action.metavar == "IN"
                 for action in command._actions)
     assert ("--errors" in command._option_string_actions) == reads or name == "evaluate run"
 

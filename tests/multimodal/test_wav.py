@@ -85,7 +85,9 @@ def test_a_written_file_differs_by_half_a_step_at_most(seed, bits, n, channels, 
     x = np.random.default_rng(seed).uniform(-1, 1 - 2 ** -7, (channels, n))
     write_wav(path, x, 16_000, bits)
     y, rate = read_wav(path)
-    assert y.shape == x.shape and rate == 16_000 and path.stat().st_size % 2 == 0
+    size = path.stat().st_size
+    assert y.shape == x.shape and rate == 16_000 and size % 2 == 0
+    assert struct.unpack_from("<I", path.read_bytes(), 4) == (size - 8,)       # that of RIFF
     step = 2.0 ** (1 - bits)
     assert (abs(y - x) <= step / 2 + 2.0 ** -25).all()         # 2⁻²⁵: the result is float32
 

@@ -19,6 +19,7 @@ from scratch_embed.multimodal.whisper_training import (
     Labelled,
     classify,
     frame_loss,
+    label_frames,
     label_sounds,
     spectrograms,
     train,
@@ -72,6 +73,12 @@ def test_the_loss_is_the_mean_over_labelled_frames_by_hand():
 def test_the_gradient_of_the_loss():
     y, labels = draw(2, 6, 8), np.array([[0, UNLABELLED, 2], [UNLABELLED, 1, 1]])
     check_loss(lambda p: frame_loss(Labelled(y, labels), p, SIZES), float64_params(3))
+
+
+def test_a_frame_of_the_encoder_has_the_label_at_its_centre():
+    """Frame t is centred on frame 2 t of the spectrogram: 4 frames are 2, and 5 are 3."""
+    assert label_frames(np.array([[7, 7, 8, 9]])).tolist() == [[7, 8]]
+    assert label_frames(np.array([[7, 7, 8, 9, 6]])).tolist() == [[7, 8, 6]]
 
 
 def test_one_label_for_a_sound_is_that_of_its_frames():

@@ -14,7 +14,7 @@ from scratch_embed.worlds.scene_bounds import (
     known_together,
     shared,
 )
-from scratch_embed.worlds.scenes import KNOWN, NAMES, Scenes, draw_scenes
+from scratch_embed.worlds.scenes import HELD_OUT, KNOWN, NAMES, SEEN, Scenes, draw_scenes
 
 
 def test_shared_attributes():
@@ -30,6 +30,38 @@ def test_shared_attributes():
 def test_a_sound_has_no_colour():
     assert best_accuracy(KNOWN["audio"], "colour") == pytest.approx(1 / 6)
     assert best_accuracy(KNOWN["image"], "colour") == 1
+
+
+def test_to_know_the_shape_helps_to_guess_the_colour_if_pairs_are_held_out():
+    assert best_accuracy(("shape",), "colour", SEEN) == pytest.approx(1 / 5)
+    assert best_accuracy(("size",), "colour", SEEN) == pytest.approx(1 / 6)
+    assert best_accuracy(("colour",), "shape", HELD_OUT) == pytest.approx(1)
+    # shape 0 has colours 0, 1 and 2, shape 1 has colour 0: the best guess of the colour is 0, 2/4;
+    # of the shape, given the colour, 3/4
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 0)]
+    assert best_accuracy((), "colour", pairs) == pytest.approx(2 / 4)
+    assert best_accuracy(("colour",), "shape", pairs) == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize("a, b", [("audio", "image"), ("text", "thermal"), ("imu", "text")])
+def test_recall_of_seen_pairs_has_the_same_bound(a, b):
+    """A ranker that knows P(query | item) in full does no better than the shared attributes."""
+    scenes, rng = draw_scenes(400, 5, SEEN), np.random.default_rng(0)
+    kinds = np.array([(shape, colour, *rest) for shape, colour in SEEN
+                      for rest in np.ndindex(2, 4, 2, 4)])
+
+    def seen_by(sense, labels):
+        return labels[:, [NAMES.index(name) for name in KNOWN[sense]]]
+    # P(A | B) ∝ the number of kinds of scenes with both, over that with B
+    agree = [(seen_by(sense, scenes.labels)[:, None] == seen_by(sense, kinds)).all(-1).astype(float)
+             for sense in (a, b)]
+    likelihood = agree[0] @ agree[1].T / agree[1].sum(1)           # (queries, items)
+    noisy = likelihood * (1 + 1e-6 * rng.random(likelihood.shape))
+    found = ((noisy >= np.diag(noisy)[:, None]).sum(1) <= 10).mean()
+    bound = best_recall_of(scenes, shared(a, b), 10)
+    assert found == pytest.approx(bound, abs=4 * (bound * (1 - bound) / 400) ** 0.5)
+    for row in likelihood:                         # all items that agree are equally likely
+        assert np.ptp(row[row > 0]) < 1e-12
 
 
 def test_recall_by_hand():
