@@ -170,7 +170,9 @@ def paragraphs(scores: dict[str, np.ndarray], distances: dict[str, np.ndarray],
 
 def measure(seed: int, documents: int, steps: int) -> Found:
     """Train a CLIP and measure it before and after."""
-    before, after, _ = train_on_scenes(RECIPE._replace(steps=steps), RunOptions(seed=seed))
+    scenes = min(RECIPE.scenes, steps * RECIPE.batch_size)         # a run does not see more
+    before, after, _ = train_on_scenes(RECIPE._replace(scenes=scenes, steps=steps),
+                                       RunOptions(seed=seed))
     (u0, v0), (u, v) = (vectors(clip, seed, documents) for clip in (before, after))
     return Found(
         beside_baselines(before, after, seed, documents),

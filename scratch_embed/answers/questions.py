@@ -23,4 +23,4 @@ RAG = Question("How would you evaluate embedding quality for a RAG system?",
 MATRYOSHKA = Question("What are Matryoshka embeddings and why are they useful?",
                       "what Matryoshka embeddings are, and their use", 2048, 300)
 CLIP = Question("How does CLIP create a shared image-text embedding space?",
-                "how CLIP creates a shared space for images and texts", 1000, 1200)
+                "how CLIP creates one space for images and texts", 1000, 1200)

@@ -112,7 +112,7 @@ def small():
     from scratch_embed.answers import clip
     recipe = clip.RECIPE
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(clip, "RECIPE", recipe._replace(scenes=60, dim=16, patch=8))
+        patched.setattr(clip, "RECIPE", recipe._replace(dim=16, patch=8, batch_size=60))
         return answer([1, 2], documents=20, steps=1)
 
 

@@ -294,7 +294,7 @@ def test_why_clip_prints_baselines_ablations_and_prompts(monkeypatch, capsys):
     from scratch_embed.why import clip
     monkeypatch.setattr(clip, "draw_task", partial(clip.draw_task, scenes=80))
     monkeypatch.setattr(clip, "ABLATIONS", clip.ABLATIONS[2:4])
-    monkeypatch.setattr(clip, "report", partial(clip.report, n=40))
+    monkeypatch.setattr(clip, "report", lambda *args, report=clip.report: report(*args[:2], 40))
     assert main(["why", "clip", "--seeds", "2", "--steps", "1"]) == 0
     printed = capsys.readouterr().out
     assert re.findall(r"^(\d)  ", printed, re.M) == list("123")
