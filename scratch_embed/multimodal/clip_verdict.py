@@ -27,6 +27,7 @@ in a narrow cone of its own.  The loss compares images with texts only, and is l
 differences between them, not by moving the cones together, so a part of the gap remains.
 """
 from collections.abc import Callable
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -190,12 +191,12 @@ def zero_shot(clip: Clip, u: np.ndarray, seen: Scenes, w: np.ndarray, unseen: Sc
                                       for number, value in enumerate(ATTRIBUTES[attribute])})
         return float(((vectors @ classes.T).argmax(1) == scenes.of(attribute)).mean())
 
-    names = clip.class_vectors({pair: [pair_prompt(*pair)] for pair in PAIRS})
+    names = clip.class_vectors({text: [text] for text in starmap(pair_prompt, PAIRS)})
 
     def pair_accuracy(vectors, scenes):
         return float(((vectors @ names.T).argmax(1) == pair_of(scenes)).mean())
-    return Zero(*(accuracy(attribute, u, seen) for attribute in KNOWN["text"]),
-                pair_accuracy(u, seen), pair_accuracy(w, unseen),
+    shape, colour, size, position = (accuracy(attribute, u, seen) for attribute in KNOWN["text"])
+    return Zero(shape, colour, size, position, pair_accuracy(u, seen), pair_accuracy(w, unseen),
                 accuracy("shape", w, unseen), accuracy("colour", w, unseen))
 
 

@@ -136,7 +136,8 @@ class ImageBind:
                   for name, values in fields.object("senses").items()}
         given = Fields(fields.path, fields.object("spectrogram"), "spectrogram")
         *whole, least = Spectrogram._fields
-        spectrogram = Spectrogram(*(given.whole(name) for name in whole), given.positive(least))
+        sizes = {name: given.whole(name) for name in whole}
+        spectrogram = Spectrogram(**sizes, least=given.positive(least))
         path = os.path.join(folder, WEIGHTS)
         try:
             p = Params(tensors(senses, clip.dim), dtype)
@@ -174,6 +175,8 @@ def _sense(fields):
     """The Sense of a JSON object."""
     shape = fields.get("shape", REQUIRED, "2 or 3 whole numbers above 0", lambda x: isinstance(
         x, list) and len(x) in (2, 3) and all(type(n) is int and n > 0 for n in x))
-    sizes = [fields.whole(name) for name in ("patch", "stride", "dim", "layers", "heads")]
-    return Sense(tuple(shape), *sizes[:2], trunk(*sizes[2:]), float(fields.positive("scale")),
-                 float(fields.number("mean")), float(fields.positive("std")))
+    patch, stride, dim, layers, heads = (fields.whole(name) for name in (
+        "patch", "stride", "dim", "layers", "heads"))
+    return Sense(tuple(shape), patch, stride, trunk(dim, layers, heads),
+                 float(fields.positive("scale")), float(fields.number("mean")),
+                 float(fields.positive("std")))

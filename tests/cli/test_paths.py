@@ -72,6 +72,8 @@ def typed(name, kinds, folder, **instead):
         also |= {"corpus", "queries", "qrels"}                   # all three or none
     if also & {"corpus", "queries"} and name == "rerank":
         also |= {"corpus", "queries"}                            # both, without a QUERY
+    if "adapter_out" in also:
+        also |= {"model"}                                        # to which the adapter is added
     for action in command._actions:
         wanted = action.required or not action.option_strings
         if action.dest == "asked" and "corpus" in also:
