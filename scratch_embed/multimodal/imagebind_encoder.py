@@ -107,7 +107,7 @@ class ImageBind:
     def arrays(self, sense: str, inputs: Sequence[Any]) -> np.ndarray:
         """What the tower of a sense reads: N inputs -> (N, *sense.shape), of p's type."""
         maps = self.spectrogram(inputs) if sense == SOUND else np.stack([
-            _grey(x) if isinstance(x, str | os.PathLike) else np.asarray(x) for x in inputs])
+            grey_map(x) if isinstance(x, str | os.PathLike) else np.asarray(x) for x in inputs])
         return maps.astype(self.p.flat.dtype, copy=False)
 
     # ---- the folder ------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class ImageBind:
         return cls(clip, senses, p, spectrogram)
 
 
-def _grey(path):
+def grey_map(path):
     """A grey PNG file as a map.  -> (1, H, W) float32, 0 to 1"""
     pixels = read_png(path)
     if pixels.shape[2] != 1:
