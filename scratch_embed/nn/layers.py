@@ -21,13 +21,6 @@ import numpy as np
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.low_rank import has_low_rank, low_rank
 from scratch_embed.nn.matmul import matmul
-from scratch_embed.nn.norms import (  # noqa: F401
-    add_norm,
-    add_to,
-    layer_norm,
-    residual,
-    rms_norm,
-)
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.blas import blas_threads
 from scratch_embed.numerics.kernel import kernel
