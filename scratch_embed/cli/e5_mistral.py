@@ -140,7 +140,7 @@ def say_trained(trained, lora):
 
 def start_of(arguments, columns):
     """The SentenceEncoder before training: that of --model, or a new one, with --task as prompt."""
-    from scratch_embed.sentences.e5_mistral import with_last_token
+    from scratch_embed.sentences.e5_mistral import with_end_token, with_last_token
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.transformer.pooling import last_token
     if arguments.model:
@@ -153,9 +153,13 @@ def start_of(arguments, columns):
         require_training_memory(model.p.flat.size, arguments.workers)
     else:
         tokenizer, model, recipe = new_start(arguments, columns)
-    require_savable(tokenizer)
+    encoder = with_end_token(SentenceEncoder(tokenizer, model, recipe))
+    if encoder.tokenizer is not tokenizer:
+        say(f"{arguments.model}: its tokenizer now ends a text with "
+            f"{encoder.tokenizer.roles['eos_token']}")
+    require_savable(encoder.tokenizer)
     say(f"the model has {model.p.flat.size:,} parameters")
-    return with_last_token(SentenceEncoder(tokenizer, model, recipe), {"query": arguments.task})
+    return with_last_token(encoder, {"query": arguments.task})
 
 
 def new_start(arguments, columns):

@@ -189,6 +189,8 @@ def wrong_kind(path, expected, advice=None):
         return None                                    # texts of words and numbers: see texts.py
     if role in EXPECTED[expected].roles or kind is None and found.model_type is not None:
         return None
+    if kind is loading.OTHER_MODEL and {"model", "cross-encoder"} & EXPECTED[expected].roles:
+        return None                                    # its reader names the model_type
     name = kind.name if kind else found.described
     advice = advice or TAKES.get(role) or (loading.hint(kind, path) if kind else "")
     return f"{path}: expected {EXPECTED[expected].words}, found {name}" + (advice and f"; {advice}")
