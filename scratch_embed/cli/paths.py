@@ -66,11 +66,13 @@ TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
          "checkpoint": "`train` takes it, as --checkpoint with --resume",
          "pickle": "no command does, because it can run any code",
          "vector index": "`neighbours` takes it",
+         "other model": "no command does; `info` says why",
          "other index": "no command does; in Python, load() reads it",
          "corpus": "no command does; in Python, load() reads it"}
 ROLES = {                          # the kinds of loading.py, by the beginning of their names
     "a fastText classifier": "classifier", "a fastText model": "fasttext",
     "a search index with its texts": "index", "a search index": "vector index",
+    "a folder with a model of another type": "other model",
     "an index of": "other index", "a training checkpoint": "checkpoint",
     "word vectors": "vectors", "a pickle": "pickle",
     "a run": "run", "relevance judgements": "qrels", "JSON": "json", "a labelled text": "text",
