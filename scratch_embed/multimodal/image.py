@@ -30,7 +30,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from scratch_embed.numerics.kernel import kernel
+
 FIXED = 22                         # bits after the point of Pillow's weights for 8-bit pixels
+HALF = 1 << (FIXED - 1)            # ½, so that a shift by FIXED rounds
 WHITE = 255
 
 
@@ -98,14 +101,37 @@ def resample(image: np.ndarray, axis: int, outputs: int, f: Callable) -> np.ndar
     inputs = image.shape[axis]
     if inputs == outputs:
         return image
-    first, weights = filter_weights(inputs, outputs, f)
-    shape = [1] * image.ndim
-    shape[axis] = outputs
-    total = np.int32(1 << (FIXED - 1))                     # ½, so that the shift rounds
+    lines = np.moveaxis(image, axis, 0)                                        # (inputs, ...)
+    x = np.ascontiguousarray(lines).reshape(inputs, -1)
+    y = np.empty((outputs, x.shape[1]), np.uint8)
+    resample_kernel(x, *filter_weights(inputs, outputs, f), y)
+    return np.moveaxis(y.reshape(outputs, *lines.shape[1:]), 0, axis)
+
+
+def resample_numpy(x: np.ndarray, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """y_i = Σ_k w_ik x_j,  j = first_i + k.  x: (inputs, B), weights (outputs, K), both integers.
+
+    -> y (outputs, B) uint8
+    """
+    total = np.array(HALF, np.int32)                       # so that the shift rounds
     for k in range(weights.shape[1]):                      # term k of every output at once
-        j = np.minimum(first + k, inputs - 1)
-        total = total + weights[:, k].reshape(shape) * np.take(image, j, axis)
+        j = np.minimum(first + k, len(x) - 1)
+        total = total + weights[:, k, None] * x[j]
     return np.clip(total >> FIXED, 0, WHITE).astype(np.uint8)
+
+
+@kernel
+def resample_kernel(x, first, weights, y):
+    """y ← resample_numpy(x, first, weights)."""
+    total = np.empty(x.shape[1], np.int32)
+    for i in range(len(first)):
+        total[:] = HALF
+        for k in range(min(weights.shape[1], len(x) - first[i])):
+            w, row = weights[i, k], x[first[i] + k]
+            for b in range(len(total)):                    # term k of output i
+                total[b] += w * np.int32(row[b])
+        for b in range(len(total)):
+            y[i, b] = min(max(total[b] >> FIXED, 0), WHITE)
 
 
 def shortest_edge(height: int, width: int, size: int) -> tuple[int, int]:

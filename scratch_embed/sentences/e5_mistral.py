@@ -114,7 +114,8 @@ def with_end_token(encoder: SentenceEncoder) -> SentenceEncoder:
     """The encoder with its tokenizer's eos_token, such as </s>, after every text.
 
     The tokenizers of Mistral, Llama and GPT-2 have this token, but do not append it.  An encoder
-    that has an end token is returned as it is; so is one without an eos_token.
+    that has an end token is returned as it is; so is one without an eos_token.  Without a pad_token
+    the eos_token becomes it, because sentence-transformers pads.
     """
     tokenizer = encoder.tokenizer
     end = tokenizer.roles.get("eos_token")
@@ -124,7 +125,7 @@ def with_end_token(encoder: SentenceEncoder) -> SentenceEncoder:
     ended = (*parts, Part(None, (tokenizer.token_to_id(end),), parts[-1].type))
     return SentenceEncoder(tokenizer.with_tokens(
         tokenizer.added, tokenizer.template._replace(single=ended), tokenizer.truncation_side,
-        tokenizer.roles, tokenizer.has_types), encoder.model, encoder.recipe)
+        {"pad_token": end, **tokenizer.roles}, tokenizer.has_types), encoder.model, encoder.recipe)
 
 
 # ---- training ------------------------------------------------------------------------------------

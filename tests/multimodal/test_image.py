@@ -9,6 +9,8 @@ from scratch_embed.multimodal.image import (
     bilinear,
     centre_crop,
     filter_weights,
+    resample_kernel,
+    resample_numpy,
     resize,
     shortest_edge,
     to_rgb,
@@ -100,6 +102,14 @@ def test_fine_stripes_become_grey():
     """Black and white columns, ten times smaller; without antialiasing they would stay stripes."""
     stripes = np.tile(np.array([0, 255], np.uint8), 200)[None].repeat(40, 0)
     assert abs(resize(stripes, 4, 40).astype(int) - 127.5).max() < 4
+
+
+@given(seed=seeds, inputs=sides, B=st.integers(1, 4), outputs=sides, f=filters)
+def test_the_kernel_equals_the_numpy_form(seed, inputs, B, outputs, f):
+    x, y = draw(seed, inputs, B), np.empty((outputs, B), np.uint8)
+    first, weights = filter_weights(inputs, outputs, f)
+    resample_kernel(x, first, weights, y)
+    np.testing.assert_array_equal(y, resample_numpy(x, first, weights))
 
 
 # ---- Pillow --------------------------------------------------------------------------------------
