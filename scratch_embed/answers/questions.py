@@ -22,3 +22,5 @@ RAG = Question("How would you evaluate embedding quality for a RAG system?",
                "how to evaluate embedding quality for a RAG system", 300, 300)
 MATRYOSHKA = Question("What are Matryoshka embeddings and why are they useful?",
                       "what Matryoshka embeddings are, and their use", 2048, 300)
+CLIP = Question("How does CLIP create a shared image-text embedding space?",
+                "how CLIP creates one space for images and texts", 1000, 1200)

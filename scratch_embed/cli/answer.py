@@ -6,7 +6,7 @@ Read next answers/README.md (the answers), cli/answer_figures.py (draws their fi
 """
 import sys
 
-from scratch_embed.answers.questions import CONTRASTIVE, CROSS_OR_BI, MATRYOSHKA, RAG
+from scratch_embed.answers.questions import CLIP, CONTRASTIVE, CROSS_OR_BI, MATRYOSHKA, RAG
 from scratch_embed.cli.parsing import add_command, add_json, whole
 from scratch_embed.cli.plot import ENDINGS
 from scratch_embed.cli.printing import heading, measured, paragraph, print_json, show_intervals
@@ -20,7 +20,8 @@ def add_commands(commands):
     numbers = top.add_subparsers(metavar="NUMBER", required=True)
     for number, question, run in [
             ("1", CONTRASTIVE, run_contrastive), ("2", CROSS_OR_BI, run_cross_or_bi),
-            ("3", RAG, run_rag), ("4", MATRYOSHKA, run_matryoshka)]:
+            ("3", RAG, run_rag), ("4", MATRYOSHKA, run_matryoshka),
+            ("5", CLIP, run_clip)]:
         command = add_command(numbers, number, f"show {question.about}",
                               f"scratch-embed answer {number} -o answer.png", run=run,
                               check=check_figure,
@@ -33,8 +34,8 @@ def add_commands(commands):
                              help="number of runs to average over; each has its own world and "
                                   "initial weights (default: %(default)s)")
         command.add_argument("--documents", type=whole(20), default=question.documents,
-                             metavar="N", help="documents of the collection that is searched "
-                                               "(default: %(default)s)")
+                             metavar="N", help="documents or images of the collection that is "
+                                               "searched (default: %(default)s)")
         command.add_argument("--steps", type=whole(1), default=question.steps, metavar="N",
                              help="steps of training; a model that needs more or fewer has them in "
                                   "proportion (default: %(default)s)")
@@ -67,6 +68,13 @@ def run_matryoshka(arguments):
     from scratch_embed.answers.matryoshka import answer
     from scratch_embed.cli.answer_figures import draw_matryoshka
     show(arguments, answer, draw_matryoshka)
+
+
+def run_clip(arguments):
+    """How does CLIP create a shared image-text embedding space?"""
+    from scratch_embed.answers.clip import answer
+    from scratch_embed.cli.answer_figures import draw_clip
+    show(arguments, answer, draw_clip)
 
 
 # ---- print and draw ------------------------------------------------------------------------------

@@ -83,6 +83,27 @@ def draw_matryoshka(figure, short):
         axes.legend(loc="lower right")
 
 
+def draw_clip(figure, spaces):
+    """Draw images and captions in two dimensions before and after training, and cosines after."""
+    axes = figure.subplots(1, 3)
+    for plane, space, title in zip(axes, spaces, ("Before training", "After training")):
+        for image, text in zip(space.images, space.texts):
+            plane.plot(*zip(image, text), color=GREY, linewidth=0.3, zorder=1)
+        for points, colour, label in [(space.images, BLUE, "images"),
+                                      (space.texts, ORANGE, "captions")]:
+            plane.scatter(*points.T, s=7, color=colour, label=label, zorder=2)
+        plane.set(xticks=[], yticks=[], title=title, xlabel="along the gap",
+                  ylabel="most varying direction of the rest")
+        plane.set_aspect("equal", "datalim")
+    axes[0].legend(loc="best")
+    for values, colour, label in [(spaces[1].others, ORANGE, "another's caption"),
+                                  (spaces[1].own, BLUE, "its own caption")]:
+        axes[2].hist(values, bins=60, range=(-1, 1), density=True, color=colour, alpha=0.7,
+                     label=label)
+    axes[2].set(yticks=[], xlim=(-1, 1), xlabel="cosine of an image with", title="After training")
+    axes[2].legend(loc="upper left")
+
+
 def draw_intervals(axes, x, scores, colour, style, name):
     """Draw the means and 95% intervals of scores (seeds, x)."""
     from scratch_embed.why.effects import interval

@@ -1,5 +1,6 @@
 """train e5-mistral: fine-tune a decoder as a sentence encoder, with instructions and LoRA."""
 import math
+import os
 
 from scratch_embed.cli.models import (
     add_output_options,
@@ -63,6 +64,10 @@ def add_training(methods):
            help=f"rank of the matrices that LoRA adds (default: {RANK})")
     option("--alpha", type=positive, metavar="A", help="what LoRA adds is multiplied by A divided "
            "by --rank (default: twice --rank)")
+    option("--targets", type=names, metavar="NAMES", help="the matrices to which LoRA adds, such "
+           "as attn.q,attn.v (default: all in the layers)")
+    option("--adapter-out", metavar="FOLDER", help="also write what LoRA adds to --model alone, as "
+           "a folder that peft reads (default: only the model with the sum)")
     option("--full", action="store_true", help="train all parameters, without LoRA")
     option("--tau", type=positive, default=0.02, metavar="T", help="temperature; the smaller it "
            "is, the more the nearest negatives count (default: %(default)s)")
@@ -85,13 +90,22 @@ def check_usage(arguments):
                               f"{arguments.dim} / {arguments.heads}")
     if arguments.model and arguments.pretraining_steps is not None:
         arguments.usage_error("--pretraining-steps belongs to a new model: leave it out")
-    for name in ("alpha", "rank"):
+    for name in ("alpha", "rank", "targets", "adapter_out"):
         if arguments.full and getattr(arguments, name):
+            name = name.replace("_", "-")
             arguments.usage_error(f"--{name} belongs to LoRA, and --full trains without it: leave "
                                   "it out")
+    if arguments.adapter_out and not arguments.model:
+        arguments.usage_error("--adapter-out: expected --model too, because an adapter belongs to "
+                              "the model that it is added to, and a new one is not kept")
     if arguments.batch_size < 2:
         arguments.usage_error("--batch-size: expected 2 or more, because the other texts of a "
                               f"batch are the negatives, got {arguments.batch_size}")
+
+
+def names(text):
+    """An argparse type: names, with commas between them."""
+    return tuple(text.split(","))
 
 
 # ---- the run -------------------------------------------------------------------------------------
@@ -100,7 +114,10 @@ def run_e5_mistral(arguments):
     """Read, train, save, measure; messages go to stderr."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.sentences.e5_mistral import Stage, train, with_merged
+    from scratch_embed.transformer.adapter_folder import save_adapter
     require_other_folder(arguments.output, arguments.model, sentences=True)
+    if arguments.adapter_out:
+        check_adapter_out(arguments)
     optim, lora = Optim(arguments.lr, arguments.warmup_ratio, weight_decay=0.0), lora_of(arguments)
     steps = {} if arguments.epochs else {"steps": arguments.steps}
     checkpoint = open_checkpoint(
@@ -108,7 +125,7 @@ def run_e5_mistral(arguments):
         dropout=arguments.dropout, workers=arguments.workers, **steps, **optim._asdict())
     examples = read_examples(arguments)
     held_out = read_held_out(arguments, examples)
-    start, columns = start_of(arguments, examples.columns), examples.columns
+    start, columns = start_of(arguments, examples.columns, lora), examples.columns
     stage = Stage(steps_of(arguments, len(columns[0]), "example"), arguments.batch_size, optim,
                   arguments.dropout, run_options(arguments, checkpoint))
     trained = train([arguments.task] * len(columns[0]), columns, start, lora, arguments.tau, stage)
@@ -116,6 +133,9 @@ def run_e5_mistral(arguments):
     say_trained(trained, lora)
     encoder = with_merged(trained.encoder)
     encoder.save(arguments.output)
+    if arguments.adapter_out:
+        save_adapter(trained.encoder.model, arguments.adapter_out)
+        say(f"wrote {arguments.adapter_out}: what was added to {arguments.model}")
     keys = min(arguments.batch_size, len(columns[0])) * (len(columns) - 1)
     say(f"{mean_loss(trained.losses)}{in_words_of_chance(trained.losses, math.log(keys))}; wrote "
         f"{arguments.output}, {encoder.model.p.flat.size:,} parameters")
@@ -123,10 +143,41 @@ def run_e5_mistral(arguments):
 
 
 def lora_of(arguments):
-    """The Lora of --rank and --alpha; None with --full."""
-    from scratch_embed.transformer.lora import Lora
+    """The Lora of --rank, --alpha and --targets; None with --full."""
+    from scratch_embed.transformer.lora import ALL, Lora
     rank = arguments.rank or RANK
-    return None if arguments.full else Lora(rank, arguments.alpha or 2 * rank)
+    return None if arguments.full else Lora(rank, arguments.alpha or 2 * rank,
+                                            arguments.targets or ALL)
+
+
+def check_adapter_out(arguments):
+    """Raise ValueError if an adapter in --adapter-out would be added to another model.
+
+    Readers add it to the weights of the folder in which it is.  If --model had an adapter too,
+    it would be the start with that one, and peft adds the new one to the weights without.
+    """
+    from scratch_embed.sentences.folder import encoder_folder
+    from scratch_embed.transformer.model_folder import has_adapter
+    folder = arguments.adapter_out
+    if os.path.realpath(folder) == os.path.realpath(arguments.output):
+        raise ValueError(f"--adapter-out {folder}: expected another folder than -o, whose weights "
+                         "contain the adapter already")
+    if any(os.path.exists(os.path.join(folder, name)) for name in ("config.json", "modules.json")):
+        raise ValueError(f"--adapter-out {folder}: expected a folder without a model, because the "
+                         "adapter would be added to its weights; name another folder")
+    if os.path.isdir(arguments.model) and has_adapter(encoder_folder(arguments.model)):
+        raise ValueError(f"{arguments.model}: expected a model without an adapter of its own, "
+                         "because --adapter-out writes only what is added here; merge it first "
+                         "with peft's merge_and_unload()")
+
+
+def check_targets(model, lora):
+    """Raise ValueError for a name in --targets that no layer of the model has."""
+    from scratch_embed.transformer.lora import find_targets
+    try:
+        find_targets(model.p, lora.targets if lora else ())
+    except ValueError as error:
+        raise ValueError(f"--{error}") from None
 
 
 def say_trained(trained, lora):
@@ -138,8 +189,11 @@ def say_trained(trained, lora):
         if lora else ""))
 
 
-def start_of(arguments, columns):
-    """The SentenceEncoder before training: that of --model, or a new one, with --task as prompt."""
+def start_of(arguments, columns, lora):
+    """The SentenceEncoder before training: that of --model, or a new one, with --task as prompt.
+
+    Raises ValueError if it lacks one of the targets of `lora`, a Lora or None.
+    """
     from scratch_embed.sentences.e5_mistral import with_last_token
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.transformer.pooling import last_token
@@ -150,15 +204,16 @@ def start_of(arguments, columns):
         if recipe.prompts:
             say(f"{arguments.model}: --task replaces its prompts, {', '.join(recipe.prompts)}")
         model = model.without_heads()
+        check_targets(model, lora)
         require_training_memory(model.p.flat.size, arguments.workers)
     else:
-        tokenizer, model, recipe = new_start(arguments, columns)
+        tokenizer, model, recipe = new_start(arguments, columns, lora)
     require_savable(tokenizer)
     say(f"the model has {model.p.flat.size:,} parameters")
     return with_last_token(SentenceEncoder(tokenizer, model, recipe), {"query": arguments.task})
 
 
-def new_start(arguments, columns):
+def new_start(arguments, columns, lora):
     """(tokenizer, Mistral, Recipe) of a new model, pre-trained on the texts."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.nn.params import init_params
@@ -175,6 +230,7 @@ def new_start(arguments, columns):
     config = Config(len(tokenizer), arguments.dim, arguments.layers, heads, heads,
                     arguments.dim // heads, arguments.ff, arguments.max_length)
     model = Mistral(config, init_params(tensors(config) | head_tensors(config), arguments.seed))
+    check_targets(model, lora)
     require_training_memory(model.p.flat.size, arguments.workers)
     corpus = tokenizer.encode_batch(texts, max_length=arguments.max_length)
     steps = arguments.pretraining_steps

@@ -13,7 +13,8 @@ from scratch_embed.cli.texts import require_words
 STDIO = "-"                        # standard input, or for `phrases` standard output
 # arguments that name a text of sentences; `predict` also reads blank lines, as fastText does
 SENTENCES = {"corpus", "texts", "input", "labelled", "held_out", "queries"}
-WRITTEN = {"-o", "--checkpoint", "--on-disk", "--run-out", "--results-folder"}
+WRITTEN = {"-o", "--checkpoint", "--on-disk", "--run-out", "--results-folder",
+           "--adapter-out"}
 READ = {"TEXT": "text", "LABELLED": "text", "QRELS": "text", "RUN": "text", "VECTORS": "vectors",
         "MODEL": "encoder", "INDEX": "index",          # metavar of an argument: what it must be
         "FILE": "any", "IN": "any"}

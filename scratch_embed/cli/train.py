@@ -4,11 +4,13 @@ from scratch_embed.cli import (
     bpe,
     clap,
     classifier,
+    clip,
     cross_encoder,
     e5_mistral,
     fasttext,
     glove,
     gpt2,
+    imagebind,
     m3,
     sbert,
     simcse,
@@ -24,5 +26,6 @@ def add_commands(commands):
                         "scratch-embed train word2vec corpus.txt -o vectors.vec")
     methods = train.add_subparsers(metavar="METHOD", required=True)
     for method in (word2vec, glove, fasttext, classifier, bpe, bert, gpt2, simcse, sbert, m3,
-                   e5_mistral, cross_encoder, clap, whisper):
+                   e5_mistral, cross_encoder, clip, imagebind, clap,
+                   whisper):
         method.add_training(methods)

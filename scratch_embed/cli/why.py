@@ -7,6 +7,7 @@ import sys
 
 from scratch_embed.cli.parsing import add_command, whole
 from scratch_embed.cli.printing import heading, listed, paragraph, show_effects
+from scratch_embed.cli.why_clip import run_clip
 from scratch_embed.cli.why_e5 import run_e5
 from scratch_embed.cli.why_lora import run_lora
 from scratch_embed.cli.why_m3 import run_m3
@@ -31,6 +32,7 @@ def add_commands(commands):
             ("m3", "BGE-M3's three scores", run_m3, None),
             ("lora", "LoRA and E5-Mistral", run_lora, None),
             ("rerank", "the cross-encoder that reranks", run_rerank, None),
+            ("clip", "CLIP, images and captions", run_clip, None),
             ("retrieval", "BM25, SIF, hybrids and compression", run_retrieval, 12_000)]:
         method = add_command(methods, name, f"print ablations of {what}",
                              f"scratch-embed why {name} --seeds 10", run=run,
@@ -40,7 +42,7 @@ def add_commands(commands):
                             help="number of runs to average over; each has its own text and "
                                  "initial weights (default: %(default)s)")
         if sentences is None:
-            steps = {run_rerank: 6000, run_m3: 400, run_lora: 800}.get(run, 300)
+            steps = {run_rerank: 6000, run_m3: 400, run_lora: 800, run_clip: 800}.get(run, 300)
             method.add_argument("--steps", type=whole(1), default=steps, metavar="N",
                                 help="steps of each training (default: %(default)s)")
             continue

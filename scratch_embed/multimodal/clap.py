@@ -156,7 +156,7 @@ def infer_texts(texts: Packed, p: Params, config: Config) -> np.ndarray:
 # ---- losses --------------------------------------------------------------------------------------
 
 def scaled_cosines(a: np.ndarray, e: np.ndarray, p: Params
-                   ) -> tuple[tuple[np.ndarray, np.ndarray], ParamBackwardEach]:
+                   ) -> tuple[tuple[np.ndarray, np.ndarray], Callable]:
     """exp(s_a) cos(a_i, e_j) and exp(s_t) cos(e_i, a_j): (N, M), (M, N).
 
     a: (N, E), e: (M, E); backward((d_audio, d_text), g) -> da, de
@@ -229,7 +229,7 @@ def batch_loss(mels: np.ndarray, texts: Packed, p: Params, config: Config,
     return value, backward
 
 
-def log_mels(sounds: Sequence[np.ndarray], audio: ClapAudio, rng: np.random.Generator
+def log_mels(sounds: np.ndarray | Sequence[np.ndarray], audio: ClapAudio, rng: np.random.Generator
              ) -> np.ndarray:
     """The spectrograms of sounds at audio.rate.  -> (N, T, F) float32"""
     M = audio.filters()
@@ -243,7 +243,7 @@ class Trained(NamedTuple):
     losses: list[float]
 
 
-def train(sounds: Sequence[np.ndarray], texts: Packed, p: Params, config: Config,
+def train(sounds: np.ndarray | Sequence[np.ndarray], texts: Packed, p: Params, config: Config,
           audio: ClapAudio, steps: int = 300, batch_size: int = 64,
           optim: Optim = Optim(lr=1e-3, weight_decay=0.01), loss: Callable = clap_loss,
           options: RunOptions = RunOptions()) -> Trained:

@@ -17,6 +17,7 @@ of the whole sound and three of parts of it, and merge them in a layer of their 
 import math
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -159,8 +160,9 @@ def read_audio_config(fields: Fields) -> htsat.Config:
         fields.one_of(name, [value], value)
     sizes = {ours: fields.whole(theirs, default=size)
              for ours, (theirs, size) in AUDIO_SIZES.items()}
-    stages = {ours: tuple(fields.get(theirs, numbers, "a list of whole numbers of at least 1",
-                                     _are_whole)) for ours, (theirs, numbers) in STAGES.items()}
+    stages: dict[str, Any] = {
+        ours: tuple(fields.get(theirs, numbers, "a list of whole numbers of at least 1",
+                               _are_whole)) for ours, (theirs, numbers) in STAGES.items()}
     config = htsat.Config(
         **sizes, **stages, patch=_side(fields, "patch_size"), stride=_side(fields, "patch_stride"),
         ff_ratio=float(fields.positive("mlp_ratio", 4.0)), qkv_bias=fields.flag("qkv_bias", True),

@@ -106,14 +106,14 @@ def untrained(captions: Sequence[str], seed: int = 1, recipe: Recipe = RECIPE) -
     return Clap(config, htsat.freeze_statistics(p), tokenizer, recipe.audio)
 
 
-def with_statistics(model: Clap, sounds: Sequence[np.ndarray], seed: int = 1) -> Clap:
+def with_statistics(model: Clap, sounds: np.ndarray | Sequence[np.ndarray], seed: int = 1) -> Clap:
     """The same model with the mean and variance of the mel bins of (at most MOST of) these sounds.
     """
     mels = clap.log_mels(sounds[:MOST], model.audio, np.random.default_rng(seed))
     return Clap(model.config, htsat.freeze_statistics(model.p, mels), model.tokenizer, model.audio)
 
 
-def fit(start: Clap, sounds: Sequence[np.ndarray], captions: Sequence[str],
+def fit(start: Clap, sounds: np.ndarray | Sequence[np.ndarray], captions: Sequence[str],
         recipe: Recipe = RECIPE, options: RunOptions = RunOptions()) -> tuple[Clap, clap.Trained]:
     """Train a Clap, which is not changed.  -> the trained one, the run"""
     texts = start.tokenize(captions, truncate=True)
@@ -169,7 +169,7 @@ def similarities(model: Clap, data: Pairs) -> np.ndarray:
     return a @ model.encode_texts(data.captions, normalize=True).T
 
 
-def reciprocal_ranks(model: Clap, sounds: Sequence[np.ndarray], captions: Sequence[str]
+def reciprocal_ranks(model: Clap, sounds: np.ndarray | Sequence[np.ndarray], captions: Sequence[str]
                      ) -> np.ndarray:
     """1/rank of each sound's own caption among all; equal captions are one.  -> (n,)
 

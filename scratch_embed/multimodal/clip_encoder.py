@@ -121,7 +121,7 @@ class Clip:
                              f"{texts[n]!r:.60}; shorten it, or use truncate=True")
         return batch
 
-    def encode_images(self, images: Sequence[np.ndarray | str | os.PathLike],
+    def encode_images(self, images: np.ndarray | Sequence[np.ndarray | str | os.PathLike],
                       normalize: bool = False) -> np.ndarray:
         """The vectors of N images, in their order.  -> (N, E) float32
 

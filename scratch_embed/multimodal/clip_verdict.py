@@ -27,6 +27,7 @@ in a narrow cone of its own.  The loss compares images with texts only, and is l
 differences between them, not by moving the cones together, so a part of the gap remains.
 """
 from collections.abc import Callable
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -103,16 +104,21 @@ def draw_pairs(n: int, seed: int, dropout: float, pairs: tuple = SEEN) -> Pairs:
 
 # ---- training ------------------------------------------------------------------------------------
 
-def untrained(captions: list[str], seed: int, recipe: Recipe = RECIPE) -> Clip:
-    """A CLIP with a tokenizer learned from these captions, and random parameters."""
+def untrained(captions: list[str], seed: int, recipe: Recipe = RECIPE,
+              processor: ImageProcessor = PROCESSOR) -> Clip:
+    """A CLIP with a tokenizer learned from these captions, and random parameters.
+
+    processor: by default for images of the size of scenes
+    """
     tokenizer = train_clip_bpe(captions, recipe.vocab)
     trunks = [Trunk(recipe.dim, layers, heads=4, ff=4 * recipe.dim) for layers in recipe.layers]
     longest = int(np.diff(tokenizer.encode_batch(captions).offsets).max())
-    config = Config(vit.Config(SIDE, recipe.patch, 3, trunks[0]),
+    side = SIDE if processor.crop is None else processor.crop.height
+    config = Config(vit.Config(side, recipe.patch, 3, trunks[0]),
                     TextConfig(len(tokenizer), longest + 8, len(tokenizer) - 1,
                                trunks[1]._replace(causal=True)), recipe.dim)
     declared = siglip_tensors if recipe.loss is siglip_loss else tensors
-    return Clip(config, init_params(declared(config), seed), tokenizer, PROCESSOR)
+    return Clip(config, init_params(declared(config), seed), tokenizer, processor)
 
 
 def fit(start: Clip, data: Pairs, recipe: Recipe = RECIPE, options: RunOptions = RunOptions()
@@ -190,12 +196,12 @@ def zero_shot(clip: Clip, u: np.ndarray, seen: Scenes, w: np.ndarray, unseen: Sc
                                       for number, value in enumerate(ATTRIBUTES[attribute])})
         return float(((vectors @ classes.T).argmax(1) == scenes.of(attribute)).mean())
 
-    names = clip.class_vectors({pair: [pair_prompt(*pair)] for pair in PAIRS})
+    names = clip.class_vectors({text: [text] for text in starmap(pair_prompt, PAIRS)})
 
     def pair_accuracy(vectors, scenes):
         return float(((vectors @ names.T).argmax(1) == pair_of(scenes)).mean())
-    return Zero(*(accuracy(attribute, u, seen) for attribute in KNOWN["text"]),
-                pair_accuracy(u, seen), pair_accuracy(w, unseen),
+    shape, colour, size, position = (accuracy(attribute, u, seen) for attribute in KNOWN["text"])
+    return Zero(shape, colour, size, position, pair_accuracy(u, seen), pair_accuracy(w, unseen),
                 accuracy("shape", w, unseen), accuracy("colour", w, unseen))
 
 
@@ -215,10 +221,10 @@ def recall(similarity: np.ndarray, k: int = K) -> float:
     return float(((similarity >= own).sum(1) <= k).mean())
 
 
-def recall_bounds(seed: int) -> tuple[float, float]:
-    """Chance, and the highest expected recall@10 on the test scenes of this seed."""
-    scenes = draw_scenes(TEST, seed + TEST_SEED, SEEN)
-    return chance_recall(TEST, K), best_recall_of(scenes, KNOWN["text"], K)
+def recall_bounds(seed: int, n: int = TEST) -> tuple[float, float]:
+    """Chance, and the highest expected recall@10 on the n test scenes of this seed."""
+    scenes = draw_scenes(n, seed + TEST_SEED, SEEN)
+    return chance_recall(n, K), best_recall_of(scenes, KNOWN["text"], K)
 
 
 def probes(clip: Clip, seed: int, u: np.ndarray, seen: Scenes, w: np.ndarray, unseen: Scenes

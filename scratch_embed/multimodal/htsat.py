@@ -201,7 +201,7 @@ def cubic(distance: np.ndarray) -> np.ndarray:
 
 def blocks(config: Config) -> list[Callable]:
     """The layers and mergings in order, as functions (x, p) -> (y, backward)."""
-    found = []
+    found: list[Callable] = []
     for i, (depth, H) in enumerate(zip(config.depths, config.heads)):
         side = config.grid(i)
         for n in range(depth):

@@ -113,7 +113,7 @@ def resample_numpy(x: np.ndarray, first: np.ndarray, weights: np.ndarray) -> np.
 
     -> y (outputs, B) uint8
     """
-    total = np.int32(HALF)
+    total = np.array(HALF, np.int32)                       # so that the shift rounds
     for k in range(weights.shape[1]):                      # term k of every output at once
         j = np.minimum(first + k, len(x) - 1)
         total = total + weights[:, k, None] * x[j]

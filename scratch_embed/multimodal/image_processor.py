@@ -108,7 +108,7 @@ class ImageProcessor(NamedTuple):
                              f"got {pixels.shape}")
         if self.size is not None:
             height, width = (self.size if isinstance(self.size, Square) else
-                             shortest_edge(*pixels.shape[:2], self.size))
+                             shortest_edge(pixels.shape[0], pixels.shape[1], self.size))
             pixels = resize(pixels, height, width, self.filter)
         if self.crop is not None:
             pixels = centre_crop(pixels, *self.crop)

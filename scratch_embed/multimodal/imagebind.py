@@ -197,7 +197,7 @@ def add_vectors(*vectors: np.ndarray) -> np.ndarray:
 
     A sound plus the word "red" finds images of a red thing that sounds so.
     """
-    return l2_normalize(sum(l2_normalize(x)[0] for x in vectors))[0]
+    return l2_normalize(np.sum([l2_normalize(x)[0] for x in vectors], axis=0))[0]
 
 
 # ---- training ------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class ImageBind:
     def arrays(self, sense: str, inputs: Sequence[Any]) -> np.ndarray:
         """What the tower of a sense reads: N inputs -> (N, *sense.shape), of p's type."""
         maps = self.spectrogram(inputs) if sense == SOUND else np.stack([
-            _grey(x) if isinstance(x, str | os.PathLike) else np.asarray(x) for x in inputs])
+            grey_map(x) if isinstance(x, str | os.PathLike) else np.asarray(x) for x in inputs])
         return maps.astype(self.p.flat.dtype, copy=False)
 
     # ---- the folder ------------------------------------------------------------------------------
@@ -136,7 +136,8 @@ class ImageBind:
                   for name, values in fields.object("senses").items()}
         given = Fields(fields.path, fields.object("spectrogram"), "spectrogram")
         *whole, least = Spectrogram._fields
-        spectrogram = Spectrogram(*(given.whole(name) for name in whole), given.positive(least))
+        sizes = {name: given.whole(name) for name in whole}
+        spectrogram = Spectrogram(**sizes, least=given.positive(least))
         path = os.path.join(folder, WEIGHTS)
         try:
             p = Params(tensors(senses, clip.dim), dtype)
@@ -155,7 +156,7 @@ class ImageBind:
         return cls(clip, senses, p, spectrogram)
 
 
-def _grey(path):
+def grey_map(path):
     """A grey PNG file as a map.  -> (1, H, W) float32, 0 to 1"""
     pixels = read_png(path)
     if pixels.shape[2] != 1:
@@ -174,6 +175,8 @@ def _sense(fields):
     """The Sense of a JSON object."""
     shape = fields.get("shape", REQUIRED, "2 or 3 whole numbers above 0", lambda x: isinstance(
         x, list) and len(x) in (2, 3) and all(type(n) is int and n > 0 for n in x))
-    sizes = [fields.whole(name) for name in ("patch", "stride", "dim", "layers", "heads")]
-    return Sense(tuple(shape), *sizes[:2], trunk(*sizes[2:]), float(fields.positive("scale")),
-                 float(fields.number("mean")), float(fields.positive("std")))
+    patch, stride, dim, layers, heads = (fields.whole(name) for name in (
+        "patch", "stride", "dim", "layers", "heads"))
+    return Sense(tuple(shape), patch, stride, trunk(dim, layers, heads),
+                 float(fields.positive("scale")), float(fields.number("mean")),
+                 float(fields.positive("std")))

@@ -145,13 +145,24 @@ def bind(model: Clip, recipe: Recipe = RECIPE, options: RunOptions = RunOptions(
     start, seed = untrained(model, options.seed, recipe), options.seed
     scenes = draw_scenes(recipe.scenes, seed + SENSE_SEED, SEEN)
     images = model.encode_images(perceive("image", scenes, seed + SENSE_SEED))
+    inputs = {name: start.arrays(name, perceive(name, scenes, seed + SENSE_SEED))
+              for name in start.senses}
+    return bind_towers(start, images, inputs, recipe, options)
+
+
+def bind_towers(start: ImageBind, images: np.ndarray, inputs: Mapping[str, np.ndarray],
+                recipe: Recipe = RECIPE, options: RunOptions = RunOptions()) -> ImageBind:
+    """Train the tower of each sense, which is not changed, one after the other.
+
+    images: (N, E), the vectors of N images; inputs: {sense: (N, *shape)}, of the same scenes
+    """
     towers = []
     for name, sense in start.senses.items():
-        x = start.arrays(name, perceive(name, scenes, seed + SENSE_SEED))
-        run = train(x, frozen(images), start.p.only(sense_tensors(sense, model.dim, name + ".")),
+        run = train(inputs[name], frozen(images),
+                    start.p.only(sense_tensors(sense, start.clip.dim, name + ".")),
                     sense, name + ".", recipe.steps, recipe.batch_size, recipe.optim, options)
         towers.append(run.p)
-    return ImageBind(model, start.senses, join(*towers), start.spectrogram)
+    return ImageBind(start.clip, start.senses, join(*towers), start.spectrogram)
 
 
 def bind_moving(model: ImageBind, name: str, recipe: Recipe = RECIPE,

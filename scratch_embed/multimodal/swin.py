@@ -93,7 +93,7 @@ def windows_of(height: int, width: int, size: int, shift: int) -> Windows:
     padded = np.pad(patch, ((0, -height % size), (0, -width % size)),
                     constant_values=height * width)
     order = cut(np.roll(padded, (-shift, -shift), (0, 1)), size)               # (W, t)
-    mask = region_mask(*padded.shape, size, shift) if shift else None
+    mask = region_mask(padded.shape[0], padded.shape[1], size, shift) if shift else None
     return Windows(size, order.ravel(), order.ravel().argsort(kind="stable")[:height * width],
                    padded.size > patch.size, mask)
 
@@ -156,9 +156,8 @@ def swin_layer(x: np.ndarray, p: Params, name: str, windows: Windows, heads: int
     k, back_k = linear(rows, p, name + "attn.k")
     v, back_v = linear(rows, p, name + "attn.v")
     B, back_B = relative_bias(pair_index(windows.size), p, name + "attn.relative")    # (H, t, t)
-    shifted = windows.mask is not None
     a, back_a = attention(q, k, v, np.arange(0, len(rows) + 1, t), heads,
-                          bias=B + windows.mask.astype(B.dtype) if shifted else B)
+                          bias=B if windows.mask is None else B + windows.mask.astype(B.dtype))
     o, back_o = linear(a, p, name + "attn.o")
     h, back_h = residual(x, from_windows(o, windows))
 
@@ -173,7 +172,7 @@ def swin_layer(x: np.ndarray, p: Params, name: str, windows: Windows, heads: int
         dh = dh + back_m(back_u(back_f(back_w(dw, g)), g), g)
         dx, dr = back_h(dh)
         dq, dk, dv, dB = back_a(back_o(to_windows(dr, windows), g))
-        back_B(dB.sum(0) if shifted else dB, g)      # every window uses the same table
+        back_B(dB if windows.mask is None else dB.sum(0), g)      # every window uses the same table
         drows = back_q(dq, g) + back_k(dk, g) + back_v(dv, g)
         return dx + back_n(from_windows(drows, windows), g)
     return y, backward

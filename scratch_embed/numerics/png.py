@@ -181,10 +181,10 @@ def unfilter(filters, filtered, pixel):
     y = np.empty_like(filtered)
     for i in range(len(filtered)):
         for j in range(filtered.shape[1]):
-            a = np.int64(y[i, j - pixel]) if j >= pixel else 0
-            b = np.int64(y[i - 1, j]) if i else 0
-            c = np.int64(y[i - 1, j - pixel]) if i and j >= pixel else 0
-            prediction = 0
+            a = np.int64(y[i, j - pixel]) if j >= pixel else np.int64(0)
+            b = np.int64(y[i - 1, j]) if i else np.int64(0)
+            c = np.int64(y[i - 1, j - pixel]) if i and j >= pixel else np.int64(0)
+            prediction = np.int64(0)
             if filters[i] == 1:
                 prediction = a
             elif filters[i] == 2:

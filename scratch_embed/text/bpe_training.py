@@ -44,7 +44,7 @@ from scratch_embed.text.byte_level import (
     to_characters,
 )
 from scratch_embed.text.normal_forms import AS_IT_IS, CLIP_NORMALIZER, TextNormalizer
-from scratch_embed.text.tokenizer import roberta_template
+from scratch_embed.text.tokenizer import Tokenizer, roberta_template
 
 Pair = tuple[int, int]
 NONE = -1
@@ -83,7 +83,8 @@ def train_bpe(texts: Iterable[str], vocab_size: int = 30_000, *,
     return bpe
 
 
-def train_clip_bpe(texts: Iterable[str], vocab_size: int = 49_408, min_frequency: int = 2) -> BPE:
+def train_clip_bpe(texts: Iterable[str], vocab_size: int = 49_408, min_frequency: int = 2
+                   ) -> Tokenizer:
     """Learn a tokenizer like CLIP's, with at most vocab_size tokens, from captions.
 
     Its first pieces are all bytes, inside a word and at its end, so that no text has unknown bytes.
@@ -177,7 +178,7 @@ class LinkedPieces(NamedTuple):
     piece: array                   # (n,) its id
     previous: array                # (n,) the place of the piece before it in the word, or NONE
     following: array               # (n,) the place of the piece after it, or NONE
-    count: array                   # (n,) how often the word occurs
+    counts: array                  # (n,) how often the word occurs
 
 
 def link_letters(words: Mapping[str, int], index: Mapping[str, int], prefix: str = "",
@@ -191,7 +192,7 @@ def link_letters(words: Mapping[str, int], index: Mapping[str, int], prefix: str
             linked.piece.extend(numbers)
             linked.previous.extend([NONE, *range(start, end - 1)])
             linked.following.extend([*range(start + 1, end), NONE])
-            linked.count.extend([count] * len(numbers))
+            linked.counts.extend([count] * len(numbers))
     return linked
 
 
@@ -201,7 +202,7 @@ def count_pairs(linked: LinkedPieces) -> tuple[Counter[Pair], dict[Pair, array]]
     for i, j in enumerate(linked.following):
         if j != NONE:
             pair = linked.piece[i], linked.piece[j]
-            total[pair] += linked.count[i]
+            total[pair] += linked.counts[i]
             places[pair].append(i)
     return total, places
 

@@ -193,7 +193,7 @@ def read_classifier(folder: str | os.PathLike, labels: int, dtype: type = np.flo
 def write_classifier(folder: str | os.PathLike, model: Transformer, fields: Mapping) -> None:
     """Write config.json and model.safetensors.  fields: of config.json, besides the sizes."""
     family, config, head = type(model), model.config, head_of(model)
-    architecture = family.architecture                             # type: ignore[attr-defined]
+    architecture = family.architecture
     need = architecture.tensors(config) | head_tensors(config.dim, labels_of(model), head=head)
     write_model(folder, model.p, need, names_of(family, head), {
         "architectures": [head.original], **architecture.config_fields(config), **fields},

@@ -76,8 +76,8 @@ def check_fields(fields: Fields, known: Collection[str]) -> None:
     fields.no_others((*known, *ONLY, *IGNORED))
 
 
-def read_sizes(fields: Fields, names: Mapping[str, str]) -> dict[str, int]:
-    """The sizes of a model.  names: {ours: the field's}, of which "heads" and "dim" are two.
+def read_sizes(fields: Fields, names: Mapping[str, str]) -> dict[str, Any]:
+    """The sizes of a model, whole numbers.  names: {ours: the field's}, also of "heads" and "dim".
 
     Raises FormatError for a field that is missing or not a whole number of at least 1, and unless
     heads divides dim.

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 
 from scratch_embed.answers.answer import Answer, Claim, Paragraph, Table
+from scratch_embed.answers.clip import Space
 from scratch_embed.answers.contrastive import Cosines
 from scratch_embed.answers.cross_or_bi import Points
 from scratch_embed.answers.matryoshka import Short
 from scratch_embed.answers.rag import Curves
 from scratch_embed.cli.answer import as_json, print_answer, write_figure
 from scratch_embed.cli.answer_figures import (
+    draw_clip,
     draw_contrastive,
     draw_cross_or_bi,
     draw_matryoshka,
     draw_rag,
 )
 
-ALL = pytest.mark.parametrize("number", ["1", "2", "3", "4"])
+ALL = pytest.mark.parametrize("number", ["1", "2", "3", "4", "5"])
 ROWS = {"a": np.array([[2, 0.25], [4, 0.25]]), "b": np.array([[1, np.nan], [1, np.nan]])}
 CLAIM = Claim("a is above b", np.array([3.0, 4.0]), np.array([1.0, 2.0]))
 ANSWER = Answer("Why?", [1, 2], [Table("A table.", ("score", "share"), ROWS, (1, 2))],
@@ -32,7 +34,8 @@ FIGURES = {draw_contrastive: Cosines(*[{"untrained": C, "pairs": C**3}] * 2),
            draw_cross_or_bi: Points({0: C, 10: C, 30: C}, {"BM25": C}),
            draw_rag: Curves((64, 128), {"BM25": RECALLS}, {"whole": RECALLS}),
            draw_matryoshka: Short((8, 4), dict.fromkeys("abcdef", SCORES),
-                                  {"int8": np.stack([[[8, 4]] * 2, SCORES], axis=2)})}
+                                  {"int8": np.stack([[[8, 4]] * 2, SCORES], axis=2)}),
+           draw_clip: (Space(RECALLS, SCORES, C, C),) * 2}
 
 
 def test_what_is_printed(capsys):

@@ -1,14 +1,19 @@
 """train e5-mistral: the weights are those of e5_mistral.train; its starts, and the verdict."""
+import re
+import shutil
 from functools import partial
 
 import numpy as np
 import pytest
 
+import scratch_embed as se
 from scratch_embed.nn.optim import Optim
 from scratch_embed.sentences import e5_mistral
 from scratch_embed.sentences.e5_mistral import Stage, with_last_token, with_merged
 from scratch_embed.sentences.encoder import SentenceEncoder
+from scratch_embed.sentences.folder import encoder_folder
 from scratch_embed.transformer import pooling
+from scratch_embed.transformer.adapter_folder import read_adapter
 from scratch_embed.transformer.lora import Lora
 from scratch_embed.transformer.mistral import Mistral
 from tests.cli.test_sbert import KEYS, NEGATIVES, QUERIES, STEPS, lines
@@ -40,6 +45,16 @@ def decoder(files, run):
     return files / "decoder"
 
 
+@pytest.fixture
+def adapted(files, run, decoder):
+    """A folder with an adapter for `decoder`, beside files/"m", its sum with the decoder."""
+    code, _, err = run("--pairs", files / "pairs", "-o", files / "m", "--model", decoder, "--rank",
+                       "2", "--alpha", "3", "--targets", "attn.q,attn.v,mlp.up", "--lr", "1",
+                       "--adapter-out", files / "adapter")
+    assert code == 0 and f"wrote {files / 'adapter'}: what was added to {decoder}" in err
+    return files / "adapter"
+
+
 def expected(folder, lora, *columns):
     """The merged encoder that three steps of training from this folder give."""
     start = with_last_token(SentenceEncoder.load(folder))
@@ -67,6 +82,9 @@ def test_the_folder_has_the_weights_that_train_computes(files, run, decoder):
     (["--batch-size", "1"], "--batch-size: expected 2 or more"),
     (["--full", "--alpha", "3"], "--alpha belongs to LoRA"),
     (["--full", "--rank", "3"], "--rank belongs to LoRA"),
+    (["--full", "--targets", "attn.q"], "--targets belongs to LoRA"),
+    (["--full", "--model", "m", "--adapter-out", "a"], "--adapter-out belongs to LoRA"),
+    (["--adapter-out", "a"], "--adapter-out: expected --model too, because an adapter belongs to"),
     (["--heads", "3", "--dim", "9"], "--heads: expected --dim / --heads to be even"),
     (["--model", "m", "--pretraining-steps", "3"], "--pretraining-steps belongs to a new model"),
     (["--model", "m", "--dim", "8"], "--model has a size and a tokenizer of its own")])
@@ -99,3 +117,60 @@ def test_what_is_replaced_of_another_folder_is_said(files, run, decoder):
     assert code == 0 and "its pooling is replaced by the vector of the last token" in err
     assert "--task replaces its prompts, query\n" in err
     assert SentenceEncoder.load(files / "m").recipe.poolings == (pooling.last_token,)
+
+
+# ---- the adapter ---------------------------------------------------------------------------------
+
+TEXT = "a text that is not in the training data"
+
+
+def test_the_adapter_added_to_the_model_is_the_encoder(files, decoder, adapted):
+    """By read_adapter, and by se.load if its files are in a copy of the model's folder."""
+    base, found = se.load(decoder), se.load(files / "m").encode(TEXT, prompt_name="query")
+    assert abs(base.encode(TEXT, prompt_name="query") - found).max() > 1e-3
+    model = read_adapter(adapted, base.model)
+    assert {name.split(".", 2)[2] for name in model.p if name.endswith(".lora_a")} == {
+        "attn.q.lora_a", "attn.v.lora_a", "mlp.up.lora_a"}
+    shutil.copytree(decoder, files / "copy")
+    for path in adapted.iterdir():
+        shutil.copy(path, files / "copy")
+    for encoder in (e5_mistral.with_model(base, model), se.load(files / "copy")):
+        np.testing.assert_allclose(encoder.encode(TEXT, prompt_name="query"), found, rtol=0,
+                                   atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_peft_reads_the_adapter_and_gets_the_same_vectors(files, decoder, adapted):
+    """The vector of the last token, at norm 1."""
+    torch = pytest.importorskip("torch")
+    transformers, peft = pytest.importorskip("transformers"), pytest.importorskip("peft")
+    transformers.logging.disable_progress_bar()
+    ours = se.load(files / "m")
+    base = transformers.AutoModel.from_pretrained(encoder_folder(decoder)).eval()
+    theirs = peft.PeftModel.from_pretrained(base, adapted).eval()
+    ids = ours.tokenize([ours.recipe.prompts["query"] + TEXT]).ids
+    with torch.no_grad():
+        last = theirs(torch.tensor(ids)[None].long()).last_hidden_state[0, -1]
+    np.testing.assert_allclose(ours.encode(TEXT, prompt_name="query"),
+                               (last / last.norm()).numpy(), rtol=0, atol=1e-5)
+
+
+def test_an_adapter_is_not_written_where_it_would_be_added_to_other_weights(files, run, decoder,
+                                                                            adapted):
+    start = "--pairs", files / "pairs", "-o", files / "new", "--model"
+    for folder, message in ((files / "new", "expected another folder than -o"),
+                            (decoder, "expected a folder without a model"),
+                            (files / "m", "expected a folder without a model")):
+        code, _, err = run(*start, decoder, "--adapter-out", folder)
+        assert code == 1 and f"--adapter-out {folder}: {message}" in err
+    shutil.copy(adapted / "adapter_config.json", decoder)
+    code, _, err = run(*start, decoder, "--adapter-out", files / "other")
+    assert code == 1 and f"{decoder}: expected a model without an adapter of its own" in err
+    assert not (files / "new").exists() and not (files / "other").exists()
+
+
+@pytest.mark.parametrize("targets, got", [("q_proj", "'q_proj'"), ("attn.q,", "''")])
+def test_a_target_that_no_layer_has_is_refused_before_the_training(targets, got, files, run):
+    code, _, err = run("--pairs", files / "pairs", "-o", files / "m", *NEW, "--targets", targets)
+    assert code == 1 and "pre-trained" not in err
+    assert re.search(f"--targets: expected some of attn.q, .*mlp.down, got {got}", err)

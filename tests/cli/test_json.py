@@ -26,7 +26,8 @@ COMMANDS = {                       # command: its arguments; files are those of 
     "answer 1": "--seeds 2 --documents 20 --steps 1",
     "answer 2": "--seeds 2 --documents 21 --steps 1",
     "answer 3": "--seeds 2 --documents 20 --steps 1",
-    "answer 4": "--seeds 2 --documents 20 --steps 1"}
+    "answer 4": "--seeds 2 --documents 20 --steps 1",
+    "answer 5": "--seeds 2 --documents 20 --steps 1"}
 
 
 @pytest.fixture

@@ -70,8 +70,12 @@ def typed(name, kinds, folder, **instead):
         also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
         also |= {"corpus", "queries", "qrels"}                   # all three or none
+    if "held_out" in also and name == "train clip":
+        also |= {"pairs"}
     if also & {"corpus", "queries"} and name == "rerank":
         also |= {"corpus", "queries"}                            # both, without a QUERY
+    if "adapter_out" in also:
+        also |= {"model"}                                        # to which the adapter is added
     for action in command._actions:
         wanted = action.required or not action.option_strings
         if action.dest == "asked" and "corpus" in also:

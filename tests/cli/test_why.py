@@ -287,3 +287,28 @@ def test_why_lora_prints_what_the_query_is_given_and_the_ablations(monkeypatch, 
     for ablation in lora.ABLATIONS:
         assert f"\n{ablation.name}\n    Prediction: " in printed
     assert max(map(len, printed.splitlines())) <= 110
+
+
+def test_why_clip_prints_baselines_ablations_and_prompts(monkeypatch, capsys):
+    """Two tiny worlds, one step of each training; the scores mean nothing."""
+    from scratch_embed.why import clip
+    monkeypatch.setattr(clip, "draw_task", partial(clip.draw_task, scenes=80))
+    monkeypatch.setattr(clip, "ABLATIONS", clip.ABLATIONS[2:4])
+    monkeypatch.setattr(clip, "report", lambda *args, report=clip.report: report(*args[:2], 40))
+    assert main(["why", "clip", "--seeds", "2", "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^(\d)  ", printed, re.M) == list("123")
+    for row in ("recall@10, text to image", "zero-shot unseen pairs", "probe, unseen pairs"):
+        assert re.search(rf"^    {row}( +-?\d+\.\d ± +\d+\.\d){{4}}$", printed, re.M), row
+    for ablation in [*clip.ABLATIONS, *clip.PROMPTS]:
+        assert f"\n{ablation.name}\n    Prediction: " in printed
+    assert len(re.findall(r"^ +to text .*, zero-shot .*, gap ", printed, re.M)) == 4
+
+
+def test_steps_of_variants_are_scaled_with_those_of_the_base():
+    from scratch_embed.cli.why_clip import scaled
+    from scratch_embed.why.clip import ABLATIONS, STEPS
+    base, variants = scaled(ABLATIONS[2], 2 / STEPS)[2:]
+    assert base["steps"] == 2 and "steps" not in variants["16"][0]
+    assert variants["16, as many pairs"][0]["steps"] == 8
+    assert variants["256, as many pairs"][0]["steps"] == 1          # half a step, at least one
