@@ -21,7 +21,8 @@ def add_commands(commands):
     """Add `figures`."""
     figures = add_command(commands, "figures", "draw ten figures that explain files of this "
                           "package", "scratch-embed figures -o figures", run=run_figures,
-                          details="Their numbers are computed here, which takes two to three minutes.")
+                          details="Their numbers are computed here, which takes two to three "
+                                  "minutes.")
     figures.add_argument("-o", "--output", required=True, metavar="FOLDER",
                          help="the folder to write the PNG files to; created if missing")
     figures.add_argument("--seeds", type=whole(2), default=5, metavar="N",

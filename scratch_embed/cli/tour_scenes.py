@@ -55,9 +55,10 @@ def show_imagebind(learned):
               f"training; chance is 0.010; mean of {len(SEEDS)} seeds.")
     found = for_seeds(lambda one: scene_tour.bound_scores(one), [*learned.values()])
     show_matrix([one.matrix for one in found])
-    paragraph("How far from chance to the bound, in %, without image-text; what a sense says of a scene's shape and "
-              "colour, by prompts; and whether the image nearest to a sound plus 'a red thing' has "
-              "that colour, the sound's shape, and both with the sound's size:")
+    paragraph("How far from chance to the bound, in %, without image-text; what a sense says of a "
+              "scene's shape and colour, by prompts; and whether the image nearest to a sound plus "
+              "a colour, such as 'a red thing', has that colour, the sound's shape, and both with "
+              "the sound's size:")
     shares, shapes, sums = (stack(part) for part in zip(*(one[1:] for one in found)))
     show_intervals(shares, ("met", "never met"))
     show_intervals(shapes, ("shape", "colour"))

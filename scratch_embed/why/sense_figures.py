@@ -1,4 +1,4 @@
-"""The numbers behind the two figures of ImageBind: images found by queries, and every pair of senses.
+"""The numbers behind two figures of ImageBind: images found by queries, and pairs of senses.
 
 Shapes    a NamedTuple for each figure; its fields say what they hold
 Cost      a minute of one core, to train CLIP and the towers of four senses
@@ -17,7 +17,6 @@ from scratch_embed.multimodal.clip_verdict import TEST_SEED
 from scratch_embed.multimodal.imagebind import add_vectors
 from scratch_embed.multimodal.imagebind_encoder import ImageBind
 from scratch_embed.multimodal.imagebind_verdict import Cell
-from scratch_embed.training.session import RunOptions
 from scratch_embed.why.scene_tour import Learned, learn
 from scratch_embed.worlds.scenes import ATTRIBUTES, KNOWN, SEEN, Scenes, draw_scenes, prompts
 

@@ -5,8 +5,8 @@ import pytest
 
 SMALL = ["--seeds", 2, "--documents", 40, "--sentences", 100, "--steps", 2,
          "--clip-steps", 2]
-NAMES = ["compress", "hamming", "imagebind", "imagebind_verdict", "infonce", "layers", "negative_sampling", "packed", "simcse",
-         "word2vec"]
+NAMES = ["compress", "hamming", "imagebind", "imagebind_verdict", "infonce", "layers",
+         "negative_sampling", "packed", "simcse", "word2vec"]
 
 
 def test_each_of_ten_pictures_has_the_name_of_the_file_that_it_explains(tmp_path, run):
