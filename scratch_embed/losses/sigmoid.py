@@ -15,8 +15,9 @@ depends on all others.  Here each pair has a loss of its own, a binary cross-ent
 be computed in pieces on many devices, and small batches work better (the paper's figure 2).
 
 Why the bias?  At the start all s_ij are about equal, and there are N − 1 times as many pairs with
-z = −1.  At b = 0 they would dominate the first steps, which would only learn to say no.  At b = −10
-with scale 10 every pair is "no" already, σ(s) ≈ 5e-5, so the loss comes from the N positives alone.
+z = −1.  At b = 0 they would dominate the first steps, which would do little but lower b.  At
+b = −10 with scale 10 every pair is "no" already, σ(s) ≈ 5e-5, so the loss comes from the N
+positives alone.
 
 Gradient.  Since −d log σ(a)/da = −σ(−a),
     ds_ij = −z_ij σ(−z_ij s_ij)/N;   dt = Σ ds_ij exp(t) cos_ij,   db = Σ ds_ij.
@@ -44,7 +45,7 @@ def pairwise_sigmoid(q: np.ndarray, k: np.ndarray, log_scale: float, bias: float
     1.0064
     """
     if q.shape != k.shape:
-        raise ValueError(f"expected as many keys as queries, got {q.shape} and {k.shape}")
+        raise ValueError(f"q, k: expected equal shapes (N, D), got {q.shape} and {k.shape}")
     N, tau = len(q), math.exp(-log_scale)
     scaled, back_scaled = cosine_logits(q, k, tau)                             # (N, N)
     mean, back_mean = binary_cross_entropy(scaled + q.dtype.type(bias), np.eye(N))

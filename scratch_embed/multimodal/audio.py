@@ -16,10 +16,11 @@ Differs   transformers has time last for Whisper, (80, 3000).  Its extractor of 
 Read next multimodal/whisper.py, multimodal/clap.py
 
 Why a logarithm?  A voice at twice the distance has a quarter of the energy, in every band: after
-the logarithm that is one constant added to all numbers, which a layer norm removes.
+the logarithm, one constant is added to all numbers, and the differences between them, which say
+what is heard, stay the same.
 
-Why max L − 8?  The weakest bands of a recording are noise of the microphone; below 1e-8 of the
-loudest band it is cut off.  (… + 4) / 4 brings usual sounds to about −1 .. 1.
+Why max L − 8?  The weakest bands of a recording are noise of the microphone: what is below 1e-8 of
+the loudest energy is raised to that.  (… + 4) / 4 brings usual sounds to about −1 .. 1.5.
 """
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,7 @@ def read_whisper_audio(folder: str | os.PathLike) -> WhisperAudio:
         "padding_value": [0.0, 0], "padding_side": ["right"], "dither": [0.0, 0],
         "do_normalize": [False, None], "n_samples": [settings.samples],
         "nb_max_frames": [settings.frames]}
+    # older files hold mel_filters; transformers, too, computes them from the sizes
     _require(fields, only, ("sampling_rate", "n_fft", "hop_length", "feature_size",
                             "chunk_length", "mel_filters"))
     for name, size in (("n_fft", settings.n_fft), ("hop_length", settings.hop)):

@@ -5,7 +5,7 @@ Paper     Wu et al. 2023, "Large-scale Contrastive Language-Audio Pretraining wi
 Equation  a = f_a(htsat(mels)),  e = f_t(tanh(P x_<s> + d)),  x = roberta(caption), its token <s>;
           f(h) = W₂ relu(W₁ h + b₁) + b₂;   cos_ij = cos(a_i, e_j)
           L = ½ (CE(exp(s_a) cos) + CE(exp(s_t) cosᵀ)),  CE the mean cross-entropy of the rows, the
-          target of row i is i;  s_a, s_t learned, at most ln 100
+          target of row i is i;  s_a, s_t learned, from 0 to ln 100
 Shapes    mels (N, T, F), texts packed: ids (T,), offsets (N+1,); a, e (N, E)
 Cost      that of the two towers; the loss is one matrix product (N, N)
 Bytes     a folder of transformers' ClapModel, see multimodal/clap_folder.py
@@ -24,8 +24,8 @@ Why a log-mel spectrogram and not the wave?  Two sounds that a person cannot tel
 waves without any similarity: a shift by half a period changes the sign of each sample.  The
 energies of frequency bands in short windows do not change then.
 
-Why two layers after each tower?  The towers were trained for other tasks, and their vectors have
-other sizes (768 and 768 here, 2048 in the paper's other audio tower).  A linear layer can bring
+Why two layers after each tower?  The towers were trained for other tasks, and their vectors can
+differ in size (the paper's other audio tower has 2048, RoBERTa 768).  A linear layer can bring
 them to one size; a second one with relu between can also discard what the pairs do not share.
 
 Why cut and repeat?  The tower reads a square of fixed size.  A short sound is repeated, because a
@@ -60,7 +60,7 @@ from scratch_embed.transformer import roberta
 from scratch_embed.transformer.data_parallel import data_parallel
 
 FIRST_SCALE = math.log(1 / 0.07)   # s_a and s_t at the start
-MOST_SCALE = math.log(100)         # and at most
+MOST_SCALE = math.log(100)         # and at most, in training
 BETAS, EPS = (0.9, 0.999), 1e-8    # of AdamW
 
 

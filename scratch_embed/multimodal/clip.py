@@ -19,13 +19,14 @@ Read next losses/infonce.py (the loss, and what τ = exp(−t) does), multimodal
 Why captions?  A classifier's labels name a fixed list of classes; captions name whatever people
 write about, and any list of classes can be described by prompts afterwards (zero-shot).
 
-Why contrast, not generate?  To predict a caption's exact words is harder than to recognise it among
-N captions, and for a given amount of computation the paper gets 4 times the zero-shot accuracy.
+Why contrast, not generate?  To predict a caption's words is harder than to recognise it among N
+captions.  For the same zero-shot accuracy, contrast needs a quarter of the images that predicting
+a bag of words needs, and a twelfth of those that a language model needs (the paper's figure 2).
 
 Why is t learned?  cos lies in [−1, 1], so at t = 0 the softmax over N captions is almost uniform,
-and L stays near log N.  How large t should be depends on how well captions can be distinguished.
-Once all pairs are right, a larger t always lowers L, so t is clamped.  exp keeps the scale
-positive, and equal steps of t change it by equal factors.
+and even a perfect model has an L above log N − 1.  How large t should be depends on how well
+captions can be distinguished.  Once all pairs are right, a larger t always lowers L, so t is
+clamped.  exp keeps the scale positive, and equal steps of t change it by equal factors.
 
 Why a causal text tower?  The authors kept the option of starting from, or adding, a language model.
 With a causal mask only the last token, end-of-text, has seen the whole text, so it is pooled.
@@ -64,7 +65,7 @@ from scratch_embed.transformer.data_parallel import data_parallel
 FIRST_SCALE = math.log(1 / 0.07)   # t at the start
 MOST_SCALE = math.log(100)         # and at most
 OLD_END = 2                        # in config.json: pool the token with the largest id
-BETAS, EPS = (0.9, 0.98), 1e-6     # of AdamW, from the paper's table 19
+BETAS, EPS = (0.9, 0.98), 1e-6     # of AdamW, the paper's for vision transformers
 
 
 class TextConfig(NamedTuple):

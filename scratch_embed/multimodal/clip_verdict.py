@@ -11,8 +11,8 @@ Read next worlds/scenes.py (the world), multimodal/clip.py (training)
 
 What is measured?  Zero-shot accuracy: the class whose prompts are nearest to the image, for each
 attribute that captions name.  Prompts name one attribute alone, which few training captions do.
-Recall in both directions, with captions that name everything: 1,000 scenes have some 288 different
-descriptions, so several partners are right and only one counts; the upper bound is
+Recall in both directions, with captions that name everything: seen pairs have 240 different
+descriptions, so each fits some 4 of 1,000 scenes, of which only one counts; the upper bound is
 scene_bounds.best_recall_of.
 
 Unseen pairs.  Training scenes have 30 of the 36 pairs of shape and colour (scenes.SEEN).  The test

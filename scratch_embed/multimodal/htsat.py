@@ -66,7 +66,7 @@ class Config(NamedTuple):
     depths: tuple[int, ...] = (2, 2, 6, 2)         # layers of each stage
     heads: tuple[int, ...] = (4, 8, 16, 32)        # H of each stage
     window: int = 8                # s, the side of a window
-    ff_ratio: float = 4.0          # F / D
+    ff_ratio: float = 4.0          # the feed-forward width of a layer over its D
     qkv_bias: bool = True
     eps: float = 1e-5              # of the layers' norms
     activation: Callable = gelu

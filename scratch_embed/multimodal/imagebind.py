@@ -31,13 +31,14 @@ trained before, and the captions, would no longer agree with them.  `train` can 
 see imagebind_verdict.py for what is lost.
 
 Why a fixed temperature?  A learned one falls as long as pairs are right (losses/infonce.py), most
-for senses that an image determines well.  A depth image of which many images are possible needs
-patience with false negatives: τ = 1/5; a sound has 1/20.
+for senses that an image determines well.  Many images fit a depth image, so many of its negatives
+are false; a high temperature, τ = 1/5, penalises them less.  A sound has 1/20.
 
 Why an extra key and value?  The softmax of attention sums to 1: without it, a token must attend to
 some patch even where nothing is to be found.  The extra key can take the weight.
 
-Gradient.  As in multimodal/vit.py; the norm of the patches is undone before E.
+Gradient.  As in multimodal/vit.py, with two differences: the backward of the patches' norm comes
+before that of E, and each sequence adds to the gradients of the extra key and value.
 """
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -195,7 +196,8 @@ def offsets(x: np.ndarray, sense: Sense) -> np.ndarray:
 def add_vectors(*vectors: np.ndarray) -> np.ndarray:
     """Arithmetic across senses: the sum of unit vectors, at norm 1.  Each (N, E) -> (N, E).
 
-    A sound plus the word "red" finds images of a red thing that sounds so.
+    The sum of a sound's vector and of that of "a red thing" is near images of red things that make
+    this sound.
     """
     return l2_normalize(np.sum([l2_normalize(x)[0] for x in vectors], axis=0))[0]
 

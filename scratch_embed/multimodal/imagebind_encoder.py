@@ -113,7 +113,10 @@ class ImageBind:
     # ---- the folder ------------------------------------------------------------------------------
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write a folder that load() reads; Clip.load reads it too."""
+        """Write a folder that load() reads; Clip.load reads it too.
+
+        Raises ValueError for parameters that the senses do not declare, or that are nan or inf.
+        """
         require_declared(folder, self.p, tensors(self.senses, self.clip.dim))
         if not np.isfinite(self.p.flat).all():
             raise ValueError(f"cannot write {folder}: the weights hold nan or inf")

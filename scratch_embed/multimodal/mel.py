@@ -10,8 +10,10 @@ Equation  STFT      X_tf = Σ_n w_n x_{t·hop + n − n_fft/2} e^(−2πi f n / 
           Slaney    mel(f) = 3 f / 200 below 1,000 Hz, 15 + 27 ln(f / 1000) / ln 6.4 above;
                     each triangle has area 1 (in Hz)
           HTK       mel(f) = 2595 log₁₀(1 + f / 700); each triangle has height 1
-Shapes    x (n,) -> X (t, n_fft/2 + 1), t = 1 + ⌊n / hop⌋;  E (t, mels);  M (n_fft/2 + 1, mels)
-Types     computed in float64: the logarithm of E multiplies relative errors of weak bands
+Shapes    x (n,) -> X (t, n_fft/2 + 1), t = 1 + ⌊n / hop⌋ for an even n_fft;
+          E (t, mels);  M (n_fft/2 + 1, mels)
+Types     computed in float64: rounding errors are relative to the loudest band, and in weak bands
+          the logarithm of E would show them
 Cost      a Fourier transform of n_fft numbers for each frame, by NumPy: no kernel
 Differs   torch.stft, librosa and transformers have time last: (n_fft/2 + 1, t).  Here rows are
           times, as tokens are in nn/.
@@ -22,9 +24,10 @@ when.  A window of 25 ms is short enough for a vowel and long enough for pitches
 It falls to 0 at its ends: a window that stops abruptly adds frequencies that the sound does not
 have.
 
-Why mel?  People tell 200 Hz from 300 Hz as easily as 2,000 Hz from 3,000 Hz: beyond about 1,000 Hz
-what matters is the ratio.  Bands of equal width in mel are narrow where speech has its vowels and
-wide where only hiss differs, so 80 numbers do instead of 201.
+Why mel?  Above some 1,000 Hz people hear ratios: 4,000 Hz and 6,000 Hz are as far apart as 2,000 Hz
+and 3,000 Hz, 6 mel by Slaney's formula.  Below it they hear differences: 200 Hz and 300 Hz are 1.5
+mel apart.  Bands of equal width in mel are narrow where speech has its vowels and wide where only
+hiss differs, so 80 numbers do instead of 201.
 """
 from collections.abc import Callable, Iterator
 
@@ -38,8 +41,9 @@ BLOCK = 128                        # frames transformed together; they fit into 
 def stft(x: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
     """The Fourier transforms of overlapping windows, centred on samples 0, hop, 2 hop ...
 
-    x (n,) -> (1 + ⌊n/hop⌋, ⌊n_fft/2⌋ + 1) complex128.  Before its start and after its end the
-    sound is mirrored.  Raises ValueError unless n > ⌊n_fft/2⌋, as torch does.
+    x (n,) -> (1 + ⌊n/hop⌋, ⌊n_fft/2⌋ + 1) complex128; n − 1 in place of n if n_fft is odd.
+    Before its start and after its end the sound is mirrored.  Raises ValueError unless
+    n > ⌊n_fft/2⌋, as torch does.
     """
     return np.concatenate(list(_transforms(x, n_fft, hop)))
 

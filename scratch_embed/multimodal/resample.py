@@ -12,8 +12,8 @@ Differs   nothing from scipy.signal.resample_poly with its defaults, except roun
           highest frequencies differ.
 Read next multimodal/mel.py
 
-Why a filter?  Samples at rate R tell frequencies up to R/2 apart; a higher frequency f gives the
-same samples as R − f (an alias).  So frequencies above half of the lower of the two rates must be
+Why a filter?  Samples at rate R show frequencies up to R/2; a higher frequency f gives the same
+samples as R − f (an alias).  So frequencies above half of the lower of the two rates must be
 removed.  In theory: write up − 1 zeros between samples of x (now up · old rate), filter, and take
 every down-th sample.  Most products would be with zeros, and most outputs are discarded; the
 equation above leaves out both.
@@ -29,18 +29,22 @@ import numpy as np
 from scratch_embed.numerics.checks import require_whole
 from scratch_embed.numerics.kernel import kernel
 
-KAISER_BETA = 5.0                  # ripples of 1e-2.6; SciPy's default
+KAISER_BETA = 5.0                  # ripples of about 0.002; SciPy's default
 ZERO_CROSSINGS = 10                # of the sinc on each side
 
 
 def resample(x: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """The sound x (..., n) at another rate.  -> (..., ⌈n · new_rate / rate⌉), of x's type
 
+    Raises ValueError for samples that are not floats, and for rates that are not whole numbers.
+
     >>> resample(np.ones(4), 8000, 16000).shape
     (8,)
     """
     require_whole("rate", rate, 1)
     require_whole("new_rate", new_rate, 1)
+    if x.dtype.kind != "f":
+        raise ValueError(f"sound: expected floats, got {x.dtype}; divide 16-bit integers by 32768")
     common = math.gcd(rate, new_rate)
     up, down = new_rate // common, rate // common
     if up == down:

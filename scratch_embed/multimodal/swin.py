@@ -28,7 +28,8 @@ Why merge?  As in a convolutional network, later stages have fewer and wider row
 are far apart at first share a window later, and the last stage sees the whole image.
 
 Gradient.  to_windows copies each patch to one place and from_windows copies it back, so each is
-the other's backward.  Padding patches are zeros, and their outputs are discarded.
+the other's backward.  Padding patches are zeros, and their outputs are discarded; as keys they take
+part in attention, as in the original.
 """
 from collections.abc import Callable
 from typing import NamedTuple

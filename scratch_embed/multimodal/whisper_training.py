@@ -9,7 +9,8 @@ Shapes    spectrograms (N, T, mels) float32, labels (N, T') int64, T' = 1 + ⌊(
 Cost      per step, three times a forward pass of the batch
 Differs   Whisper itself is trained to write the text, by a decoder, on 680,000 hours of speech.  A
           label for each frame is a simpler task, which needs no decoder.
-Read next multimodal/whisper_verdict.py (what its layers know), worlds/speech.py (the toy world)
+Read next multimodal/whisper_verdict.py (is it better than label frequencies?), why/speech.py (what
+          its layers know), worlds/speech.py (the toy world)
 
 Why labels of frames?  A decoder learns which frames a letter belongs to; that takes much speech.
 Where the label of each frame is known, the encoder can be trained alone, in half a minute.  A

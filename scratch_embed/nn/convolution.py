@@ -9,7 +9,7 @@ Equation  y_t = b + Σ_k W_k x_{s t + k − padding},  k = 0 .. K−1, s the str
 Shapes    sound x (N, T, I), W (O, I, K) as in torch -> y (N, T', O),
           T' = ⌊(T + 2·padding − K)/s⌋ + 1; images (N, C, H, W) -> (N, patches, C·P·P)
 Cost      a copy of the inputs, about K/s (or P²/s²) times as large; in conv1d also one matrix
-          product, by BLAS
+          product, of nn/layers.py's `linear`
 Differs   torch's conv1d takes x (N, I, T); here rows are tokens, as everywhere in nn/.
           torch's conv2d with stride P equals patches() and then linear, which takes its weight
           (O, C, P, P) as it is
@@ -24,6 +24,7 @@ these windows: dx_{s t + k − padding} += dcols_{t,k}, one shifted addition for
 import numpy as np
 
 from scratch_embed.nn.contract import Backward, ParamBackward
+from scratch_embed.nn.layers import linear
 from scratch_embed.nn.params import Params
 
 
@@ -34,32 +35,24 @@ def conv1d(x: np.ndarray, p: Params, name: str, stride: int = 1, padding: int = 
     The bias name.bias (O,) is added if p has it.  Raises ValueError if x does not have I columns,
     or if T + 2·padding < K.
     """
-    W = p[name + ".weight"]
-    O, I, K = W.shape
+    _, I, K = p[name + ".weight"].shape
     N, T, _ = x.shape
     if x.shape[2] != I or T + 2 * padding < K:
         raise ValueError(f"conv1d {name}: expected x (N, T, {I}) with T + 2·{padding} at least "
                          f"{K}, got {x.shape}")
     padded = np.pad(x, ((0, 0), (padding, padding), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, K, axis=1)[:, ::stride]
-    cols = windows.reshape(-1, I * K)                                          # (N·T', I·K), a copy
-    y = cols @ W.reshape(O, -1).T
-    if name + ".bias" in p:
-        y += p[name + ".bias"]
+    cols = windows.reshape(*windows.shape[:2], I * K)                          # a copy
+    y, back_y = linear(cols, p, name)
 
     def backward(dy, g):
-        dy = dy.reshape(-1, O)
-        if name + ".weight" in g:
-            g[name + ".weight"] += (dy.T @ cols).reshape(W.shape)
-        if name + ".bias" in g:
-            g[name + ".bias"] += dy.sum(0)
-        dcols = (dy @ W.reshape(O, -1)).reshape(windows.shape)                 # (N, T', I, K)
+        dcols = back_y(dy, g).reshape(windows.shape)                           # (N, T', I, K)
         dpadded = np.zeros_like(padded)
         for k in range(K):
             last = k + stride * (dcols.shape[1] - 1)
             dpadded[:, k:last + 1:stride] += dcols[..., k]
         return dpadded[:, padding:padding + T]
-    return y.reshape(N, -1, O), backward
+    return y, backward
 
 
 def patches(images: np.ndarray, size: int, stride: int | None = None

@@ -13,7 +13,7 @@ Cost      O(H W C): zlib, and one pass of a kernel over the bytes
 Differs   from the standard: samples of 16 bits and interlaced images are refused by name; colour
           spaces (gAMA, iCCP) are ignored, as most programs do.  From Pillow: a palette becomes RGB,
           and a transparent colour becomes a channel of opacity.  Files are written with filter 0.
-Read next worlds/scene_files.py (writes images), multimodal/image.py (prepares them for a model)
+Read next multimodal/scene_files.py (writes images), multimodal/image.py (prepares them for a model)
 """
 import os
 import struct
@@ -79,7 +79,7 @@ def _chunk(kind, data):
 def read_png(path: str | os.PathLike) -> np.ndarray:
     """Read an image.  -> pixels uint8 (H, W, C)
 
-    Raises FormatError with the place for a file that is damaged, truncated, too large or no PNG,
+    Raises FormatError with the place for a file that is damaged, truncated, too large or not a PNG,
     and for images with 16 bits a sample or interlaced ones.
     """
     with open(path, "rb") as file:

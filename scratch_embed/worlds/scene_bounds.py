@@ -7,7 +7,7 @@ Equation  shared(a, b) = the attributes that both senses show;  C = the product 
           best accuracy for an attribute = 1 if it is known, else 1 / its number of values
 Read next worlds/scenes.py (KNOWN), multimodal/imagebind.py (learns to match senses)
 
-A score of 0.3 may be perfect: a depth image shows shape and size, 12 combinations, so among 1,000
+A recall of 0.12 may be perfect: a depth image shows shape and size, 12 combinations, so among 1,000
 images about 83 fit it, and the best ranker finds the right one among its first 10 in 12 % of cases.
 
 Derivation.  A ranker knows the query's attributes A, of one sense, and the attributes B of each

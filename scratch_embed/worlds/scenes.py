@@ -3,7 +3,7 @@
 Equation  a scene is a draw of 6 independent, uniform attributes: shape × colour × size × position
           × heat × motion, 6 · 6 · 2 · 4 · 2 · 4 = 2,304 different scenes
 Shapes    labels (n, 6) int64, the values of each scene in the order of ATTRIBUTES
-Cost      O(n): about 3 µs a caption; captions are strings, so there is no kernel
+Cost      O(n): about 4 µs a caption; captions are strings, so there is no kernel
 Read next worlds/scene_senses.py (images, sounds and signals of these scenes),
           worlds/scene_bounds.py (what can be known by one sense about another),
           multimodal/clip.py (learns from images and captions)

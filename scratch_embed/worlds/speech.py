@@ -6,7 +6,7 @@ Equation  a voice of pitch f has the harmonics f, 2f, 3f ...; a vowel with forma
           harmonic h the amplitude Σₖ wₖ exp(−((h f − Fₖ) / B)²)
 Shapes    waves (n, samples) float32 at RATE 16,000 Hz; syllables (n, frames) int64, one label for
           each HOP of 160 samples, 10 ms; speakers (n,) int64
-Cost      about 1 ms for a second of speech; one table lookup a sample, NumPy, so no kernel
+Cost      about 2 ms for a second of speech: NumPy over the samples of a syllable, so no kernel
 Read next multimodal/whisper.py (learns the syllables from the sound), worlds/scenes.py
 
     time       |---- 10 ms frames ---------------------------------------------->
@@ -15,7 +15,7 @@ Read next multimodal/whisper.py (learns the syllables from the sound), worlds/sc
 
 Known truth: the syllable of each frame, or SILENCE, and the speaker of each utterance.  Content and
 speaker are independent, so a model that is trained to recognise syllables has no use for the
-speaker: a probe of its layers shows whether it forgets him.
+speaker: a probe of its layers shows whether they still have it.
 
 Both can be read from the sound.  The spacing of the harmonics is the speaker's pitch; the envelope
 over them is the syllable's.  Neighbouring frames overlap (a frame of Whisper is 400 samples, 25
