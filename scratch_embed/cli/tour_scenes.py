@@ -27,8 +27,8 @@ def show_clip(learned):
               f"steps of {CLIP.batch_size}.  Zero-shot: the colour, or the shape, of a new image "
               "by prompts such as 'a red thing'; which of 36 pairs of colour and shape an image "
               "has, if its pair was in training ('seen') and if not.  Then recall@10 among 1,000 "
-              "from text to image and from image to text; several scenes fit a caption, so it may not "
-              f"reach 100.  %, mean of {len(SEEDS)} seeds.")
+              "from text to image and from image to text; several scenes fit a caption, so it "
+              f"may not reach 100.  %, mean of {len(SEEDS)} seeds.")
     found = for_seeds(lambda one: scene_tour.clip_scores(one), [*learned.values()])
     scores, gaps = (stack(part) for part in zip(*found))
     for first, last in (0, 2), (2, 4), (4, 6):
