@@ -233,6 +233,12 @@ def of_type(model_type: str) -> Callable[[Found], bool]:
     return lambda found: found.model_type == model_type
 
 
+def is_model(found: Found) -> bool:
+    """Whether it is a folder with a config.json and weights, whatever the model_type."""
+    return "config.json" in found.names and any(
+        name.endswith((".safetensors", ".bin", ".safetensors.index.json")) for name in found.names)
+
+
 def is_cross_encoder(found: Found) -> bool:
     """Whether the config.json of a folder says that its model has a classifier."""
     return found.model_type is not None and has_classifier(found.path)

@@ -22,7 +22,7 @@ from scratch_embed.numerics.json_files import write_json
 from scratch_embed.numerics.safetensors import read_safetensors
 from scratch_embed.transformer.bert import Bert, Config, tensors
 
-MB = 2**20
+MIB = 2**20
 
 
 def write_twins(root: str, vocab: int, dim: int) -> dict[str, str]:
@@ -65,10 +65,10 @@ def main() -> None:
     if arguments.read:
         before = peak_mib()
         model = Bert.load(arguments.read)
-        print(model.p.flat.nbytes / MB, peak_mib() - before)
+        print(model.p.flat.nbytes / MIB, peak_mib() - before)
         return
     with tempfile.TemporaryDirectory() as root:
-        print(f"{'weights':8} {'file MB':>8} {'model MB':>9} {'peak MB':>8}  peak / float32's")
+        print(f"{'weights':8} {'file MiB':>8} {'model MiB':>9} {'peak MiB':>8}  peak / float32's")
         first = 0
         for kind, folder in write_twins(root, arguments.vocab, arguments.dim).items():
             out = subprocess.run([sys.executable, __file__, "--read", folder], check=True,
@@ -76,7 +76,7 @@ def main() -> None:
             model, grown = map(float, out.split())
             first = first or grown
             size = os.path.getsize(os.path.join(folder, "model.safetensors"))
-            print(f"{kind:8} {size / MB:8.0f} {model:9.0f} {grown:8.0f}  "
+            print(f"{kind:8} {size / MIB:8.0f} {model:9.0f} {grown:8.0f}  "
                   f"{grown / first:.2f}")
 
 

@@ -1,7 +1,7 @@
 """train clip: train an image tower and a text tower on images with captions."""
 import math
 
-from scratch_embed.cli.captioned import FORM, read_captioned, report_partners, split_off
+from scratch_embed.cli.captioned import add_pairs, check_pairs, pairs_of, report_captions
 from scratch_embed.cli.messages import say
 from scratch_embed.cli.models import (
     add_output_options,
@@ -14,7 +14,6 @@ from scratch_embed.cli.models import (
 )
 from scratch_embed.cli.parsing import add_command, whole
 from scratch_embed.cli.training import check_resume, open_checkpoint, run_options
-from scratch_embed.numerics.wording import counted
 
 SIZES = {"dim": 64, "layers": 2, "image_size": 16, "patch": 4, "vocab_size": 1000}
 HEADS = 4
@@ -30,8 +29,7 @@ def add_training(methods):
         details="The images are PNG files with captions, or those of the toy scenes, on which the "
                 "result is measured beside chance and upper bounds.")
     option = command.add_argument
-    option("--pairs", metavar="FILE",
-           help=f"lines of {FORM} (default: images and captions of the toy scenes)")
+    add_pairs(command, "PNG", "captions.tsv")
     add_output_options(command, "the folder to write, created if it is missing, with config.json, "
                                 "model.safetensors and the files of the tokenizer and of the image "
                                 "processor; transformers loads it as CLIPModel")
@@ -48,10 +46,6 @@ def add_training(methods):
             ("vocab-size", "tokens of the vocabulary, which is learned from the captions")):
         option(f"--{name}", type=whole(1), metavar="N",
                help=f"{what} (default: {SIZES[name.replace('-', '_')]:,})")
-    option("--held-out", metavar="FILE",
-           help=f"measure the result on these lines of {FORM.split(',')[0]}, which training does "
-                "not read (default: on a tenth of the pairs, which training then does not read, if "
-                "there are at least 200; else on the training pairs)")
     add_step_options(command, steps=1200, batch=128, lr=3e-3, kind="pair", dropout=None)
 
 
@@ -65,7 +59,8 @@ def run_clip(arguments):
     steps = {} if arguments.epochs else {"steps": arguments.steps}
     checkpoint = open_checkpoint(arguments, arguments.pairs, batch_size=arguments.batch_size,
                                  workers=arguments.workers, **optim._asdict(), **steps)
-    images, captions, sample, source = (read_pairs if arguments.pairs else draw)(arguments)
+    images, captions, sample, source = (
+        pairs_of(arguments, "image") if arguments.pairs else draw(arguments))
     start = Clip.load(arguments.model) if arguments.model else new_clip(arguments, captions)
     report_size(start.p.flat.size, arguments.workers, heads="")
     steps = steps_of(arguments, len(captions), "pair")
@@ -80,7 +75,7 @@ def run_clip(arguments):
         f"{arguments.output}, {trained.p.flat.size:,} parameters")
     if not arguments.pairs:
         report_scenes(start, trained, arguments)
-    report_partners(verdict_of(start, trained, *sample), "the caption of an image", source)
+    report_captions(trained, start, "image", sample, source)
 
 
 def check_usage(arguments):
@@ -91,14 +86,7 @@ def check_usage(arguments):
         arguments.usage_error(f"--model has sizes of its own: leave out {given[0]}")
     for name, value in SIZES.items():
         setattr(arguments, name, getattr(arguments, name) or value)
-    if arguments.batch_size < 2:
-        arguments.usage_error("--batch-size: expected 2 or more, because the other pairs of a "
-                              f"batch are the negatives, got {arguments.batch_size}")
-    if arguments.pairs and arguments.examples:
-        arguments.usage_error("--examples: the number of toy scenes; leave it out with --pairs")
-    if arguments.held_out and not arguments.pairs:
-        arguments.usage_error("--held-out: expected with --pairs; the toy scenes have held-out "
-                              "scenes of their own: leave it out")
+    check_pairs(arguments)
     if arguments.image_size % arguments.patch:
         arguments.usage_error(f"--patch: expected a divisor of --image-size "
                               f"{arguments.image_size}, got {arguments.patch}")
@@ -108,24 +96,8 @@ def check_usage(arguments):
 
 # ---- pairs ---------------------------------------------------------------------------------------
 
-def read_pairs(arguments):
-    """(images to train on, their captions, (images, captions) to measure on, where from)."""
-    files, captions = read_captioned(arguments.pairs, arguments.errors)
-    say(f"{arguments.pairs}: {counted(len(files), 'image')} with captions")
-    if arguments.held_out:
-        return files, captions, read_captioned(arguments.held_out, arguments.errors), "held out"
-    kept, rest = split_off(len(files))
-    sample, source = (rest, "held out") if rest else (kept, "of the training pairs")
-    return (*pick(files, captions, kept), pick(files, captions, sample), source)
-
-
-def pick(files, captions, numbers):
-    """These pairs: (files, captions)."""
-    return [files[n] for n in numbers], [captions[n] for n in numbers]
-
-
 def draw(arguments):
-    """read_pairs() of the toy scenes; those to measure on are other scenes."""
+    """pairs_of() the toy scenes; those to measure on are other scenes."""
     from scratch_embed.multimodal.clip_verdict import RECIPE, TEST_SEED, draw_pairs
     N, seed = arguments.examples or TOY, arguments.seed
     data = draw_pairs(N, seed, RECIPE.dropout)
@@ -147,20 +119,6 @@ def new_clip(arguments, captions):
 
 
 # ---- the verdict ---------------------------------------------------------------------------------
-
-def verdict_of(start, trained, images, captions):
-    """The PartnerVerdict on captions by their images."""
-    import numpy as np
-
-    from scratch_embed.multimodal.partner_verdict import MOST, of_partners
-    images, captions = images[:MOST], captions[:MOST]
-    texts = list(dict.fromkeys(captions))
-    column = {text: n for n, text in enumerate(texts)}
-    cosines = [clip.encode_images(images, normalize=True)
-               @ clip.encode_texts(texts, truncate=True, normalize=True).T
-               for clip in (trained, start)]
-    return of_partners(*cosines, np.array([column[text] for text in captions]))
-
 
 def report_scenes(start, trained, arguments):
     """Print zero-shot accuracies and recall on new toy scenes, beside chance and upper bounds."""

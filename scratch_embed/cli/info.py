@@ -74,4 +74,6 @@ def shown(value):
         return ", ".join(map(shown, value)) or "none"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, str) and (value != value.strip() or "\n" in value or not value):
+        return repr(value)                             # a prompt: its spaces and lines count
     return "none" if value in (None, {}) else str(value)

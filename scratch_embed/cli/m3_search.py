@@ -120,6 +120,11 @@ def three_weights(index, arguments):
     Raises ValueError for --kinds or --weights that the index cannot have.
     """
     has = getattr(index, "kinds", ("dense",))
+    for option in "kinds", "weights":
+        if not hasattr(index, "kinds") and getattr(arguments, option):
+            raise ValueError(f"--{option}: expected with an index of BGE-M3's kinds, and "
+                             f"{arguments.index} has only dense vectors; leave it out, or index "
+                             "the texts with a folder of BGE-M3")
     wanted = ("dense",) if arguments.dense else arguments.kinds or has
     if missing := [kind for kind in wanted if kind not in has]:
         raise ValueError(f"--kinds: expected some of {','.join(has)}, which {arguments.index} "

@@ -36,8 +36,8 @@ def add_training(methods):
     add_output_options(command, "the folder to write, created if it is missing, with config.json, "
                                 "model.safetensors and preprocessor_config.json; transformers "
                                 "loads it as WhisperForAudioClassification, whose encoder it is")
-    option("--label", metavar="NAME", default="label",
-           help="the field of JSON lines that has the labels (default: %(default)s)")
+    option("--label", metavar="NAME",
+           help="the field of JSON lines that has the labels (default: label)")
     model = option("--model", metavar="MODEL",
                    help="a folder with a Whisper model, of `train whisper` or transformers: "
                         "continue with its encoder; leave out the options for sizes then (default: "
@@ -88,6 +88,10 @@ def check_usage(arguments):
     if arguments.held_out and not arguments.sounds:
         arguments.usage_error("--held-out: expected with a FILE of sounds; the toy speech has "
                               "held-out utterances of its own: leave it out")
+    if arguments.label and not arguments.sounds:
+        arguments.usage_error("--label: expected with a FILE of JSON lines; the toy speech is "
+                              "trained with its syllables: leave it out")
+    arguments.label = arguments.label or "label"
     for name, value in SIZES.items():
         setattr(arguments, name, getattr(arguments, name) or value)
     dim, heads = arguments.dim, arguments.heads

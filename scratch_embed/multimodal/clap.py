@@ -47,7 +47,8 @@ from scratch_embed.multimodal.audio import ClapAudio, log_mel_clap
 from scratch_embed.nn.activations import relu
 from scratch_embed.nn.blocks import pooler
 from scratch_embed.nn.contract import ParamBackward, ParamBackwardEach, ParamOnlyBackward
-from scratch_embed.nn.layers import add_to, linear
+from scratch_embed.nn.layers import linear
+from scratch_embed.nn.norms import add_to
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import Constant, Normal, Params, Tensor, linear_tensors
 from scratch_embed.nn.softmax import cross_entropy_numpy

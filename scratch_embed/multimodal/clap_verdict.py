@@ -166,19 +166,6 @@ def similarities(model: Clap, data: Pairs) -> np.ndarray:
     return a @ model.encode_texts(data.captions, normalize=True).T
 
 
-def reciprocal_ranks(model: Clap, sounds: np.ndarray | Sequence[np.ndarray], captions: Sequence[str]
-                     ) -> np.ndarray:
-    """1/rank of each sound's own caption among all; equal captions are one.  -> (n,)
-
-    sounds: at model.audio.rate
-    """
-    texts = list(dict.fromkeys(captions))
-    a = model.encode_sounds([(x, model.audio.rate) for x in sounds], normalize=True)
-    S = a @ model.encode_texts(texts, truncate=True, normalize=True).T
-    own = S[np.arange(len(S)), [texts.index(text) for text in captions]]
-    return 1 / (S >= own[:, None]).sum(1)
-
-
 def report(start: Clap, trained: Clap, seed: int, recipe: Recipe = RECIPE) -> dict[str, Scores]:
     """The scores of every search on the test scenes.  start: the Clap before training"""
     train = draw_pairs(recipe.scenes, seed, recipe.dropout)

@@ -44,7 +44,8 @@ from scratch_embed.losses.infonce import symmetric_infonce
 from scratch_embed.losses.sigmoid import pairwise_sigmoid
 from scratch_embed.multimodal import vit
 from scratch_embed.nn.contract import ParamBackwardEach, ParamOnlyBackward
-from scratch_embed.nn.layers import add_to, embedding, layer_norm, linear
+from scratch_embed.nn.layers import embedding, linear
+from scratch_embed.nn.norms import add_to, layer_norm
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import (
     Constant,

@@ -48,7 +48,8 @@ from scratch_embed.multimodal.swin import (
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.contract import Backward, ParamOnlyBackward
 from scratch_embed.nn.convolution import patches
-from scratch_embed.nn.layers import add_to, layer_norm, linear
+from scratch_embed.nn.layers import linear
+from scratch_embed.nn.norms import add_to, layer_norm
 from scratch_embed.nn.params import ONES, Normal, Params, Tensor, norm_tensors
 
 STATISTICS = ("audio.mel_norm.mean", "audio.mel_norm.var")     # constants, without a gradient

@@ -49,7 +49,8 @@ from scratch_embed.losses.infonce import symmetric_infonce
 from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.contract import ParamOnlyBackward
 from scratch_embed.nn.convolution import patches
-from scratch_embed.nn.layers import add_to, layer_norm, linear
+from scratch_embed.nn.layers import linear
+from scratch_embed.nn.norms import add_to, layer_norm
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
 from scratch_embed.nn.params import (
     Normal,

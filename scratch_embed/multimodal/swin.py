@@ -38,7 +38,8 @@ import numpy as np
 
 from scratch_embed.nn.attention import attention
 from scratch_embed.nn.contract import ParamBackward
-from scratch_embed.nn.layers import layer_norm, linear, residual
+from scratch_embed.nn.layers import linear
+from scratch_embed.nn.norms import layer_norm, residual
 from scratch_embed.nn.params import Init, Params, Tensor, linear_tensors, norm_tensors
 from scratch_embed.nn.relative_bias import relative_bias
 

@@ -34,7 +34,8 @@ import numpy as np
 
 from scratch_embed.nn.contract import ParamOnlyBackward
 from scratch_embed.nn.convolution import patches
-from scratch_embed.nn.layers import add_to, layer_norm, linear
+from scratch_embed.nn.layers import linear
+from scratch_embed.nn.norms import add_to, layer_norm
 from scratch_embed.nn.params import Normal, Params, Tensor, Uniform, norm_tensors
 from scratch_embed.nn.pre_norm import Trunk, infer_trunk, run_trunk, trunk_tensors
 

@@ -9,8 +9,8 @@ Equation  Y = dropout(P) V,   P = softmax(Q Kᵀ / √d + B),   in each of H hea
 Shapes    q, y (T, H·d), k, v (U, G·d): all sequences packed end to end; U = T in self-attention
           offsets (N+1,): sequence n is rows offsets[n]:offsets[n+1]; head h is columns
           h·d:(h+1)·d.  G divides H: H/G consecutive heads of q share one head of k and v
-Cost      O(Σ t² H d) for sequences of t tokens; BLAS computes the products, and in float32 a
-          kernel computes softmax and dropout
+Cost      O(Σ t² H d) for sequences of t tokens; BLAS computes the products (in blocks,
+          nn/matmul.py), and in float32 a kernel computes softmax and dropout
 Differs   no padding: consecutive sequences of equal length are multiplied as one batch, so callers
           sort by length.  Dropout of P is from BERT.  For more than LONG keys, without a bias,
           nn/blockwise_attention.py computes the same in memory O(t), and a window in O(t w) time;
@@ -66,6 +66,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     key_offsets  (N+1,), the offsets of k and v, by default those of q; needed for
                  cross-attention and cached keys.  For causal and window, a sequence's last query
                  and last key have the same position
+    blocks_above with more keys and no bias, nn/blockwise_attention.py computes y, in less memory
     Raises ValueError for shapes that do not fit each other, the offsets or the heads, for a
     sequence without tokens, and as visible() does.
 
@@ -75,19 +76,16 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
     [0.0, 0.33, 0.33, 0.33]
     """
     key_offsets = offsets if key_offsets is None else key_offsets
-    d = require_fitting(q, k, v, offsets, key_offsets, heads)
+    G, d = require_fitting(q, k, v, offsets, key_offsets, heads)
     groups = list(equal_length_groups(offsets, key_offsets))
     B = None if bias is None else require_bias(bias, groups, heads)
     many_biases = bias is not None and bias.ndim == 4
 
-    def split_heads(x, first, n, t):             # a view: writing to it writes to x
-        return x[first:first + n * t].reshape(n, t, k.shape[1] // d, -1, d).transpose(0, 2, 3, 1, 4)
-
     def queries(x, group):                       # (n, G, H/G, t, d)
-        return split_heads(x, group.row, group.n, group.t)
+        return split_heads(x, group.row, group.n, group.t, G, d)
 
     def keys(x, group):                          # (n, G, 1, u, d)
-        return split_heads(x, group.key_row, group.n, group.u)
+        return split_heads(x, group.key_row, group.n, group.u, G, d)
 
     y, backs = np.empty_like(q), []
     for group in groups:
@@ -111,6 +109,12 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, offsets: np.ndarray, 
                 corner += dS.reshape(-1, *corner.shape).sum(0)
         return (dq, dk, dv) if dB is None else (dq, dk, dv, dB if many_biases else dB[0])
     return y, backward
+
+
+def split_heads(x, first, n, t, G, d):
+    """The rows of n sequences of t tokens as (n, G, H/G, t, d), a view: writing to it writes to x.
+    """
+    return x[first:first + n * t].reshape(n, t, G, -1, d).transpose(0, 2, 3, 1, 4)
 
 
 def scaled_dot_product_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray,
@@ -255,7 +259,7 @@ def visible(group: Group, causal: bool, window: int | None) -> tuple[int, int]:
 
 
 def require_fitting(q, k, v, offsets, key_offsets, heads):
-    """Return d, the dimension of a head.  Raises ValueError for shapes that do not fit."""
+    """Return G and d, the dimension of a head.  Raises ValueError for shapes that do not fit."""
     T, U, d = offsets[-1], key_offsets[-1], q.shape[1] // heads
     G = k.shape[1] // d if d else 0
     if (offsets[0] != 0 or key_offsets[0] != 0 or len(offsets) != len(key_offsets)
@@ -264,7 +268,7 @@ def require_fitting(q, k, v, offsets, key_offsets, heads):
         raise ValueError(f"attention: expected q ({T}, H·d) with heads H={heads} and k, v "
                          f"({U}, G·d) with G a divisor of H, and rows as the offsets say; "
                          f"got {q.shape}, {k.shape} and {v.shape}")
-    return d
+    return G, d
 
 
 def require_bias(bias, groups, heads):

@@ -10,9 +10,9 @@ Equation  summed_embeddings  x = LN(Σ_tables table[id])
 Shapes    x, h, y (T, D), the tokens of all sequences end to end, offsets (N+1,) their bounds;
           W_q, W_k, W_v, Wₒ, W, P (D, D), W₁ (F, D), W₂ (D, F), E (V, D)
 Cost      24 T D² + 4 Σ t² D operations for one layer with F = 4 D and sequences of t tokens, 2 V D
-          for each row of the masked-LM head.  Memory without backward: infer_post_norm_layer
-          computes the feed-forward sublayer for some rows at a time, so its (T, F) are never all
-          stored.  No kernel: nn/matmul.py or BLAS computes the products
+          for each row of the masked-LM head.  Without backward, infer_post_norm_layer computes
+          the feed-forward sublayer in blocks of rows, so no array (T, F) is stored.
+          No kernel: nn/matmul.py or BLAS computes the products
 Differs   Dropout is applied where the caller says, because BERT and DistilBERT differ in it.
 Read next nn/norms.py (add_norm, and why post-norm needs warmup), nn/attention.py, then
           transformer/bert.py, which is made of these blocks

@@ -21,13 +21,6 @@ import numpy as np
 from scratch_embed.nn.contract import ParamBackward, ParamOnlyBackward
 from scratch_embed.nn.low_rank import has_low_rank, low_rank
 from scratch_embed.nn.matmul import matmul
-from scratch_embed.nn.norms import (  # noqa: F401
-    add_norm,
-    add_to,
-    layer_norm,
-    residual,
-    rms_norm,
-)
 from scratch_embed.nn.params import Params
 from scratch_embed.numerics.blas import blas_threads
 from scratch_embed.numerics.kernel import kernel
@@ -73,8 +66,8 @@ def linear(x: np.ndarray, p: Params, name: str) -> tuple[np.ndarray, ParamBackwa
 def in_row_blocks(f: Callable, x: np.ndarray, *arguments: Any) -> np.ndarray:
     """y of `y, backward = f(x, *arguments)`, computed for ROWS rows at a time.  x, y: (T, D)
 
-    f treats each row by itself.  What it computes on the way needs memory for ROWS rows, not for
-    all T; and for more rows as many threads as BLAS may use each compute a block.
+    f treats each row by itself.  Its intermediate arrays have ROWS rows instead of T.  If there are
+    several blocks, as many threads compute them as BLAS may use.
 
     >>> in_row_blocks(lambda x, a: (a * x, None), np.ones((3, 1)), 2.0).tolist()
     [[2.0], [2.0], [2.0]]

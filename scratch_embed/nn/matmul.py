@@ -41,7 +41,7 @@ from scratch_embed.numerics.vectors import (
 from scratch_embed.numerics.workers import parallel_map
 
 FEW = 64                           # rows for which the kernel is faster than BLAS with AVX-512
-WORTH_A_THREAD = 2**28             # operations that take longer than starting a thread, ≈ 1 ms
+WORTH_A_THREAD = 2**28             # operations per thread, ≈ 1 ms; starting threads takes ≈ 0.1 ms
 PANEL = 32                         # columns of b: two vectors
 USE_KERNEL = "+avx512f" in get_host_cpu_features().split(",") and not config.DISABLE_JIT
 
@@ -49,11 +49,16 @@ USE_KERNEL = "+avx512f" in get_host_cpu_features().split(",") and not config.DIS
 def matmul(a: np.ndarray, b: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
     """y = a b + c.  a: (T, I), b: (I, O), c: (O,) or None -> y (T, O).
 
+    Raises ValueError for shapes that do not fit each other.
+
     >>> matmul(np.array([[1.0, 2.0]]), np.array([[3.0, 0.0], [4.0, 1.0]]),
     ...        np.array([0.0, 5.0])).tolist()
     [[11.0, 7.0]]
     """
     (T, I), O = a.shape, b.shape[1]
+    if len(b) != I or c is not None and c.shape != (O,):         # the kernel does not check
+        raise ValueError(f"matmul: expected a (T, I), b (I, O) and c (O,), got {a.shape}, "
+                         f"{b.shape} and {None if c is None else c.shape}")
     kernel_applies = a.dtype == b.dtype == np.float32 and T >= 1 and I >= 16 and O >= PANEL
     if not (kernel_applies and kernel_is_faster(T)):
         y = a @ b
@@ -65,7 +70,8 @@ def matmul(a: np.ndarray, b: np.ndarray, c: np.ndarray | None = None) -> np.ndar
     transposed = not b.flags.c_contiguous
     b = np.ascontiguousarray(b.T if transposed else b).ravel()
     a = a if a.flags.c_contiguous or a.flags.f_contiguous else np.ascontiguousarray(a)
-    c, y = np.zeros(O, np.float32) if c is None else c, np.empty((T, O), np.float32)
+    c = np.zeros(O, np.float32) if c is None else np.ascontiguousarray(c, np.float32)
+    y = np.empty((T, O), np.float32)
     workers = min(blas_threads() or 1, 1 + 2 * T * O * I // WORTH_A_THREAD)
     if workers == 1:
         matmul_kernel(a, b, transposed, c, y)

@@ -7,7 +7,7 @@ Equation  h = x + Wₒ attention(W_q n, W_k n, W_v n),  n = LN(x);   y = h + W�
           biases omitted, f the activation: QuickGELU in CLIP
 Shapes    x, h, y (T, D), the tokens of all sequences end to end, offsets (N+1,) their bounds
 Cost      24 T D² + 4 Σ t² D operations per layer, for F = 4 D and sequences of t tokens; three
-          times as many in training; BLAS computes the products, so there is no kernel
+          times as many in training.  No kernel: nn/matmul.py or BLAS computes the products
 Differs   The initial deviations are those of OpenAI's text tower, for every trunk: D^−½ for q, k
           and v; D^−½ (2L)^−½ for the last matrix of each sublayer; (2D)^−½ for the feed-forward
           layer's first; zero biases.  transformers exchanges the deviations of q, k, v and of

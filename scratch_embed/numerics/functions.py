@@ -57,10 +57,10 @@ def flip_if_negative(bits):
 
 @kernel(inline=True)
 def largest32(row):
-    """The largest number of row (M,) float32, M ≥ 1.  If there is a nan, nan or a number.
+    """The largest number of row (M,) float32, M ≥ 1.  Do not rely on the result if there is a nan.
 
-    It compares integers: max(x, y) of floats depends on the order if there is a nan, so that the
-    compiler does not use vector instructions.
+    It compares integers, which the compiler does with vector instructions.  It does not for floats,
+    because max(x, y) depends on the order of x and y if one of them is nan.
     """
     bits = row.view(np.int32)
     largest = flip_if_negative(bits[0])

@@ -56,9 +56,9 @@ class M3Index:
         ids, scores = index.search(m3.encode(queries, return_sparse=True, return_multi_vector=True),
                                    k=10)
 
-    dense, sparse, multi  the three indexes, each with a search of its own, whose ids are positions
-                          in sparse and multi.  sparse or multi is None if it is left out; then its
-                          weight in a search must be 0.
+    dense, sparse, multi  the three indexes, each with a search of its own; the ids of sparse and
+                          multi are positions, 0 to N − 1.  sparse or multi is None if it is left
+                          out; then its weight in a search must be 0.
     ids                   (N,) whole numbers, ascending
     """
 

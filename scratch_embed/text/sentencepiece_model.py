@@ -8,10 +8,10 @@ Bytes     a protocol buffer.  A message is a sequence of fields; each begins wit
                       3 normalising: 2 the table of text/precompiled.py, and see NORMALISING
           piece       1 its text    2 log p    3 its kind (1 normal, 2 unknown, 3 control ...)
 Differs   from transformers (5.24), which converts any model in the same way: it replaces the first
-          pieces (three of XLM-R's, one of CamemBERT's) by the special tokens of fairseq, unseen,
-          and ignores the flags.  Here a model is refused if this would give other ids than the
-          sentencepiece package: if its first pieces are not <unk>, <s> and </s>, if it has other
-          pieces than these and normal ones, or a flag that is not as in XLM-R's and CamemBERT's.
+          pieces (three of XLM-R's, one of CamemBERT's) by the special tokens of fairseq, whatever
+          they are, and ignores the flags.  Here a model is refused if this would give other ids
+          than the sentencepiece package: if its first pieces are not <unk>, <s> and </s>, if it has
+          other pieces than these and normal ones, or a flag unlike XLM-R's and CamemBERT's.
 Read next text/unigram.py, text/precompiled.py
 
 The ids in the file are not those of the models: both were trained with fairseq, which has special

@@ -8,7 +8,7 @@ Equation  x = LN(word[id] + position[i] + segment[type]);  in each of L layers, 
                  next_sentence  A tanh(P x_[CLS] + d) + a
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
 Cost      24 T D² + 4 Σ t² D operations per layer, for F = 4 D and sequences of t tokens; three
-          times as many in training; BLAS computes the products
+          times as many in training; nn/matmul.py or BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py
 Differs   Sequences are packed, not padded; only attention and positions depend on where a sequence
           begins.  Dropout is where BERT has it: on the embeddings, the attention weights and the

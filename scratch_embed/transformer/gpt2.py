@@ -7,7 +7,7 @@ Equation  x = token[id] + position[i];  in each of L layers, biases omitted,
           after the last layer, x = LN(x);  head: logits = E x, E the token embeddings (tied)
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D)
 Cost      24 T D² + 4 Σ t² D operations per layer, for F = 4 D and sequences of t tokens; three
-          times as many in training; BLAS computes the products
+          times as many in training; nn/matmul.py or BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Gpt2.load reads them
 Differs   Sequences are packed, not padded.  q, k and v are three products; the original computes

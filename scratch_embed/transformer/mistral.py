@@ -12,7 +12,7 @@ Equation  x = token[id];  in each of L layers, without biases (Llama's are optio
 Shapes    ids (T,) all sequences end to end, offsets (N+1,) their bounds; x, h, y (T, D);
           q (T, H·d), k, v (T, G·d) for G key heads, d need not be D/H;  gate, up (T, F)
 Cost      4 T D d (H + G) + 6 T D F + 4 Σ t² H d operations per layer, for sequences of t tokens;
-          three times as many in training; BLAS computes the products
+          three times as many in training; nn/matmul.py or BLAS computes the products
 Bytes     config.json, see FIELDS, and model.safetensors, see NAMES and transformer/checkpoint.py;
           Mistral.load and Llama.load read them
 Differs   Sequences are packed, not padded.  A window saves work in sequences of more than LONG

@@ -46,7 +46,7 @@ from scratch_embed.multimodal.clip_verdict import (
     untrained,
 )
 from scratch_embed.nn.contract import ParamBackwardEach
-from scratch_embed.nn.layers import add_to
+from scratch_embed.nn.norms import add_to
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import Params, init_params
 from scratch_embed.numerics.settings import saved_as

@@ -103,8 +103,9 @@ def test_an_index_may_have_fewer_kinds(folder, texts, run):
     assert code == 1 and "--weights: expected a number for each of dense, sparse, got 3" in err
     run("index", texts, "-o", path, "--model", folder, "--kinds", "dense")
     assert type(load(path).index).__name__ == "Index"          # as of any other model
-    code, _, err = run("search", path, "a", "--kinds", "sparse")
-    assert code == 1 and "--kinds: expected some of dense, which" in err
+    for option, value in ("kinds", "sparse"), ("kinds", "dense"), ("weights", "2"):
+        code, out, err = run("search", path, "a", f"--{option}", value)
+        assert (code, out) == (1, "") and f"--{option}: expected with an index of BGE-M3" in err
 
 
 def test_other_commands_read_the_index(index, run):

@@ -70,7 +70,7 @@ def typed(name, kinds, folder, **instead):
         also -= {"pairs"}
     if also & {"corpus", "queries", "qrels"} and name == "evaluate retrieval":
         also |= {"corpus", "queries", "qrels"}                   # all three or none
-    if "held_out" in also and name == "train clip":
+    if "held_out" in also and name in ("train clip", "train clap"):
         also |= {"pairs"}
     if also & {"corpus", "queries"} and name == "rerank":
         also |= {"corpus", "queries"}                            # both, without a QUERY

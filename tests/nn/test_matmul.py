@@ -83,6 +83,21 @@ def test_all_sizes_and_memory_layouts_are_multiplied(seed, T, I, O, with_c):
         np.testing.assert_allclose(y, expected, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("a, b, c", [((9, 20), (21, 40), 40), ((9, 40), (20, 40), 40),
+                                     ((9, 20), (20, 40), 39), ((9, 20), (20, 40), 1)])
+def test_shapes_that_do_not_fit_are_refused(a, b, c):
+    """The kernel would read other memory."""
+    with pytest.raises(ValueError, match="matmul: expected a .* and c .*, got"):
+        matmul(draw(0, *a), draw(1, *b), draw(2, c))
+
+
+def test_c_may_have_another_type_or_memory_layout():
+    a, b, c = draw(0, 9, 20), draw(1, 20, PANEL), draw(2, 2 * PANEL)
+    expected = matmul(a, b, c[::2].copy())
+    np.testing.assert_array_equal(matmul(a, b, c[::2]), expected)
+    np.testing.assert_array_equal(matmul(a, b, c[::2].astype(float)), expected)
+
+
 def test_nan_and_inf_are_kept():
     a, b = draw(0, 9, 40), draw(1, 40, PANEL)
     a[1, 3], a[2, 5] = np.nan, np.inf

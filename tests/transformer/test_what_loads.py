@@ -63,8 +63,14 @@ def test_a_model_type_loads_or_is_refused_with_the_reason(row, tmp_path):
         edit(tmp_path / name / "config.json", model_type=name)
         reason = NOT_READ.get(name)
         assert reason is None or verdict == f"no: {reason}"
-        refused(tmp_path / name, "config.json: field 'model_type': expected one of .*bert.*llama.* "
-                f"found {name!r}" + (f", which is not read: {reason}" if reason else ""))
+        message = ("config.json: field 'model_type': expected one of .*bert.*llama.* "
+                   f"found {name!r}" + (f", which is not read: {reason}" if reason else ""))
+        refused(tmp_path / name, message)
+        alone = tmp_path / f"{name}-of-transformers"
+        alone.mkdir()
+        for file in "config.json", "model.safetensors", "tokenizer.json":
+            (tmp_path / name / file).rename(alone / file)
+        refused(alone, message)
 
 
 def test_the_table_has_each_type_that_is_known():
@@ -181,6 +187,12 @@ def test_each_row_of_weights_and_options(tmp_path):
 
     def folder(name, model_type="bert"):
         return write_folder(tmp_path / name, model_type)
+    for check in check_weights, check_adapters, check_options:
+        check(rows, folder, tmp_path)
+    assert not rows
+
+
+def check_weights(rows, folder, tmp_path):
     assert rows.pop("model.safetensors in float32, float16, bfloat16 or float64") == "yes"
     for dtype in np.float16, np.float64:                   # bfloat16: see test_checkpoint.py
         cast(folder(dtype.__name__, "roberta"), dtype)
@@ -203,20 +215,27 @@ def test_each_row_of_weights_and_options(tmp_path):
     assert rows.pop("quantised weights") == "no: expected floats"
     cast(folder("int8"), np.int8)
     refused(tmp_path / "int8", "expected floats of shape .* found I8")
+
+
+def check_adapters(rows, folder, tmp_path):
     assert rows.pop("LoRA (adapter_config.json, adapter_model.safetensors) beside the model"
                     ) == "yes"                             # its vectors: see test_model_folder.py
     save_adapter(with_lora(model_of("bert"), Lora(rank=1)), folder("adapter"))
     loads(tmp_path / "adapter", "bert")                    # B is zero
     assert rows.pop("an adapter of another kind, or with `modules_to_save`").startswith("no: merge")
-    for field in {"use_dora": True}, {"modules_to_save": ["score"]}:
-        edit(tmp_path / "adapter/adapter_config.json", **field)
-        refused(tmp_path / "adapter", "adapter_config.json: .* merge such an adapter into the mod")
+    for field, value in ("use_dora", True), ("modules_to_save", ["score"]):
+        edit(tmp_path / "adapter/adapter_config.json", **{field: value})
+        refused(tmp_path / "adapter", f"'{field}': .* merge such an adapter into the mod")
+        edit(tmp_path / "adapter/adapter_config.json", **{field: None})
     assert rows.pop("an adapter without its model, or beside a cross-encoder").startswith("no: an")
     (tmp_path / "adapter/config.json").unlink()
     refused(tmp_path / "adapter", "an adapter without its model.* copy its two files")
     CrossEncoder.warm_start(encoder_of("bert")).save(tmp_path / "scorer")
     edit(tmp_path / "scorer/adapter_config.json", peft_type="LORA")
     refused(tmp_path / "scorer", "expected a cross-encoder without an adapter, found one; merge")
+
+
+def check_options(rows, folder, tmp_path):
     assert rows.pop("`auto_map` in config.json").startswith("no: code that comes with a model is")
     edit(folder("code") / "config.json", auto_map={"AutoModel": "code.Mine"})
     refused(tmp_path / "code", "config.json: field 'auto_map': expected none: code that comes with")
@@ -241,7 +260,6 @@ def test_each_row_of_weights_and_options(tmp_path):
         edit(folder(f"positions {model_type}", model_type) / "config.json",
              position_embedding_type="relative_key")
         refused(tmp_path / f"positions {model_type}", "'position_embedding_type': expected \"absol")
-    assert not rows
 
 
 # ---- cross-encoders -----------------------------------------------------------------------------

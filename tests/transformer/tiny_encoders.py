@@ -1,5 +1,4 @@
 """Tiny models of RoBERTa, DistilBERT and MPNet with random weights, for tests."""
-
 import numpy as np
 import pytest
 
@@ -8,9 +7,7 @@ from scratch_embed.transformer import distilbert, mpnet, roberta
 from scratch_embed.transformer.distilbert import Distilbert
 from scratch_embed.transformer.mpnet import Mpnet
 from scratch_embed.transformer.roberta import Roberta
-from tests.transformer.causal_parity import (
-    random_params,
-)
+from tests.transformer.causal_parity import random_params
 
 TINY = {Roberta: roberta.Config(5, 4, 2, 2, 3, 8, 1, 1e-5, gelu_tanh, 1, "xlm-roberta"),
         Distilbert: distilbert.Config(5, 4, 2, 2, 3, 6, gelu_tanh),
