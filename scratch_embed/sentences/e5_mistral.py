@@ -46,7 +46,7 @@ from scratch_embed.sentences import sbert
 from scratch_embed.sentences.e5 import instruct
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.objectives import by_text, ranking
-from scratch_embed.text.tokenizer import Part
+from scratch_embed.text.tokenizer import Part, Tokenizer
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.lora import Lora, merged, with_lora
 from scratch_embed.transformer.model import Transformer
@@ -118,8 +118,10 @@ def with_end_token(encoder: SentenceEncoder) -> SentenceEncoder:
     the eos_token becomes it, because sentence-transformers pads.
     """
     tokenizer = encoder.tokenizer
+    if not isinstance(tokenizer, Tokenizer) or end_token(encoder) is not None:
+        return encoder
     end = tokenizer.roles.get("eos_token")
-    if end_token(encoder) is not None or end is None:
+    if end is None:
         return encoder
     parts = tokenizer.template.single
     ended = (*parts, Part(None, (tokenizer.token_to_id(end),), parts[-1].type))
