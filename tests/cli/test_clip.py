@@ -81,7 +81,8 @@ def test_options_of_clip_that_contradict_each_other(options, message, tmp_path, 
 
 
 def test_a_missing_image_and_a_line_without_a_caption_are_named(tmp_path, run):
-    for text, message in (("no.png\ta\nno.png\tb\n", "no.png"), ("a.png\n", "line 1")):
+    for text, message in (("no.png\ta\nno.png\tb\n", "'no.png': there is no such"),
+                          ("a.png\n", "line 1")):
         (tmp_path / "pairs.tsv").write_text(text)
         code, _, err = run("train", "clip", "--pairs", tmp_path / "pairs.tsv", "-o",
                            tmp_path / "clip", *TINY)
