@@ -38,7 +38,9 @@ from scratch_embed.recognition import (
     is_glove,
     is_index,
     is_json,
+    is_m3,
     is_m3_text_index,
+    is_model,
     is_old_checkpoint,
     is_pytorch,
     is_qrels,
@@ -144,7 +146,8 @@ def hint(kind: "Kind", path: Path) -> str:
 
 def readable() -> str:
     """The names of the kinds that load() reads, for messages and help."""
-    return ", ".join(kind.name for kind in (*FILES, *FOLDERS) if callable(kind.read))
+    return ", ".join(kind.name for kind in (*FILES, *FOLDERS)
+                     if callable(kind.read) and kind is not OTHER_MODEL)
 
 
 # ---- readers ----------------------------------------------------------------------------------
@@ -174,9 +177,13 @@ class Kind(NamedTuple):
     read: Callable[[Path], Any] | str          # a str: load() cannot read it; says what can
 
 
+SPELT = ("MPNet", "XLM-R")                     # read "em-pee-net", "ex-el-em-ar": with "an"
 MODELS = tuple(                                # folders with a config.json, by its model_type
-    Kind(f"a {family.name} folder", of_type(model_type), SentenceEncoder.load)
+    Kind(f"a{'n' * (family.name in SPELT)} {family.name} folder", of_type(model_type),
+         SentenceEncoder.load)
     for model_type, family in FAMILIES.items())
+# refused by SentenceEncoder.load, with the field of config.json and the reason
+OTHER_MODEL = Kind("a folder with a model of another type", is_model, SentenceEncoder.load)
 FOLDERS = (
     Kind("a CLAP folder", of_type("clap"), Clap.load),
     Kind("an ImageBind folder", has(IMAGEBIND), ImageBind.load),
@@ -195,8 +202,11 @@ FOLDERS = (
     Kind("a model's folder without config.json", lacks_config, "this file says what the model is: "
          "copy it from where the folder came"),
     Kind("a sentence-transformers folder with static embeddings", is_static, read_static_folder),
+    Kind("a sentence-transformers folder with BGE-M3's heads, which BgeM3.load reads", is_m3,
+         SentenceEncoder.load),
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
     *MODELS,
+    OTHER_MODEL,
     Kind("a corpus folder", has(CARD), open_corpus),
     Kind("a tokenizer's folder, without a model", has(TOKENIZER), "`scratch-embed train` reads it "
          "with --tokenizer-folder; in Python, load of text/tokenizer_files.py"),

@@ -105,8 +105,8 @@ def start_model(arguments, lines):
         heads = head_tensors(model.config)
         missing = {name: heads[name] for name in heads if name not in model.p}
         if missing:
-            say(f"{arguments.model} has no {', '.join(sorted({n.split('.')[0] for n in missing}))} "
-                "head: it begins untrained")
+            names = sorted({name.split(".")[0] for name in missing})
+            say(f"{arguments.model} has no {' and no '.join(names)} head: new weights are drawn")
         report_size(count_parameters(model.config, Bert), arguments.workers)
         return tokenizer, model.with_params(join(model.p, init_params(missing, arguments.seed)))
     tokenizer = new_tokenizer(arguments, lines, arguments.corpus)
@@ -192,7 +192,8 @@ def report_bert(arguments, model, start, corpus, masking, steps, held_out):
     read = steps * min(arguments.batch_size, N) * len(corpus.ids) / N
     report(of_masked_lm(model, start, sample, counts, masking, read, arguments.seed),
            ("masked token", source), arguments.held_out, "token frequencies",
-           "train for more --steps, or on more text", seen=sample is corpus)
+           "train for more --steps, or on more text", seen=sample is corpus,
+           start="before training" if arguments.model else "untrained")
 
 
 # ---- numbers to files ---------------------------------------------------------------------------

@@ -1,4 +1,6 @@
 """train bpe: train a byte-level BPE tokenizer on a text; transformers can load the result."""
+import os
+
 from scratch_embed.cli.messages import say
 from scratch_embed.cli.parsing import add_command, add_errors, whole
 from scratch_embed.cli.texts import NO_WORDS
@@ -40,6 +42,9 @@ def run_bpe(arguments):
     from scratch_embed.text.tokenizer_files import save
     from scratch_embed.text.tokenizer_settings import CONFIG
     check_folder(arguments.output, sentences=False)
+    if os.path.exists(os.path.join(arguments.output, "config.json")):
+        raise ValueError(f"cannot write {arguments.output}: it holds a model, and another "
+                         "tokenizer would give its tokens other ids; name another folder")
     first = []
 
     def lines():
@@ -55,5 +60,9 @@ def run_bpe(arguments):
         save(folder, bpe)
     pieces = bpe.tokenize(first[0][:60])
     say(f"the first line begins {' '.join(pieces)} (Ġ: a space)")
+    size = arguments.vocab_size
+    why = "" if size is None or len(bpe) >= size else (
+        f", fewer than --vocab-size {size:,}, because no other pair of tokens within a word occurs "
+        f"at least {counted(max(arguments.min_count, 1), 'time')} (--min-count)")
     say(f"learnt {counted(len(bpe.merges), 'merge')}; wrote {arguments.output}, "
-        f"{counted(len(bpe), 'token')}")
+        f"{counted(len(bpe), 'token')}{why}")

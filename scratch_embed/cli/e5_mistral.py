@@ -194,7 +194,7 @@ def start_of(arguments, columns, lora):
 
     Raises ValueError if it lacks one of the targets of `lora`, a Lora or None.
     """
-    from scratch_embed.sentences.e5_mistral import with_last_token
+    from scratch_embed.sentences.e5_mistral import with_end_token, with_last_token
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.transformer.pooling import last_token
     if arguments.model:
@@ -208,9 +208,13 @@ def start_of(arguments, columns, lora):
         require_training_memory(model.p.flat.size, arguments.workers)
     else:
         tokenizer, model, recipe = new_start(arguments, columns, lora)
-    require_savable(tokenizer)
+    encoder = with_end_token(SentenceEncoder(tokenizer, model, recipe))
+    if encoder.tokenizer is not tokenizer:
+        say(f"{arguments.model}: its tokenizer now ends a text with "
+            f"{encoder.tokenizer.roles['eos_token']}")
+    require_savable(encoder.tokenizer)
     say(f"the model has {model.p.flat.size:,} parameters")
-    return with_last_token(SentenceEncoder(tokenizer, model, recipe), {"query": arguments.task})
+    return with_last_token(encoder, {"query": arguments.task})
 
 
 def new_start(arguments, columns, lora):

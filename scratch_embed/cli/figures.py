@@ -1,13 +1,14 @@
-"""figures: draw eight pictures, each named after the file that it explains; needs matplotlib.
+"""figures: draw ten pictures, each named after the file that it explains; needs matplotlib.
 
 The numbers are computed in why/figures.py; this file only draws them.
-Read next why/figures.py
+Read next why/figures.py, cli/sense_figures.py (two of the ten)
 """
 import os
 import sys
 from functools import partial
 
 from scratch_embed.cli.parsing import add_command, require_writable, whole
+from scratch_embed.cli.sense_figures import sense_figures
 
 # three colours of Okabe & Ito, which colour-blind readers can distinguish; the baseline is grey
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
@@ -18,9 +19,10 @@ WIDE, DPI = (8.4, 3.7), 92
 
 def add_commands(commands):
     """Add `figures`."""
-    figures = add_command(commands, "figures", "draw eight figures that explain files of this "
+    figures = add_command(commands, "figures", "draw ten figures that explain files of this "
                           "package", "scratch-embed figures -o figures", run=run_figures,
-                          details="Their numbers are computed here, which takes about a minute.")
+                          details="Their numbers are computed here, which takes two to three "
+                                  "minutes.")
     figures.add_argument("-o", "--output", required=True, metavar="FOLDER",
                          help="the folder to write the PNG files to; created if missing")
     figures.add_argument("--seeds", type=whole(2), default=5, metavar="N",
@@ -33,6 +35,9 @@ def add_commands(commands):
     figures.add_argument("--steps", type=whole(1), default=1500, metavar="N",
                          help="steps of the masked LM of simcse.png; SimCSE has a fifth as many "
                               "(default: %(default)s)")
+    figures.add_argument("--clip-steps", type=whole(1), default=1200, metavar="N",
+                         help="steps of the CLIP of imagebind.png and imagebind_verdict.png; the "
+                              "other senses have half as many (default: %(default)s)")
 
 
 def run_figures(arguments):
@@ -69,7 +74,8 @@ def all_figures(arguments):
             "word2vec.png": (figures.distance_weights, draw_word2vec),
             "simcse.png": (partial(figures.cone, **size, steps=arguments.steps), draw_simcse),
             "compress.png": (partial(figures.smaller_vectors, arguments.seeds, **size),
-                             draw_compress)}
+                             draw_compress),
+            **sense_figures(arguments.clip_steps)}
 
 
 # ---- one function per figure: (matplotlib Figure, numbers) ---------------------------------------

@@ -203,10 +203,10 @@ def report_gpt2(arguments, model, start, corpus, steps, held_out):
     found = of_causal_lm(model, start, sample, text, read, arguments.seed)
     verdict, baseline = found.hardest
     say("perplexity of {} {}: {:.4g}; with bigrams, the token before alone, {:.4g}; with token "
-        "frequencies alone {:.4g}; untrained {:.4g}".format(
+        "frequencies alone {:.4g}; {} {:.4g}".format(
             counted(verdict.examples, "next token"), source, *np.exp(
-                [verdict.trained, found.bigrams.baseline, found.unigrams.baseline,
-                 verdict.untrained])))
+                [verdict.trained, found.bigrams.baseline, found.unigrams.baseline]),
+            "before training" if arguments.model else "untrained", np.exp(verdict.untrained)))
     say(verdict.sentence(baseline, "train for more --steps, or on more text"))
     if verdict.learned and sample is corpus:
         say(KNOWN_BY_HEART)

@@ -108,11 +108,12 @@ def start_of(arguments, columns):
     encoder, folder = read_start(arguments, columns), arguments.model
     if not folder or not any(os.path.exists(os.path.join(folder, name + ending))
                              for name in FILES.values() for ending in (".safetensors", ".pt")):
+        new = BgeM3.new(encoder, arguments.seed, arguments.token_dim)
         if folder and encoder.recipe.poolings != (cls,):
             say(f"{folder}: its pooling is replaced by the vector of [CLS]")
         if encoder.recipe.dense:
             say(f"{folder}: its Dense layers are left out")
-        return BgeM3.new(encoder, arguments.seed, arguments.token_dim)
+        return new
     m3 = BgeM3.load(folder)
     dim = len(m3.heads["multi.weight"])
     if arguments.token_dim not in (None, dim):

@@ -20,7 +20,7 @@ def add_vocabulary_options(command, kind="WordPiece vocabulary", cased=True):
     if cased:
         option("--cased", action="store_true", help="keep capitals and accents")
     option("--tokenizer-folder", dest="tokenizer", metavar="FOLDER",
-           help=f"use the {kind} of this folder (default: learn one)")
+           help=f"use the {kind} of this folder (default: learn one)").read_as = "any"
     command.set_defaults(cased=False)
 
 

@@ -67,11 +67,13 @@ TAKES = {"vectors": "`similar`, `encode` and `index --model` take it",
          "checkpoint": "`train` takes it, as --checkpoint with --resume",
          "pickle": "no command does, because it can run any code",
          "vector index": "`neighbours` takes it",
+         "other model": "no command does; `info` says why",
          "other index": "no command does; in Python, load() reads it",
          "corpus": "no command does; in Python, load() reads it"}
 ROLES = {                          # the kinds of loading.py, by the beginning of their names
     "a fastText classifier": "classifier", "a fastText model": "fasttext",
     "a search index with its texts": "index", "a search index": "vector index",
+    "a folder with a model of another type": "other model",
     "an index of": "other index", "a training checkpoint": "checkpoint",
     "word vectors": "vectors", "a pickle": "pickle",
     "a run": "run", "relevance judgements": "qrels", "JSON": "json", "a labelled text": "text",
@@ -190,6 +192,8 @@ def wrong_kind(path, expected, advice=None):
         return None                                    # texts of words and numbers: see texts.py
     if role in EXPECTED[expected].roles or kind is None and found.model_type is not None:
         return None
+    if kind is loading.OTHER_MODEL and {"model", "cross-encoder"} & EXPECTED[expected].roles:
+        return None                                    # its reader names the model_type
     name = kind.name if kind else found.described
     advice = advice or TAKES.get(role) or (loading.hint(kind, path) if kind else "")
     return f"{path}: expected {EXPECTED[expected].words}, found {name}" + (advice and f"; {advice}")

@@ -12,6 +12,7 @@ from scratch_embed.cli.printing import heading, paragraph, say_difference, show_
 from scratch_embed.cli.tour_gpt import run_gpt
 from scratch_embed.cli.tour_learned import run_languages, run_learned, run_reranked
 from scratch_embed.cli.tour_models import run_senses, run_simcse
+from scratch_embed.cli.tour_scenes import run_scenes
 
 SEEDS = (1, 2, 3, 4, 5)
 FEWER_SEEDS = (1, 2, 3)
@@ -31,8 +32,8 @@ def add_commands(commands):
     tour.add_argument("-o", "--output", default="tour.vec", metavar="FILE",
                       help="where to write the word vectors (default: %(default)s)")
     tour.add_argument("--parts", nargs="+", choices=PARTS, default=DEFAULT, metavar="PART",
-                      help="run these parts, of: %(choices)s; each takes less than a minute "
-                           f"(default: {' '.join(DEFAULT)})")
+                      help="run these parts, of: %(choices)s; each takes less than a minute, "
+                           f"scenes about three (default: {' '.join(DEFAULT)})")
 
 
 def run_tour(arguments):
@@ -260,5 +261,5 @@ def show_codes(learned):
 
 PARTS = {"words": run_words, "retrieval": run_retrieval, "learned": run_learned,
          "rerank": run_reranked, "languages": run_languages, "senses": run_senses,
-         "simcse": run_simcse, "gpt": run_gpt}
+         "simcse": run_simcse, "gpt": run_gpt, "scenes": run_scenes}
 DEFAULT = ["words", "retrieval", "learned"]        # two minutes in all

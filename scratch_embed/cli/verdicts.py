@@ -107,18 +107,19 @@ def held_out_corpus(arguments, vocab):
 
 # ---- after training -----------------------------------------------------------------------------
 
-def report(verdict, examples, held_out, frequencies, advice, seen=True):
+def report(verdict, examples, held_out, frequencies, advice, seen=True, start="untrained"):
     """Print the three losses, and in one sentence whether the model has learned anything.
 
     examples: what the losses are means over, in the singular, and where it comes from if held_out
     is None
     frequencies: what the baseline knows; advice: what to try if nothing was learned
     seen: whether training has read the examples, if held_out is None
+    start: the words for the model at the start
     """
     kind, source = examples
     source = f"of {held_out}, which is held out" if held_out else source
     say(f"mean loss of {counted(verdict.examples, kind)} {source}: {verdict.trained:.4f}; with "
-        f"{frequencies} alone {verdict.baseline:.4f}; untrained {verdict.untrained:.4f}")
+        f"{frequencies} alone {verdict.baseline:.4f}; {start} {verdict.untrained:.4f}")
     say(verdict.sentence(frequencies, advice))
     if verdict.learned and seen and not held_out:
         say(KNOWN_BY_HEART)

@@ -24,6 +24,7 @@ import numpy as np
 from scratch_embed.multimodal import clap, htsat
 from scratch_embed.multimodal.audio import ClapAudio
 from scratch_embed.multimodal.clap_encoder import Clap
+from scratch_embed.multimodal.clip_verdict import K, recall
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import init_params
 from scratch_embed.numerics.l2_normalize import l2_normalize
@@ -44,7 +45,6 @@ AUDIO = ClapAudio(rate=RATE, n_fft=256, hop=64, mels=32, seconds=1, low=50.0, hi
 TOWER = htsat.Config(mels=32, size=64, patch=8, stride=4, dim=32, depths=(2, 2), heads=(2, 4),
                      window=8)
 HEARD = KNOWN["audio"]
-K = 10
 TEST_SEED = 10_000                 # added to the seed of training
 MOST = 1000                        # sounds from which the statistics of the mel bins are computed
 RIDGE = 10.0                       # λ of the linear maps, for standardised features
@@ -148,9 +148,6 @@ def scores(similarity: np.ndarray, scenes: Scenes) -> Scores:
 
     def exact(S):
         return float((labels == labels[S.argmax(1)]).all(1).mean())
-
-    def recall(S):                                   # ties count against it
-        return float(((S >= S.diagonal()[:, None]).sum(1) <= K).mean())
     return Scores(exact(similarity), exact(similarity.T), recall(similarity), recall(similarity.T))
 
 
@@ -209,7 +206,7 @@ def tower_vectors(sounds: np.ndarray, model: Clap) -> np.ndarray:
 
 
 def ridge(X: np.ndarray, Y: np.ndarray, Z: np.ndarray) -> np.ndarray:
-    """Predict Y from X by ridge regression, for the rows of Z; rows of norm 1.  -> (m, V)"""
+    """Predict Y less its mean by ridge regression on X, for the rows of Z, at norm 1.  -> (m, V)"""
     mean, spread = X.mean(0), X.std(0) + 1e-6
     X, Z = (X - mean) / spread, (Z - mean) / spread
     W = np.linalg.solve(X.T @ X + RIDGE * np.eye(X.shape[1], dtype=X.dtype), X.T @ (Y - Y.mean(0)))

@@ -230,4 +230,3 @@ def write_folder(folder: str | os.PathLike, config: Config, p: Params, tokenizer
         processor.save(temporary)
         write_json(os.path.join(temporary, "config.json"),
                    {**config_fields(config), "dtype": str(p.flat.dtype)})
-

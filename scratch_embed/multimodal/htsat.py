@@ -37,6 +37,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.multimodal.image import keys_cubic
 from scratch_embed.multimodal.swin import (
     layer_tensors,
     merge,
@@ -52,7 +53,7 @@ from scratch_embed.nn.norms import add_to, layer_norm
 from scratch_embed.nn.params import ONES, Normal, Params, Tensor, norm_tensors
 
 STATISTICS = ("audio.mel_norm.mean", "audio.mel_norm.var")     # constants, without a gradient
-CUBIC = -0.75                      # the slope of the bicubic kernel at distance 1, as in torch
+SLOPE = -0.75                      # of the bicubic filter at distance 1, as in torch; Pillow has −½
 EPS = 1e-5                         # of all norms outside the layers
 
 
@@ -186,16 +187,8 @@ def resize_matrix(before: int, after: int) -> np.ndarray:
     R = np.zeros((after, before))
     for tap in (-1, 0, 1, 2):
         column = np.clip(left + tap, 0, before - 1)
-        np.add.at(R, (np.arange(after), column), cubic(np.abs(place - left - tap)))
+        np.add.at(R, (np.arange(after), column), keys_cubic(place - left - tap, SLOPE))
     return R
-
-
-def cubic(distance: np.ndarray) -> np.ndarray:
-    """Keys's kernel: the weight of an input at a distance of 0 to 2 from the output."""
-    a, x = CUBIC, distance
-    near = ((a + 2) * x - (a + 3)) * x * x + 1                                 # x ≤ 1
-    far = a * (((x - 5) * x + 8) * x - 4)                                      # 1 < x ≤ 2
-    return np.where(x <= 1, near, far)
 
 
 # ---- forward and backward ------------------------------------------------------------------------

@@ -45,8 +45,13 @@ def bilinear(x: np.ndarray) -> np.ndarray:
 
 
 def bicubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic with a = −½: 1 at 0; 0 at ±1, ±2 and beyond; negative between 1 and 2."""
-    a, x = -0.5, abs(x)
+    """Keys' cubic with a = −½."""
+    return keys_cubic(x, -0.5)
+
+
+def keys_cubic(x: np.ndarray, a: float) -> np.ndarray:
+    """1 at 0; 0 at ±1, ±2 and beyond; between 1 and 2 of the sign of a, its slope at 1."""
+    x = abs(x)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))

@@ -67,6 +67,7 @@ class ImageProcessor(NamedTuple):
     size     Square: resize to it; a number: resize the shorter side to it, and keep the ratio
     crop     cut out the centre, or add zeros around a smaller image
     rescale  the factor of the pixels, 1/255
+    mean, std    both or neither
 
     >>> small = ImageProcessor(size=8, crop=Square(8, 8))
     >>> small([np.zeros((16, 20, 3), np.uint8), np.zeros((9, 9), np.uint8)]).shape
@@ -122,6 +123,9 @@ class ImageProcessor(NamedTuple):
         """
         x = np.tile(np.arange(256.0), (3, 1))
         x = (x if self.rescale is None else x * self.rescale).astype(np.float32)
+        if (self.mean is None) != (self.std is None):
+            raise ValueError(f"mean, std: expected both or neither, got {self.mean} and "
+                             f"{self.std}")
         if self.mean is not None and self.std is not None:
             x = (x - as_column(self.mean)) / as_column(self.std)
         return x
@@ -135,7 +139,7 @@ class ImageProcessor(NamedTuple):
         return parse(Fields.read(os.path.join(folder, NAME)))
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write preprocessor_config.json."""
+        """Write preprocessor_config.json.  Raises ValueError for a filter without a number."""
         write_json(os.path.join(folder, NAME), self.fields())
 
     def fields(self) -> dict[str, Any]:
@@ -143,7 +147,9 @@ class ImageProcessor(NamedTuple):
         size = {} if self.size is None else {"size": (
             self.size._asdict() if isinstance(self.size, Square) else {"shortest_edge": self.size})}
         crop = {} if self.crop is None else {"crop_size": self.crop._asdict()}
-        number = next(number for number, f in FILTERS.items() if f is self.filter)
+        number = next((number for number, f in FILTERS.items() if f is self.filter), None)
+        if number is None:
+            raise ValueError(f"filter: expected bilinear or bicubic, got {self.filter}")
         return {"image_processor_type": KINDS[0], "do_convert_rgb": self.convert_rgb,
                 "do_resize": self.size is not None, **size, "resample": number,
                 "do_center_crop": self.crop is not None, **crop,

@@ -49,7 +49,7 @@ def conv1d(x: np.ndarray, p: Params, name: str, stride: int = 1, padding: int = 
         dcols = back_y(dy, g).reshape(windows.shape)                           # (N, T', I, K)
         dpadded = np.zeros_like(padded)
         for k in range(K):
-            last = k + stride * (dcols.shape[1] - 1)
+            last = k + stride * (y.shape[1] - 1)
             dpadded[:, k:last + 1:stride] += dcols[..., k]
         return dpadded[:, padding:padding + T]
     return y, backward

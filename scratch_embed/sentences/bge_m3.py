@@ -65,6 +65,7 @@ from scratch_embed.sentences.length_batches import compute_in_batches
 from scratch_embed.space.sparse import SparseVectors, from_parts
 from scratch_embed.text.packed import Packed, rows_of, take
 from scratch_embed.transformer import pooling
+from scratch_embed.transformer.model import CausalModel
 
 # ---- the three heads ---------------------------------------------------------------------------
 
@@ -204,7 +205,12 @@ class BgeM3:
         """An M3 model of an encoder's transformer, tokenizer and length, and new heads.
 
         Its pooling is [CLS], whatever the encoder's is.  token_dim: E, by default D
+        Raises ValueError for a causal model, whose first token does not see the others.
         """
+        if isinstance(encoder.model, CausalModel):
+            raise ValueError("model: expected one whose first token attends to all others, such as "
+                             f"a BERT or an XLM-R, got {encoder.model!r}, which is causal; "
+                             "E5-Mistral trains such models")
         recipe = encoder.recipe._replace(poolings=(pooling.cls,), include_prompt=True, dense=(),
                                          normalize=True)
         p = encoder.model.p

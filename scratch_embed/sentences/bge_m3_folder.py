@@ -22,7 +22,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import show
 from scratch_embed.numerics.safetensors import read_header, write_safetensors
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.folder import M3_HEADS, write_sentence_folder
+from scratch_embed.sentences.folder import M3_HEADS, has_modules, write_sentence_folder
 from scratch_embed.sentences.modules import read_floats
 from scratch_embed.sentences.recipe import Recipe
 from scratch_embed.transformer.checkpoint import TORCH_TO_SAFETENSORS
@@ -40,7 +40,7 @@ def read_m3_folder(folder: str | os.PathLike, head_tensors: Callable, dtype: typ
     Raises FormatError that names the file and the field that is missing, damaged or unknown.
     """
     encoder = SentenceEncoder.load(folder, dtype)
-    if not is_normalised_cls(encoder.recipe):
+    if has_modules(folder) and not is_normalised_cls(encoder.recipe):
         raise FormatError(os.path.join(folder, "modules.json"), "its modules", "expected the vector"
                           " of [CLS], normalised, as in bge-m3; found another pooling")
     paths = {prefix: _path(folder, name) for prefix, name in FILES.items()}

@@ -194,6 +194,8 @@ class CrossEncoder:
         if len(self.settings.labels) > 1:
             raise ValueError(f"rank(): expected a model with one label, whose score it sorts by, "
                              f"got {len(self.settings.labels)}; predict() returns all scores")
+        if isinstance(documents, str):
+            raise TypeError("documents: expected a list of texts, got one text; put it into a list")
         if top_k is not None:
             require_whole("top_k", top_k, 1)
         scores = self.predict([(query, document) for document in documents], prompt_name, prompt,

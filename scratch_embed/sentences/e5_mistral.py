@@ -46,6 +46,7 @@ from scratch_embed.sentences import sbert
 from scratch_embed.sentences.e5 import instruct
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.objectives import by_text, ranking
+from scratch_embed.text.tokenizer import Part, Tokenizer
 from scratch_embed.training.session import RunOptions
 from scratch_embed.transformer.lora import Lora, merged, with_lora
 from scratch_embed.transformer.model import Transformer
@@ -107,6 +108,26 @@ def require_end_token(encoder: SentenceEncoder) -> int:
                          "it a template (text/tokenizer.py) or, in tokenizer.json, a "
                          "post_processor")
     return found
+
+
+def with_end_token(encoder: SentenceEncoder) -> SentenceEncoder:
+    """The encoder with its tokenizer's eos_token, such as </s>, after every text.
+
+    The tokenizers of Mistral, Llama and GPT-2 have this token, but do not append it.  An encoder
+    that has an end token is returned as it is; so is one without an eos_token.  Without a pad_token
+    the eos_token becomes it, because sentence-transformers pads.
+    """
+    tokenizer = encoder.tokenizer
+    if not isinstance(tokenizer, Tokenizer) or end_token(encoder) is not None:
+        return encoder
+    end = tokenizer.roles.get("eos_token")
+    if end is None:
+        return encoder
+    parts = tokenizer.template.single
+    ended = (*parts, Part(None, (tokenizer.token_to_id(end),), parts[-1].type))
+    return SentenceEncoder(tokenizer.with_tokens(
+        tokenizer.added, tokenizer.template._replace(single=ended), tokenizer.truncation_side,
+        {"pad_token": end, **tokenizer.roles}, tokenizer.has_types), encoder.model, encoder.recipe)
 
 
 # ---- training ------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ Differs   Two layouts are read.  The old one is that of releases up to 5.  In th
           written.  Unknown fields, and options that would change the result, are errors;
           sentence-transformers ignores many such fields.  A maximum length above the model's
           number of positions is reduced to it; sentence-transformers fails later, on a long text.
+          Of a transformer alone whose class is ...ForCausalLM (Mistral, Llama) release 6 takes the
+          last token's vector; here, as in earlier releases, every family gets the mean.
 Read next sentences/modules.py, sentences/recipe.py (the contents of a folder),
           sentences/encoder.py (texts -> vectors)
 """

@@ -71,8 +71,9 @@ def choose_prompt(prompts: Mapping[str, str], prompt_name: str | None, prompt: s
     if name is None:
         return ""
     if name not in prompts:
-        known = ", ".join(map(repr, prompts)) or "no name; give prompts to the constructor"
-        raise ValueError(f"prompt_name={name!r}: expected {known}")
+        names = ", ".join(map(repr, prompts))
+        raise ValueError(f"prompt_name={name!r}: expected " + (
+            f"one of {names}" if names else "no name, because the model has no prompts"))
     return prompts[name]
 
 

@@ -149,7 +149,10 @@ def _nothing_to_read(folder):
                                f"the sentencepiece package are read for {' and '.join(CONVERTED)} "
                                "only, found none; write it "
                                + CONVERT.replace("FOLDER", os.fspath(folder)))
-    return FileNotFoundError(f"{folder}: expected {WHOLE}, {VOCAB} or {BPE_VOCAB}, found none")
+    where = ("found none" if os.path.isdir(folder) else "found a file" if os.path.exists(folder)
+             else "found no such folder")
+    return FileNotFoundError(f"{folder}: expected a folder with {WHOLE}, {VOCAB} or {BPE_VOCAB}, "
+                             f"{where}")
 
 
 def _wordpiece(settings, vocab):

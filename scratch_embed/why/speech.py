@@ -21,7 +21,7 @@ Both are measured on utterances that training has not used, beside three baselin
 spectrogram, and the same encoder before training.  Trials on seed 1 came first: they set NOISE
 (with little noise the spectrogram alone has 98.6 %), the steps and the number of layers, and the
 expectations above were written after them; results are reported of other seeds, in
-multimodal/README.md.  What is said of the speaker is half wrong: see there.
+multimodal/README.md.  The expectation about the speaker turned out half wrong: see there.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -41,7 +41,8 @@ from scratch_embed.multimodal.whisper_training import (
 )
 from scratch_embed.nn.optim import Optim
 from scratch_embed.training.session import RunOptions
-from scratch_embed.worlds.speech import PITCH, RATE, SYLLABLES, speech
+from scratch_embed.why.seeds import over_seeds
+from scratch_embed.worlds.speech import PITCH, RATE, SYLLABLES, chance_frames, speech
 
 CLASSES = len(SYLLABLES) + 1                   # and silence
 NOISE = 0.3                                    # its standard deviation; a voice has at most 0.8
@@ -110,8 +111,7 @@ def measure(seed: int, steps: int = 400) -> dict[str, list[tuple[float, float]]]
 
 def chance(spoken: Spoken) -> tuple[float, float]:
     """The accuracy of the most frequent syllable or silence, and of guessing a speaker, in %."""
-    counts = np.bincount(spoken.data.labels.ravel())
-    return 100 * float(counts.max() / counts.sum()), 100 / len(PITCH)
+    return 100 * chance_frames(spoken.data.labels), 100 / len(PITCH)
 
 
 def rows(found: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
@@ -126,5 +126,4 @@ def rows(found: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
 
 def mean_rows(seeds: Sequence[int], steps: int = 400) -> list[tuple[str, np.ndarray]]:
     """rows() of several seeds."""
-    from scratch_embed.why.seeds import over_seeds
     return rows(over_seeds(lambda seed: measure(seed, steps), seeds))

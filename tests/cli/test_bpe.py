@@ -45,6 +45,31 @@ def test_info_says_what_the_folder_is(text, tmp_path, run):
     assert "--tokenizer-folder" in found["why"]
 
 
+def test_it_says_why_the_vocabulary_is_smaller_than_asked_for(text, tmp_path, run):
+    err = run("train", "bpe", text, "-o", tmp_path / "t", "--vocab-size", 2000)[2]
+    assert "tokens, fewer than --vocab-size 2,000, because no other pair of tokens within a word " \
+        "occurs at least 2 times (--min-count)" in err
+    assert "fewer than" not in run("train", "bpe", text, "-o", tmp_path / "t")[2]
+
+
+def test_the_tokenizer_of_a_model_is_not_replaced(text, tmp_path, run):
+    model = tmp_path / "gpt2"
+    run("train", "gpt2", text, "-o", model, "--dim", 8, "--ff", 8, "--layers", 1, "--steps", 1)
+    before = (model / "tokenizer.json").read_bytes()
+    code, _, err = run("train", "bpe", text, "-o", model, "--vocab-size", 260)
+    assert code == 1 and f"cannot write {model}: it holds a model" in err
+    assert (model / "tokenizer.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name, message", [
+    ("nothere", "there is no such file or folder"),
+    ("text", "expected a folder with tokenizer.json, vocab.txt or vocab.json, found a file")])
+def test_a_tokenizer_folder_that_is_none_is_refused(text, tmp_path, run, name, message):
+    code, _, err = run("train", "gpt2", text, "-o", tmp_path / "m", "--tokenizer-folder",
+                       tmp_path / name)
+    assert code == 1 and f"{tmp_path / name}: {message}" in err
+
+
 @pytest.mark.parametrize("content, options, message", [
     ("\n \n", [], "expected a text with words, found none"),
     ("a", ["--vocab-size", "100"], "--vocab-size 100: expected at least 257, the special tokens"),

@@ -12,6 +12,7 @@ from scratch_embed.sentences import e5_mistral
 from scratch_embed.sentences.e5_mistral import Stage, with_last_token, with_merged
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.folder import encoder_folder
+from scratch_embed.text.tokenizer import NO_TEMPLATE
 from scratch_embed.transformer import pooling
 from scratch_embed.transformer.adapter_folder import read_adapter
 from scratch_embed.transformer.lora import Lora
@@ -91,6 +92,20 @@ def test_the_folder_has_the_weights_that_train_computes(files, run, decoder):
 def test_options_that_contradict_each_other_are_refused(files, run, options, message):
     code, _, err = run("--pairs", files / "pairs", "-o", files / "m", *options)
     assert code == 2 and message in err
+
+
+def test_a_decoder_whose_tokenizer_appends_no_end_token_gets_its_eos_token(files, run, decoder):
+    """As Mistral's, Llama's and GPT-2's do not."""
+    found = SentenceEncoder.load(decoder)
+    bare = found.tokenizer.with_tokens(found.tokenizer.added, NO_TEMPLATE, "right",
+                                       {"eos_token": "[SEP]", "unk_token": "[UNK]"}, False)
+    SentenceEncoder(bare, found.model, found.recipe).save(files / "bare")
+    assert e5_mistral.end_token(SentenceEncoder.load(files / "bare")) is None
+    code, _, err = run("--pairs", files / "pairs", "-o", files / "m", "--model", files / "bare")
+    assert code == 0 and f"{files / 'bare'}: its tokenizer now ends a text with [SEP]" in err
+    trained = SentenceEncoder.load(files / "m")
+    assert e5_mistral.end_token(trained) == bare.token_to_id("[SEP]")
+    assert e5_mistral.with_end_token(trained) is trained
 
 
 def test_a_prompt_that_fills_the_length_is_refused(files, run, decoder):

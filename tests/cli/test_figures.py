@@ -1,17 +1,18 @@
-"""`figures` writes eight pictures; an error is printed before any picture is drawn."""
+"""`figures` writes ten pictures; an error is printed before any picture is drawn."""
 import sys
 
 import pytest
 
-SMALL = ["--seeds", 2, "--documents", 40, "--sentences", 100, "--steps", 2]
-NAMES = ["compress", "hamming", "infonce", "layers", "negative_sampling", "packed", "simcse",
-         "word2vec"]
+SMALL = ["--seeds", 2, "--documents", 40, "--sentences", 100, "--steps", 2,
+         "--clip-steps", 2]
+NAMES = ["compress", "hamming", "imagebind", "imagebind_verdict", "infonce", "layers",
+         "negative_sampling", "packed", "simcse", "word2vec"]
 
 
-def test_each_of_eight_pictures_has_the_name_of_the_file_that_it_explains(tmp_path, run):
+def test_each_of_ten_pictures_has_the_name_of_the_file_that_it_explains(tmp_path, run):
     pytest.importorskip("matplotlib")
     code, out, err = run("figures", "-o", tmp_path / "new", *SMALL)
-    assert code == 0 and out == "" and err.count("wrote ") == 8
+    assert code == 0 and out == "" and err.count("wrote ") == 10
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
         f"{name}.png" for name in NAMES]
     for path in (tmp_path / "new").iterdir():

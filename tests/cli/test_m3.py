@@ -1,6 +1,8 @@
 """train m3: the weights are those of bge_m3_training.train; its data, starts, and the verdict."""
 import inspect
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,10 @@ from scratch_embed.sentences import bge_m3_training, sbert
 from scratch_embed.sentences.bge_m3 import BgeM3
 from scratch_embed.sentences.encoder import SentenceEncoder
 from tests.cli.test_sbert import KEYS, NEGATIVES, NEW, QUERIES, STEPS, lines
+
+sys.path.append(str(Path(__file__).parents[1] / "transformer"))
+
+from tiny_folders import encoder_of
 
 
 @pytest.fixture
@@ -88,3 +94,11 @@ def test_the_defaults_are_those_of_the_function():
 def test_contradicting_options_are_refused(files, run, options, message):
     code, _, err = run("--pairs", files / "pairs", *options)
     assert code == 2 and message in err
+
+
+def test_a_causal_model_is_refused(files, run, models, tmp_path):
+    """Its first token sees no other, so [CLS] would say nothing about the text."""
+    encoder_of("gpt2").save(tmp_path / "gpt2")
+    code, _, err = run("--pairs", files / "pairs", "--model", tmp_path / "gpt2")
+    assert code == 1 and "--model: expected one whose first token attends to all others" in err
+    assert "is replaced" not in err

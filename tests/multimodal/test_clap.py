@@ -169,7 +169,7 @@ class Case:
 
 
 def assert_outputs(case):
-    """Unit vectors to 1e-6 in float32, all to 1e-12 in float64; the tower is of order 1."""
+    """To 1e-5 in float32, to 1e-12 in float64; the tower's vectors are of order 1."""
     for dtype, atol, suffix in [(np.float32, 1e-5, ""), (np.float64, 1e-12, "64")]:
         config, p = case.model(dtype)
         mels = case.arrays["mels"].astype(dtype)

@@ -1,5 +1,6 @@
 """CLIP: pooling, losses, gradients, initial values and training, worked by hand or small."""
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import Params, init_params
 from scratch_embed.nn.pre_norm import Trunk
+from scratch_embed.numerics.settings import saved_as
 from scratch_embed.numerics.workers import parallel_map
 from scratch_embed.text.packed import pack
 from scratch_embed.training.checkpoint import Checkpoint
@@ -188,16 +190,28 @@ def test_siglip_trains_too():
     assert trained.losses[0] > 5 and trained.losses[-1] < 1
 
 
-def test_a_resumed_run_has_the_same_bits(tmp_path):
-    whole = fit(steps=12)
-    options = RunOptions(checkpoint=Checkpoint(tmp_path / "run"))
-    fit(steps=6, options=options)
-    options = RunOptions(checkpoint=Checkpoint(tmp_path / "run", resume=True))
-    resumed = fit(steps=6, options=options)
-    assert len(resumed.losses) == 6
-    longer = fit(steps=12, options=options)
-    assert len(longer.losses) == len(longer.log_scales) == 12
-    assert whole.losses[:1] == longer.losses[:1]
+def interrupting_loss(call):
+    """clip_loss, which raises SIGINT (Ctrl-C) in the given call; 0: never."""
+    calls = []
+
+    @saved_as("clip")
+    def loss(x, y, p):
+        calls.append(1)
+        if len(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return clip_loss(x, y, p)
+    return loss
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path):
+    def run(call, checkpoint=None):
+        return fit(steps=9, loss=interrupting_loss(call), options=RunOptions(1, 3, checkpoint))
+    whole, path = run(0), tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        run(5, Checkpoint(path))
+    resumed = run(0, Checkpoint(path, resume=True))
+    assert resumed.losses == whole.losses and resumed.log_scales == whole.log_scales
+    assert resumed.p.flat.tobytes() == whole.p.flat.tobytes()
 
 
 @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"texts": pack([[1, 10]])}])

@@ -2,20 +2,24 @@
 import numpy as np
 import pytest
 
-from scratch_embed.multimodal import clip_encoder
+from scratch_embed.multimodal.clip_encoder import TOKENS
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.png import write_png
 from tests.multimodal.test_clip_folder import CAPTIONS, draw_clip, draw_images
 
 
-def test_the_order_and_the_size_of_parts_do_not_matter(monkeypatch):
+def test_the_order_and_the_number_of_inputs_do_not_matter():
+    """Also for more inputs than are encoded together."""
     clip = draw_clip()
+    times = 1 + TOKENS // len(clip.tokenize(CAPTIONS[:3]).ids)
     texts, images = clip.encode_texts(CAPTIONS[:3]), clip.encode_images(draw_images())
     backwards = clip.encode_texts(CAPTIONS[2::-1])[::-1]
-    monkeypatch.setattr(clip_encoder, "TOKENS", 7)
-    for got in (clip.encode_texts(CAPTIONS[:3]), backwards):
-        np.testing.assert_allclose(got, texts, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(clip.encode_images(draw_images()), images, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(backwards, texts, rtol=0, atol=1e-5)
+    many = clip.encode_texts(CAPTIONS[:3] * times)
+    np.testing.assert_allclose(many, np.tile(texts, (times, 1)), rtol=0, atol=1e-5)
+    times = 1 + TOKENS // (3 * clip.config.image.tokens)
+    many = clip.encode_images([*draw_images()] * times)
+    np.testing.assert_allclose(many, np.tile(images, (times, 1)), rtol=0, atol=1e-5)
     assert texts.dtype == images.dtype == np.float32
 
 

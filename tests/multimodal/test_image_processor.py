@@ -122,3 +122,10 @@ def test_images_that_cannot_be_processed_are_refused(tmp_path):
         ImageProcessor()("cat.png")
     with pytest.raises(FormatError, match="no such file"):
         ImageProcessor.load(tmp_path)
+
+
+def test_what_the_file_cannot_say_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="filter: expected bilinear or bicubic"):
+        ImageProcessor(filter=abs).save(tmp_path)
+    with pytest.raises(ValueError, match="mean, std: expected both or neither"):
+        ImageProcessor(std=None)(draw_images()[:1])

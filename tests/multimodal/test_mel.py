@@ -95,13 +95,17 @@ def test_filters_worked_by_hand():
 
 @pytest.mark.parametrize("filters", [slaney_filters, htk_filters])
 def test_filters_overlap_so_that_every_frequency_between_tops_counts_once(filters):
-    """Triangles of height 1 sum to 1 between the first and the last top."""
-    M = filters(1024, 16_000, 20, 100, 6000)
-    heights = M / M.max(0) if filters is slaney_filters else M
+    """Triangles of height 1 sum to 1 between the first and the last top.
+
+    Slaney's have area 1, so their height is 2 over the width of their base.
+    """
+    M, height = filters(1024, 16_000, 20, 100, 6000), 1.0
+    if filters is slaney_filters:
+        corners = slaney_hertz(np.linspace(*slaney_mel(np.array([100, 6000])), 22))
+        height = 2 / (corners[2:] - corners[:-2])
     tops = M.argmax(0)
     between = slice(tops[0] + 1, tops[-1])
-    np.testing.assert_allclose(heights.sum(1)[between], 1, atol=0.1 if filters is slaney_filters
-                               else 1e-12)
+    np.testing.assert_allclose((M / height).sum(1)[between], 1, atol=1e-12)
 
 
 @pytest.mark.parametrize("filters, options", [

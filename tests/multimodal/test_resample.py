@@ -88,3 +88,8 @@ def test_scipy_as_installed_gives_the_same(rates, n):
 def test_a_rate_that_is_no_whole_number_above_0_is_refused(rates):
     with pytest.raises(ValueError, match="rate=.*: expected a whole number"):
         resample(np.zeros(3), *rates)
+
+
+def test_integers_are_refused():
+    with pytest.raises(ValueError, match="sound: expected floats, got int16"):
+        resample(np.zeros(3, np.int16), 8000, 16_000)

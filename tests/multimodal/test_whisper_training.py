@@ -1,5 +1,6 @@
 """Training Whisper's encoder on frames: the loss by hand, gradients, bits, resuming, verdict."""
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -25,10 +26,12 @@ from scratch_embed.multimodal.whisper_training import (
     train,
 )
 from scratch_embed.multimodal.whisper_verdict import of_frames
+from scratch_embed.nn.activations import gelu
 from scratch_embed.nn.gradcheck import check_loss
 from scratch_embed.nn.optim import Optim
 from scratch_embed.nn.params import Normal, init_params, join, linear_tensors
 from scratch_embed.numerics.errors import FormatError
+from scratch_embed.numerics.settings import saved_as
 from scratch_embed.training.checkpoint import Checkpoint
 from scratch_embed.training.session import RunOptions
 from tests.multimodal.test_whisper import draw, random_params
@@ -102,7 +105,9 @@ def test_an_encoder_learns_which_tone_a_frame_has(trained):
 
 def test_what_training_does_not_change(trained):
     start = new()
-    assert (new().p.flat == start.p.flat).all()
+    before = start.p.flat.copy()
+    assert (train(tones(10), start, 2, 2, 5).model.p.flat != before).any()
+    np.testing.assert_array_equal(start.p.flat, before)
     assert trained.model.p.frozen == ("positions.weight",)
     assert {*trained.head} == {"head.weight", "head.bias"}
     assert {*trained.model.p} == {*start.p}
@@ -114,17 +119,33 @@ def test_two_workers_compute_the_same_up_to_rounding():
     np.testing.assert_allclose(one.losses, two.losses, rtol=1e-5)
 
 
-def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path):
+def interrupting_gelu(call):
+    """GELU, which raises SIGINT (Ctrl-C) in the given call; 0: never."""
+    calls = []
+
+    @saved_as("gelu")
+    def counted_gelu(x):
+        calls.append(1)
+        if len(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return gelu(x)
+    return counted_gelu
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path):
     data, path = tones(30), tmp_path / "run.state"
-    whole = train(data, new(), 2, 6, 10, Optim(lr=1e-3))
-    train(data, new(), 2, 3, 10, Optim(lr=1e-3, warmup_ratio=0),
-          RunOptions(checkpoint=Checkpoint(path)))
-    path.unlink()
-    options = RunOptions(checkpoint=Checkpoint(path))
-    assert train(data, new(), 2, 6, 10, Optim(lr=1e-3), options).losses == whole.losses
-    again = train(data, new(), 2, 6, 10, Optim(lr=1e-3),
-                  RunOptions(checkpoint=Checkpoint(path, resume=True)))
-    np.testing.assert_array_equal(again.model.p.flat, whole.model.p.flat)
+
+    def run(call, checkpoint=None):
+        config = SIZES._replace(activation=interrupting_gelu(call))
+        return train(data, WhisperEncoder.new(config, AUDIO), 2, 6, 10, Optim(lr=1e-3),
+                     RunOptions(checkpoint=checkpoint))
+    whole = run(0)
+    with pytest.raises(KeyboardInterrupt):
+        run(3, Checkpoint(path))
+    resumed = run(0, Checkpoint(path, resume=True))
+    assert resumed.losses == whole.losses
+    for ours, theirs in ((resumed.model.p, whole.model.p), (resumed.head, whole.head)):
+        np.testing.assert_array_equal(ours.flat, theirs.flat)
 
 
 @pytest.mark.parametrize("change, message", [

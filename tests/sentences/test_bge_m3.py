@@ -379,6 +379,13 @@ def test_a_folder_with_another_pooling_is_refused_and_one_without_modules_has_cl
                                rtol=0, atol=1e-6)
 
 
+def test_the_error_for_a_transformer_alone_names_the_heads(tmp_path, folder):
+    for name in "config.json", "model.safetensors", "tokenizer.json":
+        (folder / name).rename(tmp_path / name)
+    with pytest.raises(FormatError, match="sparse_linear.safetensors: the file: expected the weig"):
+        BgeM3.load(tmp_path)
+
+
 def test_a_prompt_that_leaves_no_room_for_a_text_is_refused(m3):
     with pytest.raises(ValueError, match="prompt: expected fewer than max_seq_length"):
         m3.encode(TEXTS, prompt=" ".join([TEXTS[0]] * 20))

@@ -260,6 +260,8 @@ def test_invalid_arguments_of_rank_and_of_the_constructor():
     encoder = some_encoder()
     with pytest.raises(ValueError, match="top_k"):
         encoder.rank("a", ["b"], top_k=0)
+    with pytest.raises(TypeError, match="documents: expected a list of texts, got one text"):
+        encoder.rank("a", "one text")
     for settings, message in ((Settings(max_seq_length=21), "expected 1 to 20"),
                               (Settings(max_seq_length=8, labels=("x", "y")), "expected 1 names"),
                               (Settings(max_seq_length=8, default_prompt_name="q"), "'q'")):

@@ -10,6 +10,7 @@ from scratch_embed.sentences.e5_mistral import (
     end_token,
     require_end_token,
     views_of,
+    with_end_token,
     with_last_token,
     with_merged,
 )
@@ -64,6 +65,17 @@ def test_a_tokenizer_without_an_end_token_is_refused(tokenizer):
                 lambda encoder: e5_mistral.train(TASKS, TEXTS, encoder, stage=TINY)):
         with pytest.raises(ValueError, match="expected one that ends every text with the same"):
             use(encoder)
+
+
+def test_another_tokenizer_that_has_no_eos_token_to_append_is_left_as_it_is():
+    class Bare:
+        """The two methods that an encoder needs."""
+
+        def __init__(self, tokenizer):
+            self.encode, self.encode_batch = tokenizer.encode, tokenizer.encode_batch
+    for tokenizer in Bare(with_template(2, None)), with_template(2, None):
+        encoder = encoder_of(tokenizer)
+        assert with_end_token(encoder) is encoder and end_token(encoder) is None
 
 
 def test_the_end_token_alone_is_enough():

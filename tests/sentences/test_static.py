@@ -404,7 +404,7 @@ def test_an_invalid_argument_is_an_error_that_lists_valid_values(options, messag
 
 
 def test_without_prompts_any_prompt_name_is_an_error():
-    with pytest.raises(ValueError, match="expected no name; give prompts to the constructor"):
+    with pytest.raises(ValueError, match="expected no name, because the model has no prompts"):
         StaticEncoder(random_words(0)).encode("w1", prompt_name="query")
 
 

@@ -63,8 +63,14 @@ def test_a_model_type_loads_or_is_refused_with_the_reason(row, tmp_path):
         edit(tmp_path / name / "config.json", model_type=name)
         reason = NOT_READ.get(name)
         assert reason is None or verdict == f"no: {reason}"
-        refused(tmp_path / name, "config.json: field 'model_type': expected one of .*bert.*llama.* "
-                f"found {name!r}" + (f", which is not read: {reason}" if reason else ""))
+        message = ("config.json: field 'model_type': expected one of .*bert.*llama.* "
+                   f"found {name!r}" + (f", which is not read: {reason}" if reason else ""))
+        refused(tmp_path / name, message)
+        alone = tmp_path / f"{name}-of-transformers"
+        alone.mkdir()
+        for file in "config.json", "model.safetensors", "tokenizer.json":
+            (tmp_path / name / file).rename(alone / file)
+        refused(alone, message)
 
 
 def test_the_table_has_each_type_that_is_known():
