@@ -55,7 +55,7 @@ def draw_matrices(figure, matrices):
         drawn = panel.imshow(share, cmap="viridis", vmin=0, vmax=1, aspect="auto")
         for (a, b), cell in cells.items():
             row, column = names.index(a), names.index(b)
-            star = "*" if "image" in (a, b) else ""
+            star = "*" if "image" in (a, b) and (panel is panels[0] or "text" in (a, b)) else ""
             panel.text(column, row, f"{cell.recall:.3f}{star}\nof {cell.bound:.3f}", ha="center",
                        va="center", fontsize=6.5,
                        color="white" if share[row, column] < 0.6 else "black")

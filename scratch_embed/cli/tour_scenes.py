@@ -25,13 +25,13 @@ def show_clip(learned):
               "image of 16 x 16 pixels shows the first four, and captions name some of them.  Two "
               f"towers are trained on {CLIP.scenes:,} images and their captions, {CLIP.steps} "
               f"steps of {CLIP.batch_size}.  Zero-shot: the colour, or the shape, of a new image "
-              "by prompts such as 'a red thing'; 'unseen': which of 36 pairs of colour and shape "
-              "an image has, if its pair was never in training.  Then recall@10 among 1,000 from "
-              "text to image and from image to text; several scenes fit a caption, so it may not "
-              f"reach 100.  %, mean of {len(SEEDS)} seeds.")
+              "by prompts such as 'a red thing'; which of 36 pairs of colour and shape an image "
+              "has, if its pair was in training ('seen') and if not.  Then recall@10 among 1,000 "
+              "from text to image and from image to text; several scenes fit a caption, so it "
+              f"may not reach 100.  %, mean of {len(SEEDS)} seeds.")
     found = for_seeds(lambda one: scene_tour.clip_scores(one), [*learned.values()])
     scores, gaps = (stack(part) for part in zip(*found))
-    for first, last in (0, 3), (3, 5):
+    for first, last in (0, 2), (2, 4), (4, 6):
         show_intervals({row: x[:, first:last] for row, x in scores.items()},
                        CLIP_COLUMNS[first:last])
     for column, name in enumerate(CLIP_COLUMNS):

@@ -27,7 +27,7 @@ SPEECH_STEPS = 200
 ONE_WORKER = 1                     # seeds run at the same time instead
 
 UNTRAINED, CHANCE, BOUND = "untrained", "chance", "upper bound"
-CLIP_COLUMNS = ("colour", "shape", "unseen", "text-image", "image-text")
+CLIP_COLUMNS = ("colour", "shape", "seen", "unseen", "text-image", "image-text")
 CLAP_COLUMNS = ("exact@1", "recall@10")
 SPEECH_COLUMNS = ("syllable", "speaker")
 
@@ -62,13 +62,14 @@ def clip_scores(learned: Learned, n: int = clip_verdict.TEST
             (model.encode_images, seen.images), (model.encode_texts, seen.captions),
             (model.encode_images, unseen.images)))
         zero = clip_verdict.zero_shot(model, u, seen.scenes, w, unseen.scenes)
-        rows[name] = percent(zero.colour, zero.shape, zero.unseen_pairs, recall(v @ u.T),
-                             recall(u @ v.T))
+        rows[name] = percent(zero.colour, zero.shape, zero.seen_pairs, zero.unseen_pairs,
+                             recall(v @ u.T), recall(u @ v.T))
         gaps[name] = modality_gap(u, v)
     chance, best = recall_bounds(learned.seed)
     guess = clip_verdict.CHANCE
-    rows[CHANCE] = percent(guess.colour, guess.shape, guess.unseen_pairs, chance, chance)
-    rows[BOUND] = percent(1, 1, 1, best, best)
+    rows[CHANCE] = percent(guess.colour, guess.shape, guess.seen_pairs, guess.unseen_pairs, chance,
+                           chance)
+    rows[BOUND] = percent(1, 1, 1, 1, best, best)
     return rows, gaps
 
 

@@ -36,7 +36,7 @@ def test_it_has_four_headings_and_a_sentence_on_each_table(printed):
 
 
 @pytest.mark.parametrize("columns, names", [
-    (3, ["CLIP", "untrained", "chance", "upper bound", "sound + word", "sound", "word"]),
+    (3, ["sound + word", "sound", "word"]),
     (2, ["CLIP", "untrained", "chance", "upper bound", "audio", "audio, random tower",
          "audio, upper bound", "CLAP", "before training", "log-mel, linear map",
          "log-mel spectrogram", "random, layer 3", "trained, layer 3"])])
@@ -59,7 +59,8 @@ def test_every_pair_of_senses_has_a_recall_and_its_bound(printed):
 
 def test_chance_and_bounds_are_those_of_the_world(printed):
     """Six colours, six shapes, 36 pairs: 16.7 and 2.8 %; with SEEN, a shape has five colours."""
-    assert re.search(r"^    chance +16\.7 ± +0\.0 +16\.7 ± +0\.0 +2\.8 ± +0\.0$", printed, re.M)
+    assert re.search(r"^    chance +16\.7 ± +0\.0 +16\.7 ± +0\.0$", printed, re.M)
+    assert re.search(r"^    chance +2\.8 ± +0\.0 +2\.8 ± +0\.0$", printed, re.M)
     assert re.search(r"^    audio, upper bound +100\.0 ± +0\.0 +20\.0 ± +0\.0$", printed, re.M)
 
 
