@@ -115,6 +115,9 @@ def check_file_search(index, arguments):
         raise ValueError("--sense: expected with --file, which it is about; leave it out")
     if not (of_files(index) or arguments.file):
         return
+    if not arguments.queries and (arguments.prompt_name, arguments.query_prompt) != (None, None):
+        raise ValueError("--query-prompt, --instruction, --prompt-name: expected with a QUERY, "
+                         "before which the prompt is put; leave it out")
     what = (f"{arguments.index} holds files" if of_files(index) else
             f"{arguments.file} is a file")
     for option, reason in (("bm25", "has no words for BM25"), ("hybrid", "has no words for BM25"),

@@ -196,6 +196,18 @@ def test_files_are_added_and_the_sense_and_the_model_must_be_the_same(index, mad
     assert code == 1 and "was made with another model" in err
 
 
+def test_a_prompt_is_refused_where_there_is_no_text_to_put_it_before(index, made, tmp_path, run):
+    for option in "--document-prompt", "--prompt-name":
+        code, _, err = run("index", made.images, "-o", tmp_path / "x.index", "--model", made.clip,
+                           option, "a photo of ")
+        assert code == 1 and "--document-prompt, --prompt-name: expected with a text" in err
+    picture = made.images / "0000.png"
+    for option in "--query-prompt", "--instruction":
+        code, out, err = run("search", index, "--file", picture, option, "a photo of ")
+        assert (code, out) == (1, "") and "expected with a QUERY, before which" in err
+    assert run("search", index, "red", "--file", picture, "--query-prompt", "a ")[0] == 0
+
+
 def test_an_index_of_captions_is_searched_by_an_image(made, tmp_path, run):
     path = tmp_path / "x.index"
     assert run("index", made.text, "-o", path, "--model", made.clip)[0] == 0
