@@ -131,6 +131,16 @@ def test_lines_without_an_image_or_another_sense_are_refused(line, message, clip
     assert code == 1 and message in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_line_without_a_sense_that_another_line_has_is_named(missing, clip, tmp_path, run):
+    lines = [{"image": "a.png", "sound": "a.wav", "depth": "d.png"} for _ in range(2)]
+    del lines[missing]["depth"]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    code, _, err = run("train", "imagebind", "--model", clip, "--scenes", tmp_path / "x.jsonl",
+                       "-o", tmp_path / "b", *TINY)
+    assert code == 1 and f"line {missing + 1}, field 'depth': expected" in err
+
+
 @pytest.mark.parametrize("options, message", [
     (["--scenes", "x", "--examples", 5], "--examples: the number of toy scenes"),
     (["--dim", 6], "--dim: expected a multiple of 4"),
