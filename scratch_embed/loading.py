@@ -38,6 +38,7 @@ from scratch_embed.recognition import (
     is_glove,
     is_index,
     is_json,
+    is_m3,
     is_m3_text_index,
     is_model,
     is_old_checkpoint,
@@ -201,6 +202,8 @@ FOLDERS = (
     Kind("a model's folder without config.json", lacks_config, "this file says what the model is: "
          "copy it from where the folder came"),
     Kind("a sentence-transformers folder with static embeddings", is_static, read_static_folder),
+    Kind("a sentence-transformers folder with BGE-M3's heads, which BgeM3.load reads", is_m3,
+         SentenceEncoder.load),
     Kind("a sentence-transformers folder", has("modules.json"), SentenceEncoder.load),
     *MODELS,
     OTHER_MODEL,

@@ -18,6 +18,7 @@ from scratch_embed.numerics.json_files import read_json, show
 from scratch_embed.numerics.safetensors import begins_like_safetensors, read_header
 from scratch_embed.retrieve.index_files import KIND as INDEX
 from scratch_embed.sentences.bge_m3_index import KIND as M3_INDEX
+from scratch_embed.sentences.folder import M3_HEADS
 from scratch_embed.sentences.static_folder import is_static_folder
 from scratch_embed.training.checkpoint import FORMAT as CHECKPOINT
 from scratch_embed.transformer.classification import has_classifier
@@ -237,6 +238,12 @@ def is_model(found: Found) -> bool:
     """Whether it is a folder with a config.json and weights, whatever the model_type."""
     return "config.json" in found.names and any(
         name.endswith((".safetensors", ".bin", ".safetensors.index.json")) for name in found.names)
+
+
+def is_m3(found: Found) -> bool:
+    """Whether it is a folder of sentence-transformers with the two heads of BGE-M3."""
+    return {"modules.json", *(f"{name}.safetensors" for name in M3_HEADS.values())} <= {
+        *found.names}
 
 
 def is_cross_encoder(found: Found) -> bool:

@@ -6,7 +6,7 @@ Papers    Radford et al. 2021, "Learning Transferable Visual Models From Natural
 Equation  L(B) = ½ (InfoNCE(x, y) + InfoNCE(y, x)) of B pairs: 0 if B = 1, and log B if all cosines
           are equal;  gap = ‖mean u − mean v‖, u and v the unit vectors of images and captions
 Shapes    an Answer (answers/answer.py); numbers are per seed
-Cost      for each seed one training of two small towers, 40 seconds on one core
+Cost      for each seed one training of two small towers, half a minute on one core
 Read next multimodal/clip.py (the model), multimodal/clip_verdict.py (the recipe and the measures),
           why/clip.py (ablations), worlds/scenes.py (the world)
 

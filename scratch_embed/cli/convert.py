@@ -60,16 +60,23 @@ def convert_folder(path, output):
     """Read a model's folder, and write it with its weights in one model.safetensors of float32."""
     from scratch_embed.cli.models import read_model
     from scratch_embed.numerics.folders import replaced_together
+    from scratch_embed.sentences.bge_m3 import BgeM3
+    from scratch_embed.sentences.bge_m3_folder import FILES
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.transformer.families import save_tokenizer
-    sentences = os.path.exists(os.path.join(path, "modules.json"))
+    from scratch_embed.words.vectors import WRITERS
+    m3 = any(os.path.exists(os.path.join(path, f"{name}.safetensors")) for name in FILES.values())
+    sentences = m3 or os.path.exists(os.path.join(path, "modules.json"))
+    if (ending := os.path.splitext(output)[1].lower()) and ending in WRITERS:
+        raise ValueError(f"{output}: expected the name of a folder, because {path} is a model's "
+                         "folder, got the ending of a file of word vectors; change the name")
     check_folder(output, sentences)
     if os.path.exists(output) and os.path.samefile(path, output):
         raise ValueError(f"{output}: expected another folder than the model's own")
     if sentences:
-        encoder = SentenceEncoder.load(path)
+        encoder = (BgeM3 if m3 else SentenceEncoder).load(path)       # BgeM3: with its two heads
         encoder.save(output)
-        model = encoder.model
+        model = encoder.encoder.model if m3 else encoder.model
     else:
         model, tokenizer = read_model(path)
         with replaced_together(output, "config.json") as folder:

@@ -23,6 +23,8 @@ def run_info(arguments):
     from scratch_embed.cli.facts import facts_of, from_header, size_of, text_facts
     from scratch_embed.loading import hint, kind_of
     from scratch_embed.recognition import is_text
+    from scratch_embed.transformer.adapter_folder import ADAPTER
+    from scratch_embed.transformer.model_folder import has_adapter
     path = arguments.file
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise ValueError(f"{path}: expected a file or folder, got a pipe or a device")
@@ -36,6 +38,8 @@ def run_info(arguments):
             inside = from_header(found)
             if why is None:
                 facts |= facts_of(kind.read(path))
+                if os.path.isdir(path) and has_adapter(path):
+                    facts["adapter"] = f"the LoRA of {ADAPTER}, added to the weights"
             elif is_text(found):
                 facts |= text_facts(path)
         except (ValueError, KeyError, OSError, MemoryError) as error:

@@ -58,6 +58,10 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message):
         """Exit with code 2 and one line on stderr."""
         message = message.removeprefix("argument ").replace("with argument", "with")
+        option, _, problem = message.partition(": ")
+        if problem == "expected one argument":
+            name = option.split("/")[-1]
+            message = f"{option}: expected a value after it; write {name}=VALUE if it begins with -"
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def parse_known_args(self, args=None, namespace=None):

@@ -24,6 +24,10 @@ def new_index(arguments):
     if found := sense_input(arguments.texts, arguments.model, encoder, arguments.sense):
         loaded, files = found
         encoder = loaded
+        if arguments.prompt_name is not None or arguments.document_prompt is not None:
+            raise ValueError(f"--document-prompt, --prompt-name: expected with a text, and "
+                             f"{arguments.texts} has files, before which no text can be put; leave "
+                             "it out")
     split = encoder.tokenize if isinstance(encoder, StaticEncoder) else None
     split = split if isinstance(split, WordTokenizer) else None            # a folder has its own
     made_by = {"model": os.path.abspath(arguments.model), "digest": digest, "sif": sif,

@@ -15,7 +15,7 @@ INTEGER = sys.getsizeof(1 << 20)   # bytes of an id, an object of its own unless
 
 
 class WordCache:
-    """The ids of words that were tokenized lately.
+    """The ids of words that were tokenized recently.
 
     ids: {word: its ids}, to look words up.  A pickled cache is empty when it is read.
 

@@ -189,5 +189,16 @@ def _require_same(path, saved: Mapping[str, Any], settings: Mapping[str, Any]) -
                   "the text or its vocabulary is not that of the run: use the old one, or another "
                   "checkpoint file" if name in OF_THE_TEXT else
                   "use the old value, or another checkpoint file")
+        was, now = _differing(was, now)
         raise ValueError(f"{path}: cannot resume, {name} was {was!r:.40} and is {now!r:.40} now; "
                          f"{advice}")
+
+
+def _differing(was, now):
+    """Both values; of two mappings only the entries that differ."""
+    if not (isinstance(was, Mapping) and isinstance(now, Mapping)):
+        return was, now
+    pairs = {name: _differing(was.get(name), now.get(name)) for name in {**was, **now}
+             if was.get(name) != now.get(name)}
+    return ({name: pair[0] for name, pair in pairs.items()},
+            {name: pair[1] for name, pair in pairs.items()})

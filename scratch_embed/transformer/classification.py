@@ -10,7 +10,8 @@ Bytes     model.safetensors of transformers' BertForSequenceClassification and o
           the other families, see HEADS
 Differs   from transformers, whose classifier_dropout may differ from the dropout of the layers;
           here it is the same.  A file without P or A is an error; transformers draws them at
-          random, with a warning.  Causal models have no head here: their first token sees no other.
+          random, with a warning.  Causal models have no head here: their first token attends
+          to itself alone.
 Read next sentences/cross_encoder.py (scores of pairs), transformer/bert.py
 
 Why [CLS]?  It attends to all tokens of both texts, and masked LM does not use its last vector.

@@ -8,6 +8,7 @@ import pytest
 
 from scratch_embed.loading import load
 from scratch_embed.numerics.safetensors import read_header, read_safetensors, write_safetensors
+from scratch_embed.sentences.bge_m3 import BgeM3
 from scratch_embed.text.vocab import Vocab
 from scratch_embed.text.word_tokenizer import WordTokenizer
 from scratch_embed.words.fasttext_files import Settings, word_model, write_bin
@@ -61,6 +62,20 @@ def test_a_folder_of_float16_weights_becomes_one_of_float32(name, tmp_path, run)
     texts = ["the queen rules", "a cat"]
     np.testing.assert_array_equal(load(tmp_path / "half").encode(texts),
                                   load(tmp_path / "full").encode(texts))
+
+
+def test_a_folder_of_bge_m3_keeps_its_heads(tmp_path, run):
+    m3 = BgeM3.new(load(GOLDEN / "sentence_new"), seed=2)
+    m3.save(tmp_path / "m3")
+    code, _, err = run("convert", tmp_path / "m3", tmp_path / "again")
+    assert code == 0 and "parameters in float32; wrote" in err
+    np.testing.assert_array_equal(BgeM3.load(tmp_path / "again").heads.flat, m3.heads.flat)
+
+
+def test_a_model_s_folder_does_not_become_a_file(tmp_path, run):
+    code, _, err = run("convert", GOLDEN / "sentence_new", tmp_path / "words.vec")
+    assert code == 1 and "words.vec: expected the name of a folder, because" in err
+    assert not (tmp_path / "words.vec").exists()
 
 
 @pytest.mark.parametrize("output, message", [

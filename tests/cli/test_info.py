@@ -11,7 +11,11 @@ import pytest
 from scratch_embed.cli.info import print_facts
 from scratch_embed.loading import FILES, FOLDERS, kind_of
 from scratch_embed.retrieve.index import Index
+from scratch_embed.sentences.bge_m3 import BgeM3
+from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.training.checkpoint import Progress, write_checkpoint
+from scratch_embed.transformer.adapter_folder import save_adapter
+from scratch_embed.transformer.lora import Lora, with_lora
 from scratch_embed.words.vectors import WordVectors
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -60,6 +64,22 @@ def test_the_facts_of_each_kind(files, run):
         assert (code, err) == (0, ""), path
         assert {name: found.get(name) for name in expected} == expected
         assert found["path"] == str(path) and int(found["bytes"].replace(",", "")) > 0
+
+
+def test_what_a_model_has_besides_its_weights_is_said(tmp_path, run):
+    """The heads of BGE-M3, an adapter; the spaces and lines of a prompt."""
+    encoder = SentenceEncoder.load(GOLDEN / "sentence_new")
+    prompted = SentenceEncoder(encoder.tokenizer, encoder.model, encoder.recipe._replace(
+        prompts={"query": "Find it\nQuery: "}))
+    BgeM3.new(prompted).save(tmp_path / "m3")
+    found = facts(run("info", tmp_path / "m3")[1])
+    assert "with BGE-M3's heads" in found["kind"]
+    assert found["query"] == r"'Find it\nQuery: '"
+    encoder.save(tmp_path / "tuned")
+    assert "adapter" not in facts(run("info", tmp_path / "tuned")[1])
+    save_adapter(with_lora(encoder.model.without_heads(), Lora(2, 4.0), 1), tmp_path / "tuned")
+    found = facts(run("info", tmp_path / "tuned")[1])
+    assert found["adapter"] == "the LoRA of adapter_model.safetensors, added to the weights"
 
 
 def test_pairs_and_a_folder_without_config_json_are_said_to_be_so(tmp_path, run):

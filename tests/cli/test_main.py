@@ -25,14 +25,15 @@ PAIR = "the king and the queen\nthe man and the woman\n" * 20
 COMMANDS = [line.split() for line in [
     "", "tour", "phrases", "train", "train word2vec", "train glove", "train fasttext",
     "train classifier", "train bpe", "train bert", "train gpt2", "train simcse", "train sbert",
-    "train m3", "train e5-mistral", "train cross-encoder", "train clap",
+    "train m3", "train e5-mistral", "train cross-encoder", "train clap", "train clip",
+    "train imagebind", "train whisper",
     "encode", "fill", "similar",
     "analogy", "odd", "vectors", "plot", "ngrams", "predict", "evaluate", "evaluate words",
     "evaluate classifier", "evaluate sts", "evaluate run", "evaluate retrieval", "evaluate mteb",
     "index", "search", "rerank", "neighbours", "convert", "info", "world", "figures", "why",
     "why word2vec", "why glove", "why fasttext", "why bert", "why gpt2", "why simcse",
     "why sbert", "why e5", "why matryoshka", "why m3", "why lora", "why rerank", "why retrieval",
-    "mine", "answer", "answer 1", "answer 2", "answer 3", "answer 4"]]
+    "why clip", "mine", "answer", "answer 1", "answer 2", "answer 3", "answer 4", "answer 5"]]
 
 
 @pytest.fixture

@@ -58,6 +58,13 @@ def test_an_abbreviation_is_an_error(run):
     assert (code, out) == (2, "") and "unknown option --epoch; the nearest is --epochs;" in err
 
 
+def test_a_value_that_looks_like_an_option_is_an_error_that_says_how_to_write_it(run):
+    code, _, err = run("search", "x.index", "a", "--weights", "-1,1,1")
+    assert code == 2
+    assert "--weights: expected a value after it; write --weights=VALUE if it begins with -" in err
+    assert "numbers of 0 or more" in run("search", "x.index", "a", "--weights=-1,1,1")[2]
+
+
 def test_an_old_name_is_not_in_the_help_and_leaves_no_argument():
     top = CommandParser()
     command = add_command(top.add_subparsers(), "learn", "learn", "learn")
