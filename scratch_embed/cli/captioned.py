@@ -33,6 +33,10 @@ def read_captioned(path, errors):
     if len(files) < 2:
         raise ValueError(f"{path}: expected at least 2 files with captions, got {len(files)}")
     above = os.path.dirname(path)
+    for file in files:
+        if not os.path.exists(os.path.join(above, file)):
+            raise ValueError(f"{path}: {file!r}: there is no such file; names are relative to the "
+                             f"folder {above or '.'}")
     return [os.path.join(above, file) for file in files], captions
 
 

@@ -107,9 +107,9 @@ def read_scenes(arguments):
         raise ValueError(f"{path}: expected at least 2 lines, got {len(lines)}")
     found = {"image": [os.path.join(above, fields.text("image")) for fields in lines]}
     for sense, field in FIELDS.items():
-        if field in lines[0]:
+        if any(field in fields for fields in lines):             # then each line must have it
             found[sense] = [os.path.join(above, fields.text(field)) for fields in lines]
-    if "caption" in lines[0]:
+    if any("caption" in fields for fields in lines):
         found["text"] = [fields.text("caption") for fields in lines]
     if os.path.exists(motion := os.path.join(above, MOTION)):
         signals = np.load(motion, allow_pickle=False)
@@ -118,8 +118,8 @@ def read_scenes(arguments):
                              f"lines, those of {path}, got {signals.shape}")
         found["imu"] = [*signals]
     if not found.keys() - {"image", "text"}:
-        raise ValueError(f"{path}: expected a field besides image, such as sound or depth, in "
-                         "line 1, got none")
+        raise ValueError(f"{path}: expected a field besides image, such as sound or depth, got "
+                         "none")
     kept, rest = split_off(len(lines))
     say(f"{path}: {counted(len(lines), 'scene')} with {', '.join(found)}"
         + (f"; {len(rest):,} are held out" if rest else ""))

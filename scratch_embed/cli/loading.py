@@ -116,6 +116,7 @@ def transformer_of(folder, note):
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.folder import has_modules
     from scratch_embed.sentences.static_folder import is_static_folder, read_static_folder
+    from scratch_embed.transformer.pooling import mean
     if is_static_folder(folder):
         return read_static_folder(folder)
     require_model(folder)
@@ -123,7 +124,9 @@ def transformer_of(folder, note):
         return SenseEncoder.load(folder)
     encoder = SentenceEncoder.load(folder)
     if note and not has_modules(folder):
-        say(f"{folder} has no modules.json: a text's vector is the mean of its tokens' vectors")
+        vector = ("the mean of its tokens' vectors" if encoder.recipe.poolings == (mean,) else
+                  "that of [CLS], normalised, because it has BGE-M3's heads")
+        say(f"{folder} has no modules.json: a text's vector is {vector}")
     return encoder
 
 

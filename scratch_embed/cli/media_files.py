@@ -56,9 +56,28 @@ def find_media(path: str | os.PathLike) -> MediaFiles | None:
     if not images and not sounds:
         there = f"found {counted(len(others), 'other file')}, such as " + os.path.basename(
             others[0]) if others else "found none"
-        raise FormatError(path, "its files", f"expected PNG or WAV files, {there}")
+        raise FormatError(path, "its files", f"expected PNG or WAV files, {there}; name the "
+                          "folder that has them, since folders in it are left out")
     names = [os.path.basename(other) for other in others if not other.lower().endswith(TEXTS)]
     return MediaFiles("image", images, names) if images else MediaFiles("audio", sounds, names)
+
+
+def require_no_names(path: str | os.PathLike) -> None:
+    """Raise ValueError if the lines of a text begin with names of PNG or WAV files that exist.
+
+    Otherwise such a list would be encoded as texts: its names, not what the files show.  Line 1
+    may be a header.
+    """
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        start = [file.readline(HEAD) for _ in range(2)]
+    for line in start:
+        name = line.split(b"\t")[0].strip().decode("utf-8", "replace").replace("\0", "")
+        beside = os.path.join(os.path.dirname(path), name)
+        if name.lower().endswith((*ENDINGS,)) and (os.path.isfile(name) or os.path.isfile(beside)):
+            raise ValueError(f"{path}: expected texts, found names of files such as {name}, which "
+                             "would be encoded as texts; give the folder with the files")
 
 
 def _refuse_other_formats(path):

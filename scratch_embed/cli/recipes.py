@@ -17,11 +17,12 @@ def read_start(arguments, pooling):
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.sentences.folder import has_modules
     from scratch_embed.sentences.modules import BY_NAME
+    from scratch_embed.transformer.pooling import mean
     folder = arguments.model
     require_model(folder)
     encoder = SentenceEncoder.load(folder)
     recipe = encoder.recipe
-    if not has_modules(folder):                            # a transformer alone
+    if not has_modules(folder) and recipe.poolings == (mean,):     # a transformer alone
         recipe = recipe._replace(poolings=(BY_NAME[arguments.pooling or pooling],))
     say(f"{folder}: {described(recipe)}")
     return encoder.tokenizer, encoder.model, with_options(arguments, recipe, encoder.model)

@@ -119,7 +119,7 @@ class SenseEncoder:
     def max_tokens(self) -> int:
         """The most tokens of a text."""
         text = (self.model.clip if isinstance(self.model, ImageBind) else self.model).config.text
-        return text.positions if hasattr(text, "positions") else text.max_length
+        return text.max_length if isinstance(self.model, Clap) else text.positions
 
     def of(self, sense: str) -> "SenseEncoder":
         """The encoder of another sense of the same model."""

@@ -42,7 +42,7 @@ def sense_input(path, model, encoder, sense=None):
     model: the path of the model, for messages; sense: of --sense
     Raises ValueError or OSError for files that the model does not encode, or for no files.
     """
-    from scratch_embed.cli.media_files import find_media, sense_of
+    from scratch_embed.cli.media_files import find_media, require_no_names, sense_of
     from scratch_embed.cli.sense_encoder import SenseEncoder
     if not isinstance(encoder, SenseEncoder):
         if sense is not None:
@@ -57,6 +57,7 @@ def sense_input(path, model, encoder, sense=None):
     found = find_media(path) if os.path.exists(path) else None            # "-" does not exist
     if found is None:
         require_sense(model, encoder, "text", path)
+        require_no_names(path)
         if sense is not None:
             raise ValueError(f"--sense: expected with PNG or WAV files, got the text {path}")
         return None
@@ -118,7 +119,7 @@ def check_file_search(index, arguments):
     if not arguments.queries and (arguments.prompt_name, arguments.query_prompt) != (None, None):
         raise ValueError("--query-prompt, --instruction, --prompt-name: expected with a QUERY, "
                          "before which the prompt is put; leave it out")
-    what = (f"{arguments.index} holds files" if of_files(index) else
+    what = (f"{arguments.index} is an index of files" if of_files(index) else
             f"{arguments.file} is a file")
     for option, reason in (("bm25", "has no words for BM25"), ("hybrid", "has no words for BM25"),
                            ("rerank", "has no text for a cross-encoder")):

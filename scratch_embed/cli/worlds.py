@@ -72,8 +72,25 @@ def write_sensed(arguments):
     for name in files:
         require_writable(os.path.join(arguments.output, name))
     n = EXAMPLES if arguments.examples is None else arguments.examples
+    require_all_replaced(arguments.output, files[0], n)
     write(arguments.output, n, arguments.seed)
     say(f"{n:,} {what} to {arguments.output}")
+
+
+def require_all_replaced(folder, listing, n):
+    """Raise ValueError if images or sounds of another world would stay beside the new ones.
+
+    listing: scenes.jsonl or speech.jsonl; n: the examples that are written
+    """
+    for name in {"scenes.jsonl", "speech.jsonl"} - {listing}:
+        if os.path.exists(os.path.join(folder, name)):
+            raise ValueError(f"{folder}: expected a folder without {name}, whose sounds would be "
+                             "replaced; choose another folder")
+    sounds = os.path.join(folder, "sounds")
+    held = len(os.listdir(sounds)) if os.path.isdir(sounds) else 0
+    if held > n:
+        raise ValueError(f"{sounds}: expected at most {n:,} files, which are replaced, found "
+                         f"{held:,}; choose another folder, or remove this one")
 
 
 # ---- the worlds ---------------------------------------------------------------------------------

@@ -54,9 +54,11 @@ def load_sound(sound: Sound, rate: int) -> np.ndarray:
     name = "sound" if isinstance(sound, tuple) else os.fspath(sound)
     samples, old_rate = sound if isinstance(sound, tuple) else read_wav(sound)
     samples = np.asarray(samples)
-    if samples.ndim not in (1, 2) or samples.size == 0:
-        raise ValueError(f"{name}: expected samples (n,) or (channels, n), at least 1, got shape "
+    if samples.ndim not in (1, 2):
+        raise ValueError(f"{name}: expected samples (n,) or (channels, n), got shape "
                          f"{samples.shape}")
+    if samples.size == 0:
+        raise ValueError(f"{name}: expected at least 1 sample, got none; leave this sound out")
     if samples.dtype.kind != "f":
         raise ValueError(f"{name}: expected floats in -1..1, got {samples.dtype}; divide 16-bit "
                          "integers by 32768")

@@ -149,6 +149,9 @@ class Clip:
 
     def class_vectors(self, prompts: Mapping[str, Sequence[str]]) -> np.ndarray:
         """One unit vector per class, from its prompts.  {class: prompts} -> (classes, E)"""
+        if not isinstance(prompts, Mapping) or not prompts:
+            raise ValueError(f"prompts: expected {{class: list of texts}} with at least one class, "
+                             f"got {prompts!r:.60}")
         for name, texts in prompts.items():
             if isinstance(texts, str) or not len(texts):
                 raise ValueError(f"prompts: expected a list with at least one text for each class, "

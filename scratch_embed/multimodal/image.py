@@ -190,7 +190,11 @@ def require_image(image: np.ndarray) -> None:
     fits = isinstance(image, np.ndarray) and image.dtype == np.uint8 and (
         image.ndim == 2 or image.ndim == 3 and 1 <= image.shape[2] <= 4) and image.size
     if not fits:
-        found = (f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray)
-                 else f"{image!r:.60}")
+        if not isinstance(image, np.ndarray):
+            found = f"{type(image).__name__}; use np.asarray(image), or the path of a PNG file"
+        elif image.dtype != np.uint8:
+            found = f"{image.dtype} {image.shape}; scale it to 0..255 and convert it to uint8"
+        else:
+            found = f"uint8 {image.shape}; put the channels last, and give one image at a time"
         raise ValueError(f"image: expected uint8 pixels (H, W) or (H, W, C), C from 1 to 4, got "
                          f"{found}")

@@ -43,6 +43,9 @@ def read_sound_list(path: str | os.PathLike, field: str = "label", errors: str =
         place = f"line {number}"
         read = _from_json if line.lstrip().startswith("{") else _from_tabs
         sound, label = read(line, path, place, field)
+        if not os.path.exists(os.path.join(folder, sound)):
+            raise FormatError(path, place, f"{show(sound)}: there is no such file; names are "
+                                           f"relative to the folder {folder or '.'}")
         found.places.append(place)
         found.sounds.append(os.path.join(folder, sound))
         found.labels.append(label)

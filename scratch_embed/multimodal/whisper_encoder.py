@@ -225,7 +225,8 @@ class WhisperEncoder:
         audio = (read_whisper_audio(folder) if has_settings else
                  WhisperAudio(mels=config.mels))
         if problem := misfit(config, audio):
-            raise FormatError(path, "num_mel_bins, max_source_positions", problem)
+            source = f"from {FILE}" if has_settings else f"by default: {FILE} is missing"
+            raise FormatError(path, "num_mel_bins, max_source_positions", f"{problem}, {source}")
         return cls(config, p.freeze(["positions.weight"]), audio)
 
     def save(self, folder: str | os.PathLike) -> None:

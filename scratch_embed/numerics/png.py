@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratch_embed.numerics.binary_kinds import binary_kind
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.files import atomic_write
 from scratch_embed.numerics.kernel import kernel
@@ -106,7 +107,10 @@ def read_png(path: str | os.PathLike) -> np.ndarray:
 def _read_chunks(path, data):
     """The chunks up to IEND, with their checksums verified.  -> [(kind, data)]"""
     if data[:8] != SIGNATURE:
-        raise FormatError(path, "byte 0", f"expected the signature of PNG, found {data[:8]!r}")
+        kind = binary_kind(data)
+        found = kind.name if kind else f"{data[:8]!r}" if data else "an empty file"
+        raise FormatError(path, "byte 0", f"expected the signature of PNG, found {found}; "
+                          + ("convert it to PNG" if "picture" in found else "name a PNG file"))
     chunks, start = [], 8
     while not chunks or chunks[-1][0] != b"IEND":
         size, kind = struct.unpack(">I4s", data[start:start + 8].ljust(8, b"\0"))

@@ -81,7 +81,8 @@ def test_options_of_clip_that_contradict_each_other(options, message, tmp_path, 
 
 
 def test_a_missing_image_and_a_line_without_a_caption_are_named(tmp_path, run):
-    for text, message in (("no.png\ta\nno.png\tb\n", "no.png"), ("a.png\n", "line 1")):
+    for text, message in (("no.png\ta\nno.png\tb\n", "'no.png': there is no such"),
+                          ("a.png\n", "line 1")):
         (tmp_path / "pairs.tsv").write_text(text)
         code, _, err = run("train", "clip", "--pairs", tmp_path / "pairs.tsv", "-o",
                            tmp_path / "clip", *TINY)
@@ -128,6 +129,16 @@ def test_lines_without_an_image_or_another_sense_are_refused(line, message, clip
     code, _, err = run("train", "imagebind", "--model", clip, "--scenes", tmp_path / "x.jsonl",
                        "-o", tmp_path / "b", *TINY)
     assert code == 1 and message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_line_without_a_sense_that_another_line_has_is_named(missing, clip, tmp_path, run):
+    lines = [{"image": "a.png", "sound": "a.wav", "depth": "d.png"} for _ in range(2)]
+    del lines[missing]["depth"]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    code, _, err = run("train", "imagebind", "--model", clip, "--scenes", tmp_path / "x.jsonl",
+                       "-o", tmp_path / "b", *TINY)
+    assert code == 1 and f"line {missing + 1}, field 'depth': expected" in err
 
 
 @pytest.mark.parametrize("options, message", [

@@ -96,6 +96,17 @@ def test_contradicting_options_are_refused(files, run, options, message):
     assert code == 2 and message in err
 
 
+def test_a_folder_of_bge_m3_without_modules_json_is_said_to_have_the_vector_of_cls(
+        files, run, models, tmp_path):
+    BgeM3.new(SentenceEncoder.load(models.encoder), 5).save(tmp_path / "m3")
+    for name in "modules.json", "config_sentence_transformers.json", "1_Pooling":
+        (tmp_path / "m3" / name).rename(tmp_path / name)
+    code, _, err = run.func("encode", tmp_path / "m3", files / "pairs", "-o", tmp_path / "x.npy")
+    assert code == 0 and "a text's vector is that of [CLS], normalised" in err
+    code, _, err = run("--pairs", files / "pairs", "--model", tmp_path / "m3")
+    assert code == 0 and "m3: pooling cls, normalized" in err and "is replaced" not in err
+
+
 def test_a_causal_model_is_refused(files, run, models, tmp_path):
     """Its first token sees no other, so [CLS] would say nothing about the text."""
     encoder_of("gpt2").save(tmp_path / "gpt2")

@@ -243,8 +243,8 @@ def test_sounds_are_found_by_a_sound_with_a_model_without_texts(made, tmp_path, 
     ("encode {bert} {images}/0000.png", "bert encodes texts, found a PNG picture"),
     ("encode {bert} {text} --sense image", "--sense: expected with an ImageBind"),
     ("index {empty} -o {out} --model {clip}", "expected PNG or WAV files, found none"),
-    ("search {index} red --bm25", "--bm25: {index} holds files, which has no words for BM25"),
-    ("search {index} red --hybrid", "--hybrid: {index} holds files"),
+    ("search {index} red --bm25", "--bm25: {index} is an index of files, which has no words"),
+    ("search {index} red --hybrid", "--hybrid: {index} is an index of files"),
     ("search {index} red --sense depth", "--sense: expected with --file"),
     ("search {index} --file {images}", "--file: expected a PNG or WAV file"),
     ("search {index} --file {text}", "--file: expected a PNG or WAV file"),
@@ -258,6 +258,31 @@ def test_wrong_input_is_one_line(command, message, made, index, tmp_path, run):
     code, out, err = run(*command.format(**there).split())
     assert code in (1, 2) and out == "" and message.format(**there) in err
     assert len([line for line in err.splitlines() if "modules.json" not in line]) == 1
+
+
+@pytest.mark.parametrize("head", ["", "filepath\ttitle\n"])
+def test_a_list_of_files_is_not_encoded_as_texts(head, made, tmp_path, run):
+    path = tmp_path / "list.txt"
+    path.write_text(f"{head}x.png\ta red circle\n")
+    assert run("encode", made.clip, path)[0] == 0                  # there is no such file: a text
+    shutil.copy(made.images / "0000.png", tmp_path / "x.png")
+    code, out, err = run("encode", made.clip, path)
+    assert code == 1 and out == "" and "expected texts, found names of files such as x.png" in err
+
+
+def test_texts_are_truncated_to_what_the_model_takes(made):
+    for name in ("clip", "clap", "imagebind"):
+        encoder = SenseEncoder.load(made.folder / name)
+        model = encoder.model.clip if name == "imagebind" else encoder.model
+        longest = ["q" * n for n in range(1, 60)]
+        kept = []
+        for text in longest:
+            try:
+                kept.append(len(model.tokenize([text])[0]))
+            except ValueError:
+                break
+        encoder.encode(longest)
+        assert encoder.max_tokens == kept[-1] and encoder.truncated == len(longest) - len(kept)
 
 
 def test_a_grey_png_is_needed_for_depth(made, tmp_path, run):

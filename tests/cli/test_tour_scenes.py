@@ -23,7 +23,8 @@ def printed():
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
         for name, sizes in small.items():
             patch.setattr(scene_tour, name, partial(getattr(scene_tour, name), **sizes))
-        patch.setattr("scratch_embed.why.speech.TRAINING", 64)
+        for name, count in ("TRAINING", 64), ("PROBING", 40), ("TEST", 40):
+            patch.setattr(f"scratch_embed.why.speech.{name}", count)
         patch.setattr("scratch_embed.cli.tour_scenes.SEEDS", (1, 2))
         assert main(["tour", "--parts", "scenes"]) == 0
     return out.getvalue()

@@ -54,7 +54,8 @@ def test_wrong_options(options, code, message, tmp_path, run):
 
 
 @pytest.mark.parametrize("line, message", [
-    ("none.wav\ta", "none.wav"), ("sounds.tsv\ta", "expected a WAV file"),
+    ("none.wav\ta", "line 1: 'none.wav': there is no such file; names are relative"),
+    ("sounds.tsv\ta", "expected a WAV file"),
     ("0.wav\ta", "expected at least 2 different labels, found 1"), ("0.wav", "a tab and a label")])
 def test_wrong_lists_are_one_line(sounds, line, message, tmp_path, run):
     (tmp_path / "list").write_text(line if "labels" in message else line + "\n0.wav\tb\n")

@@ -27,6 +27,15 @@ def test_bad_usage(tmp_path, run, arguments, message):
     assert code == 2 and message in err and not (tmp_path / "s").exists()
 
 
+def test_files_of_an_older_world_do_not_stay_beside_the_new(tmp_path, run):
+    for n, code in (2, 0), (3, 0), (2, 1):
+        found, _, err = run("world", "scenes", "-o", tmp_path, "--examples", n)
+        assert found == code
+    assert "expected at most 2 files, which are replaced, found 3; choose another folder" in err
+    code, _, err = run("world", "speech", "-o", tmp_path, "--examples", 9)
+    assert code == 1 and "without scenes.jsonl, whose sounds would be replaced" in err
+
+
 def test_a_file_that_cannot_be_written_is_an_error_before_any_is(tmp_path, run):
     (tmp_path / "captions.tsv").mkdir()
     code, _, err = run("world", "scenes", "-o", tmp_path, "--examples", 2)

@@ -139,7 +139,7 @@ def test_a_file_at_another_rate_in_stereo_is_averaged_and_resampled(tmp_path):
 
 
 @pytest.mark.parametrize("sound, message", [
-    ((np.zeros(0), 8000), r"sound: expected samples \(n,\) or \(channels, n\), at least 1, got"),
+    ((np.zeros(0), 8000), "sound: expected at least 1 sample, got none"),
     ((np.zeros((1, 2, 3)), 8000), r"got shape \(1, 2, 3\)"),
     ((np.array([1, 2]), 8000), "expected floats in -1..1, got int64; divide 16-bit integers"),
     ((np.array([np.inf]), 8000), "expected finite samples"),

@@ -73,6 +73,9 @@ def test_wrong_arguments_are_refused():
         clip.encode_images("cat.png")
     with pytest.raises(ValueError, match="image: expected uint8 pixels"):
         clip.encode_images([np.zeros((3, 3))])
+    for wrong in ({}, ["red", "blue"]):
+        with pytest.raises(ValueError, match="prompts: expected {class: list of texts} with at"):
+            clip.class_vectors(wrong)
     for wrong in ({"red": "a red circle"}, {"red": []}):
         with pytest.raises(ValueError, match="prompts: expected a list with at least one text"):
             clip.class_vectors(wrong)

@@ -1,4 +1,6 @@
 """Resizing, cropping and colours: by hand, invariants, and equality with Pillow."""
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -167,6 +169,15 @@ def test_what_is_not_an_image_is_refused(image):
     for f in (to_rgb, lambda image: resize(image, 2, 2)):
         with pytest.raises(ValueError, match="image: expected uint8 pixels"):
             f(image)
+
+
+@pytest.mark.parametrize("image, remedy", [
+    ([[1]], "got list; use np.asarray"),
+    (np.zeros((2, 2), np.float32), "float32 (2, 2); scale it to 0..255"),
+    (np.zeros((3, 9, 9), np.uint8), "uint8 (3, 9, 9); put the channels last")])
+def test_the_message_says_what_to_do(image, remedy):
+    with pytest.raises(ValueError, match=re.escape(remedy)):
+        to_rgb(image)
 
 
 def test_a_size_below_1_is_refused():

@@ -89,7 +89,7 @@ def test_spectrograms_that_do_not_fit_the_model_are_refused(model, tmp_path):
     change(tmp_path / "preprocessor_config.json", chunk_length=2, n_samples=16_000,
            nb_max_frames=200)
     with pytest.raises(FormatError, match="expected spectrograms of 8 mels and 100 frames, as the "
-                                          "model has, got 8 and 200"):
+                                          "model has, got 8 and 200, from preprocessor_config"):
         WhisperEncoder.load(tmp_path)
     with pytest.raises(ValueError, match="audio: expected spectrograms of 8 mels and 100 frames"):
         WhisperEncoder.new(SIZES, AUDIO._replace(mels=9))

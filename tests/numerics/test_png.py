@@ -114,7 +114,9 @@ def test_pixels_of_another_type_or_shape_are_refused(path, pixels):
 
 
 @pytest.mark.parametrize("data, message", [
-    (b"GIF89a", "byte 0: expected the signature of PNG"),
+    (b"GIF89a", "byte 0: expected the signature of PNG, found b'GIF89a'; name a PNG file"),
+    (b"\xff\xd8\xff\xe0", "found a JPEG picture; convert it to PNG"),
+    (b"", "found an empty file"),
     (file((1, 1, 16, 0), b"\0\0\0"), "IHDR: samples of 16 bits are not supported"),
     (file((1, 1, 8, 0, 0, 0, 1), b"\0\0"), "IHDR: interlaced images are not supported"),
     (file((0, 1, 8, 0), b""), "expected 1 to 67,108,864 pixels, found 0 x 1"),
