@@ -198,7 +198,8 @@ def report(start, trained, sample):
     learned = [sense for sense, verdict in images.items() if verdict.learned]
     others = [sense for sense in images if sense not in learned]
     better = f"better than before training: {', '.join(learned)}"
-    no_better = f"no better than before training: {', '.join(others)}: {ADVICE}"
+    no_better = (f"not significantly better: {', '.join(others)}: {ADVICE}, unless images show "
+                 "little of what this sense perceives")
     say("verdict: " + "; ".join([better] * bool(learned) + [no_better] * bool(others)))
 
 
@@ -226,6 +227,7 @@ def verdicts(senses, after, before, key, own):
 def report_matrix(trained, sample, scenes):
     """Print the recall of every sense among every other on toy scenes, beside upper bounds."""
     from scratch_embed.multimodal.imagebind_verdict import K, matrix, matrix_lines
-    say(f"recall@{K} of {len(scenes):,} new scenes and its upper bound; * pairs that training had:")
+    say(f"recall@{K} of {len(scenes):,} new scenes, and the highest that is expected of any model "
+        "(a sample can have more); * pairs that training had:")
     for line in matrix_lines([matrix(vectors_of(trained, sample), scenes)]):
         say(line)
