@@ -365,6 +365,8 @@ def test_inputs_that_are_not_str_are_errors_with_their_index():
     for inputs in (["a", 3], ["a", b"b"], ["a", None], ["a", ["b"]]):
         with pytest.raises(TypeError, match="input 1: expected a text, a str, got"):
             encoder_of().encode(inputs)
+    with pytest.raises(TypeError, match="inputs: expected a text or a list of texts, got None"):
+        encoder_of().encode(None)
 
 
 @pytest.mark.parametrize("wrong,message", [

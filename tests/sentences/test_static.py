@@ -413,6 +413,8 @@ def test_inputs_that_are_not_str_are_errors_with_their_index():
         random_encoder(0).encode(["w1", ["w1", "w2"]])
     with pytest.raises(TypeError, match="input 0: .* got 119"):
         random_encoder(0).encode(b"w1")
+    with pytest.raises(TypeError, match="inputs: expected a text or a list of texts, got None"):
+        random_encoder(0).encode(None)
 
 
 def test_texts_are_split_as_in_a_corpus_or_by_tokenize(tmp_path):
