@@ -252,11 +252,13 @@ FILES = (                # safetensors before pickles: a safetensors file may be
     Kind("word vectors in text without a header, as of GloVe", is_glove, vectors_of_rows),
     Kind("JSON", is_json, "if it belongs to a model, load the folder; a collection's texts are "
          "read by `scratch-embed evaluate retrieval`, in Python by read_texts of "
-         "evaluate/collection.py"),
+         "evaluate/collection.py; lists of sounds and scenes by `train whisper` and `train "
+         "imagebind`"),
     Kind("a labelled text", starts_with(b"__label__"), "`scratch-embed train classifier` reads it"),
     Kind("a text with tabs, such as pairs of texts", is_columns, "`scratch-embed train sbert`, "
          "`train cross-encoder` and `mine` read pairs of texts, with a score or a hard negative in "
-         "`train`; `evaluate sts` reads two texts and a score"),
+         "`train`; `evaluate sts` reads two texts and a score; `train clip`, `train clap` and "
+         "`train whisper` read names of files with captions or labels"),
     Kind("a text", is_text, "`scratch-embed train`, `phrases` and `index` read it; in Python, "
          "train_word2vec, train_glove and train_fasttext"),
 )

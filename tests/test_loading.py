@@ -150,7 +150,7 @@ def old_checkpoint(path):
     (b'{"_id": "d1", "text": "a"}\n', "JSON; if it belongs to a model"),
     (b"__label__good a fine meal\n", "a labelled text; `scratch-embed train classifier`"),
     ("the kïng rules\n".encode() * 9000, "a text; .*train_word2vec"),
-    (b"\x89PNG\r\n\x1a\n\0\0", "this is a PNG picture; it has no text"),
+    (b"\x89PNG\r\n\x1a\n\0\0", "this is a PNG picture; it has no text; `scratch-embed encode` and"),
     (b"\x89XYZ\r\n\x1a\n\0\0", r"a file that begins with b'\\x89XYZ.* load\(\) reads a fastText "),
     (b"", "an empty file; load"),
 ])

@@ -74,7 +74,7 @@ def chosen_sense(found, sense, model, encoder, path):
     """
     readable = {"audio"} if found == "audio" else {*encoder.senses} & {"image", "depth", "thermal"}
     if sense is not None and sense not in readable:
-        raise ValueError(f"--sense: expected {' or '.join(sorted(readable)) or 'none'}, a sense "
+        raise ValueError(f"--sense: expected {', '.join(sorted(readable)) or 'none'}, a sense "
                          f"of {model} that {path} can be, got {sense!r}")
     require_sense(model, encoder, sense or found, path)
     return sense or found

@@ -37,7 +37,7 @@ def add_commands(commands):
         method = add_command(methods, name, f"print ablations of {what}",
                              f"scratch-embed why {name} --seeds 10", run=run,
                              details="An ablation changes one part of a method and measures the "
-                                     "effect, here on toy texts.")
+                                     "effect, here on toy data.")
         method.add_argument("--seeds", type=whole(2), default=5, metavar="N",
                             help="number of runs to average over; each has its own text and "
                                  "initial weights (default: %(default)s)")

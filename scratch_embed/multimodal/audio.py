@@ -30,7 +30,7 @@ import numpy as np
 
 from scratch_embed.multimodal.mel import Filters, mel_energies, slaney_filters
 from scratch_embed.multimodal.resample import resample
-from scratch_embed.multimodal.wav import HIGHEST_RATE, LOWEST_RATE, read_wav, to_mono
+from scratch_embed.multimodal.wav import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, read_wav, to_mono
 from scratch_embed.numerics.checks import finite, require_whole
 from scratch_embed.numerics.json_files import NULL, Fields, show, write_json
 from scratch_embed.numerics.settings import saved_as
@@ -51,12 +51,18 @@ def load_sound(sound: Sound, rate: int) -> np.ndarray:
     Raises FormatError for a damaged file; ValueError for a sound without samples, with nan or inf,
     of integers, or of a shape or rate that is no sound's.
     """
+    if not isinstance(sound, (tuple, str, os.PathLike)):
+        raise TypeError("sound: expected the path of a WAV file, or a pair (samples, rate), got "
+                        f"{type(sound).__name__}; say the rate")
     name = "sound" if isinstance(sound, tuple) else os.fspath(sound)
     samples, old_rate = sound if isinstance(sound, tuple) else read_wav(sound)
     samples = np.asarray(samples)
     if samples.ndim not in (1, 2):
         raise ValueError(f"{name}: expected samples (n,) or (channels, n), got shape "
                          f"{samples.shape}")
+    if samples.ndim == 2 and samples.shape[0] > MOST_CHANNELS:
+        raise ValueError(f"{name}: expected samples (channels, n), at most {MOST_CHANNELS} "
+                         f"channels, got shape {samples.shape}; transpose it")
     if samples.size == 0:
         raise ValueError(f"{name}: expected at least 1 sample, got none; leave this sound out")
     if samples.dtype.kind != "f":

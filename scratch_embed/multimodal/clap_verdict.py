@@ -47,7 +47,7 @@ TOWER = htsat.Config(mels=32, size=64, patch=8, stride=4, dim=32, depths=(2, 2),
 HEARD = KNOWN["audio"]
 TEST_SEED = 10_000                 # added to the seed of training
 MOST = 1000                        # sounds from which the statistics of the mel bins are computed
-RIDGE = 10.0                       # λ of the linear maps, for standardised features
+RIDGES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)     # λ of the linear maps, for standardised features
 
 
 class Recipe(NamedTuple):
@@ -206,11 +206,22 @@ def tower_vectors(sounds: np.ndarray, model: Clap) -> np.ndarray:
 
 
 def ridge(X: np.ndarray, Y: np.ndarray, Z: np.ndarray) -> np.ndarray:
-    """Predict Y less its mean by ridge regression on X, for the rows of Z, at norm 1.  -> (m, V)"""
+    """Predict Y less its mean by ridge regression on X, for the rows of Z, at norm 1.  -> (m, V)
+
+    λ is the one of RIDGES that predicts the last fifth of the rows best from the others.
+    """
     mean, spread = X.mean(0), X.std(0) + 1e-6
     X, Z = (X - mean) / spread, (Z - mean) / spread
-    W = np.linalg.solve(X.T @ X + RIDGE * np.eye(X.shape[1], dtype=X.dtype), X.T @ (Y - Y.mean(0)))
-    return l2_normalize(Z @ W)[0]
+    n = len(X) - len(X) // 5
+    errors = [((X[n:] @ ridge_map(X[:n], Y[:n], penalty) + Y[:n].mean(0) - Y[n:]) ** 2).sum()
+              for penalty in RIDGES]
+    return l2_normalize(Z @ ridge_map(X, Y, RIDGES[int(np.argmin(errors))]))[0]
+
+
+def ridge_map(X: np.ndarray, Y: np.ndarray, penalty: float) -> np.ndarray:
+    """W = (XᵀX + λ I)⁻¹ Xᵀ (Y − mean Y).  X: (n, D), Y: (n, V) -> (D, V)"""
+    identity = np.eye(X.shape[1], dtype=X.dtype)
+    return np.linalg.solve(X.T @ X + X.dtype.type(penalty) * identity, X.T @ (Y - Y.mean(0)))
 
 
 def nearest(X: np.ndarray, Y: np.ndarray, Z: np.ndarray) -> np.ndarray:

@@ -265,16 +265,16 @@ def matrix_lines(reports: Sequence[dict[tuple[str, str], Cell]]) -> list[str]:
     Pairs that met in training are marked with *.
     """
     names = list(KNOWN)
-    lines = [f"{'from / to':10}" + "".join(f"{name:>15}" for name in names)]
+    lines = [f"{'from / to':10}" + "".join(f"{name:>17}" for name in names)]
     for a in names:
         cells = []
         for b in names:
             if a == b:
-                cells.append(f"{'':15}")
+                cells.append(f"{'':17}")
                 continue
             found = [cells[a, b] for cells in reports]
             mean, best = (np.mean([cell[i] for cell in found]) for i in (0, 1))
-            cells.append(f"{mean:.3f} of {best:.3f}{'*' if met(a, b) else ' '}".rjust(15))
+            cells.append(f"{mean:.3f} of {best:.3f}{'*' if met(a, b) else ' '}".rjust(17))
         lines.append(f"{a:10}" + "".join(cells).rstrip())
     return lines
 

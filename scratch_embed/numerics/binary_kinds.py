@@ -19,7 +19,9 @@ class BinaryKind(NamedTuple):
 
 
 UNPACK = "unpack it, and name a file in it"
-SOUND, PICTURE = "it is sound, without text", "it has no text"
+PICTURE = "it has no text; `scratch-embed encode` and `index` take PNG files with a CLIP"
+SOUND = "it has no text; `scratch-embed encode` and `index` take WAV files with a CLAP or a Whisper"
+FILM = "it has no text"
 SIGNATURES = (                     # offset, bytes, kind; the first that fits
     (0, b"\x89PNG\r\n\x1a\n", BinaryKind("a PNG picture", PICTURE)),
     (0, b"\xff\xd8\xff", BinaryKind("a JPEG picture", PICTURE)),
@@ -31,7 +33,7 @@ SIGNATURES = (                     # offset, bytes, kind; the first that fits
     (8, b"WAVEfmt ", BinaryKind("a WAV recording", SOUND)),
     (0, b"ID3", BinaryKind("an MP3 recording", SOUND)),
     (0, b"OggS", BinaryKind("an Ogg recording", SOUND)),
-    (4, b"ftyp", BinaryKind("an MP4 film or recording", PICTURE)),
+    (4, b"ftyp", BinaryKind("an MP4 film or recording", FILM)),
     (257, b"ustar", BinaryKind("a tar archive", UNPACK)),
     (0, b"BZh", BinaryKind("a bzip2 file", "decompress it, with bunzip2")),
     (0, b"\xfd7zXZ\0", BinaryKind("an xz file", "decompress it, with unxz")),

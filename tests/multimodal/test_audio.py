@@ -139,6 +139,7 @@ def test_a_file_at_another_rate_in_stereo_is_averaged_and_resampled(tmp_path):
 
 
 @pytest.mark.parametrize("sound, message", [
+    ((np.zeros((9000, 2)), 8000), r"got shape \(9000, 2\); transpose it"),
     ((np.zeros(0), 8000), "sound: expected at least 1 sample, got none"),
     ((np.zeros((1, 2, 3)), 8000), r"got shape \(1, 2, 3\)"),
     ((np.array([1, 2]), 8000), "expected floats in -1..1, got int64; divide 16-bit integers"),
@@ -239,3 +240,8 @@ def test_a_file_cannot_name_other_functions(tmp_path):
 def test_a_folder_without_settings_is_refused(tmp_path):
     with pytest.raises(FormatError, match="preprocessor_config.json: the file: expected JSON"):
         read_whisper_audio(tmp_path)
+
+
+def test_samples_without_their_rate_are_refused():
+    with pytest.raises(TypeError, match="or a pair \\(samples, rate\\), got ndarray; say the rate"):
+        load_sound(np.zeros(9), 8000)

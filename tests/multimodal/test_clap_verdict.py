@@ -10,6 +10,7 @@ from scratch_embed.multimodal.clap_verdict import (
     nearest,
     report,
     ridge,
+    ridge_map,
     roberta_tokenizer,
     scores,
     train_on_scenes,
@@ -51,6 +52,17 @@ def test_ridge_finds_a_linear_map_and_nearest_the_nearest_row():
     want = Y[1900:] - Y[:1900].mean(0)
     np.testing.assert_allclose(found, want / np.linalg.norm(want, axis=1, keepdims=True), atol=2e-3)
     np.testing.assert_array_equal(nearest(X, Y, X[:5] + 1e-6), Y[:5])
+
+
+def test_ridge_chooses_its_penalty_on_rows_that_it_holds_out():
+    """120 rows of 100 columns, one of which counts: a small penalty fits the noise."""
+    rng = np.random.default_rng(0)
+    X, Z = rng.standard_normal((120, 100)), rng.standard_normal((300, 100))
+    Y, truth = X[:, :1] * [1, -1] + rng.standard_normal((120, 2)), Z[:, :1] * [1, -1]
+
+    def right(found):
+        return (np.sign(found[:, 0]) == np.sign(truth[:, 0])).mean()
+    assert right(ridge(X, Y, Z)) > right(Z @ ridge_map(X, Y, 1.0))
 
 
 def test_bags_have_the_tokens_of_a_caption_once_and_norm_1():
