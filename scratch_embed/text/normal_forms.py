@@ -8,8 +8,8 @@ Shapes    a text of n characters -> a text
 Cost      O(n log m) for runs of m marks
 Differs   from unicodedata.normalize("NFC") only in time: it sorts each run of m marks in O(m²).
           From the tokenizers library: its Unicode tables are older; a test lists the marks whose
-          combining class it does not know.  NFKD leaves 73 recent characters as they are there,
-          such as U+32FF, and lower case 55
+          combining class it does not know.  It also leaves some recent characters as they are,
+          such as U+32FF in NFKC and U+1C89 in lower case
 Read next text/byte_level.py, text/bpe.py
 
 A mark with combining class 0 ends a run, and so does every character that is not a mark.  So the

@@ -343,7 +343,7 @@ def test_similarity_uses_the_recipes_function(name, by_hand):
 # ---- errors and progress ------------------------------------------------------------------------
 
 @pytest.mark.parametrize("wrong,message", [
-    (dict(prompt_name="document"), "prompt_name='document': expected 'query', 'passage'$"),
+    (dict(prompt_name="document"), "prompt_name='document': expected one of 'query', 'passage'$"),
     (dict(prompt_name="query", prompt="w1"), "expected prompt_name or prompt, got both"),
     (dict(precision="int4"), "'int4': expected 'float32', 'int8', 'uint8', 'binary', 'ubinary'$"),
     (dict(truncate_dim=9), "truncate_dim=9: expected a whole number, 1 to 8"),

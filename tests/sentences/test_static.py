@@ -391,7 +391,7 @@ def test_vectors_are_truncated_before_they_are_scaled(seed, texts, d):
 
 
 @pytest.mark.parametrize("options, message", [
-    (dict(prompt_name="document"), "prompt_name='document': expected 'query'$"),
+    (dict(prompt_name="document"), "prompt_name='document': expected one of 'query'$"),
     (dict(prompt_name="query", prompt="w1"), "expected prompt_name or prompt, got both"),
     (dict(precision="int4"), "precision='int4': expected 'float32', 'int8', 'uint8'"),
     (dict(truncate_dim=0), "truncate_dim=0: expected a whole number, 1 to 7"),
