@@ -78,7 +78,7 @@ def look_into(path: Path) -> Found:
         model_type = fields.get("model_type", "bert")   # missing from the first BERTs' files
         described = f"a folder with a model of the type {show(model_type)}"
     except FormatError:
-        described = "a folder whose config.json is not a JSON object"
+        described = "a folder with a damaged config.json, which is not a JSON object"
     return Found(path, described, names=names, model_type=model_type)
 
 

@@ -175,7 +175,7 @@ def test_the_error_describes_a_safetensors_file_that_is_not_read(tmp_path, write
     ({}, "an empty folder; load"),
     ({"notes.txt": ""}, "a folder that contains notes.txt; load"),
     ({"config.json": json.dumps({"model_type": "gpt3"})}, "a model of the type 'gpt3'; load"),
-    ({"config.json": "[]"}, "config.json is not a JSON object"),
+    ({"config.json": "[]"}, "a damaged config.json, which is not a JSON object"),
 ])
 def test_the_error_describes_a_folder_that_is_not_read(tmp_path, files, message):
     for name, text in files.items():

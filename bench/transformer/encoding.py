@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
@@ -320,11 +321,7 @@ def worker(job):
     if section == "start":
         SIDES[side](folder)(lines)
         return None
-    if side == "ours":
-        import scratch_embed.sentences.encoder as imported
-    else:
-        import sentence_transformers as imported
-    assert imported
+    import_module("scratch_embed.sentences.encoder" if side == "ours" else "sentence_transformers")
     peak = PeakMemory()
     SIDES[side](folder)(lines)
     return peak.growth(), peak_mib()

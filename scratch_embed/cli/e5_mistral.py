@@ -101,6 +101,15 @@ def check_usage(arguments):
     if arguments.batch_size < 2:
         arguments.usage_error("--batch-size: expected 2 or more, because the other texts of a "
                               f"batch are the negatives, got {arguments.batch_size}")
+    if arguments.targets and not arguments.model:
+        check_new_targets(arguments)
+
+
+def check_new_targets(arguments):
+    """Exit with code 2 for a name in --targets that a new model lacks, before its tokenizer."""
+    from scratch_embed.nn.params import Params
+    from scratch_embed.transformer.mistral import tensors
+    check_targets(arguments, Params(tensors(config_of(arguments, vocab=1))), lora_of(arguments))
 
 
 def names(text):
@@ -171,13 +180,33 @@ def check_adapter_out(arguments):
                          "with peft's merge_and_unload()")
 
 
-def check_targets(model, lora):
-    """Raise ValueError for a name in --targets that no layer of the model has."""
+def check_targets(arguments, p, lora):
+    """Exit with code 2 for a name in --targets that no layer has.  p: the model's Params"""
     from scratch_embed.transformer.lora import find_targets
     try:
-        find_targets(model.p, lora.targets if lora else ())
+        find_targets(p, lora.targets if lora else ())
     except ValueError as error:
-        raise ValueError(f"--{error}") from None
+        arguments.usage_error(f"--{error}")
+
+
+def report_rank(p, lora):
+    """Say if the rank of `lora` is more than a matrix W (O, I) can have: min(O, I)."""
+    from scratch_embed.transformer.lora import find_targets
+    shapes = {name: p[name + ".weight"].shape for name in find_targets(p, lora.targets)}
+    name = min(shapes, key=lambda name: min(shapes[name]))
+    most = min(shapes[name])
+    if lora.rank > most:
+        say(f"--rank {lora.rank}: {name} has {shapes[name][0]} x {shapes[name][1]} numbers, so "
+            f"what is added to it has rank {most} at most; more only costs time and memory")
+
+
+def require_decoder(folder, model):
+    """Raise ValueError for an encoder, such as a BERT."""
+    from scratch_embed.transformer.model import CausalModel
+    if not isinstance(model, CausalModel):
+        raise ValueError(f"--model {folder}: expected a decoder (a Mistral, a Llama or a GPT-2), "
+                         f"got {model!r}, which is an encoder; `train sbert --model` fine-tunes "
+                         "such models")
 
 
 def say_trained(trained, lora):
@@ -192,22 +221,26 @@ def say_trained(trained, lora):
 def start_of(arguments, columns, lora):
     """The SentenceEncoder before training: that of --model, or a new one, with --task as prompt.
 
-    Raises ValueError if it lacks one of the targets of `lora`, a Lora or None.
+    lora: a Lora or None; exits with code 2 if the model lacks one of its targets.
+    Raises ValueError for an encoder.
     """
     from scratch_embed.sentences.e5_mistral import with_end_token, with_last_token
     from scratch_embed.sentences.encoder import SentenceEncoder
     from scratch_embed.transformer.pooling import last_token
     if arguments.model:
         tokenizer, model, recipe = read_start(arguments, "lasttoken")
+        require_decoder(arguments.model, model)
         if recipe.poolings != (last_token,):
             say(f"{arguments.model}: its pooling is replaced by the vector of the last token")
         if recipe.prompts:
             say(f"{arguments.model}: --task replaces its prompts, {', '.join(recipe.prompts)}")
         model = model.without_heads()
-        check_targets(model, lora)
+        check_targets(arguments, model.p, lora)
         require_training_memory(model.p.flat.size, arguments.workers)
     else:
-        tokenizer, model, recipe = new_start(arguments, columns, lora)
+        tokenizer, model, recipe = new_start(arguments, columns)
+    if lora:
+        report_rank(model.p, lora)
     encoder = with_end_token(SentenceEncoder(tokenizer, model, recipe))
     if encoder.tokenizer is not tokenizer:
         say(f"{arguments.model}: its tokenizer now ends a text with "
@@ -217,7 +250,15 @@ def start_of(arguments, columns, lora):
     return with_last_token(encoder, {"query": arguments.task})
 
 
-def new_start(arguments, columns, lora):
+def config_of(arguments, vocab):
+    """The Config of a new model with `vocab` tokens."""
+    from scratch_embed.transformer.mistral import Config
+    heads = arguments.heads
+    return Config(vocab, arguments.dim, arguments.layers, heads, heads, arguments.dim // heads,
+                  arguments.ff, arguments.max_length)
+
+
+def new_start(arguments, columns):
     """(tokenizer, Mistral, Recipe) of a new model, pre-trained on the texts."""
     from scratch_embed.nn.optim import Optim
     from scratch_embed.nn.params import init_params
@@ -226,15 +267,12 @@ def new_start(arguments, columns, lora):
     from scratch_embed.sentences.recipe import Recipe
     from scratch_embed.training.session import RunOptions
     from scratch_embed.transformer import causal_lm
-    from scratch_embed.transformer.mistral import Config, Mistral, head_tensors, tensors
+    from scratch_embed.transformer.mistral import Mistral, head_tensors, tensors
     texts = [instruct(arguments.task), *(text for column in columns for text in column)]
     _, path = kind_of_data(arguments, PAIRED)
     tokenizer = new_tokenizer(arguments, lambda: iter(texts), path)
-    heads = arguments.heads
-    config = Config(len(tokenizer), arguments.dim, arguments.layers, heads, heads,
-                    arguments.dim // heads, arguments.ff, arguments.max_length)
+    config = config_of(arguments, len(tokenizer))
     model = Mistral(config, init_params(tensors(config) | head_tensors(config), arguments.seed))
-    check_targets(model, lora)
     require_training_memory(model.p.flat.size, arguments.workers)
     corpus = tokenizer.encode_batch(texts, max_length=arguments.max_length)
     steps = arguments.pretraining_steps

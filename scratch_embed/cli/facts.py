@@ -11,6 +11,7 @@ from functools import singledispatch
 
 import numpy as np
 
+from scratch_embed.cli.m3_search import words_of
 from scratch_embed.multimodal.clap_encoder import Clap
 from scratch_embed.multimodal.clip_encoder import Clip
 from scratch_embed.multimodal.imagebind_encoder import ImageBind
@@ -128,7 +129,7 @@ def _(index: TextIndex):
     model = index.made_by.get("model")
     found = "found" if os.path.exists(str(model)) else "not found: give its new path with --model"
     there = {"its model": f"{model} ({found})"} if isinstance(model, str) else {}
-    kinds = {"kinds": list(index.index.kinds)} if isinstance(index.index, M3Index) else {}
+    kinds = {"kinds": list(words_of(index.index.kinds))} if isinstance(index.index, M3Index) else {}
     sense = index.made_by.get("sense")
     held = {"lines": len(index)} if sense is None else {"files": len(index), "sense": sense}
     return {**held, "dimensions": index.index.dim, **kinds, **there}

@@ -21,7 +21,7 @@ def add_commands(commands):
 def run_info(arguments):
     """Recognise, load and describe; a damaged file is described, and its error raised after."""
     from scratch_embed.cli.facts import facts_of, from_header, size_of, text_facts
-    from scratch_embed.loading import hint, kind_of
+    from scratch_embed.loading import OTHER_MODEL, hint, kind_of
     from scratch_embed.recognition import is_text
     from scratch_embed.transformer.adapter_folder import ADAPTER
     from scratch_embed.transformer.model_folder import has_adapter
@@ -44,7 +44,7 @@ def run_info(arguments):
                 facts |= text_facts(path)
         except (ValueError, KeyError, OSError, MemoryError) as error:
             why, damage = "see the message", error
-    answer = {"path": path, "kind": kind.name if kind else found.described,
+    answer = {"path": path, "kind": found.described if kind in (None, OTHER_MODEL) else kind.name,
               "loads": why is None, "why": str(damage) if damage else why,
               "facts": facts | inside}
     if arguments.json:

@@ -9,7 +9,8 @@ import os
 
 from scratch_embed.cli.messages import say
 
-KINDS = ("dense", "sparse", "multi")
+KINDS = ("dense", "sparse", "multi-vector")
+FIELD = "multi"                    # the field of M3Vectors and of M3Index for the last of them
 
 
 # ---- options -------------------------------------------------------------------------------------
@@ -18,27 +19,36 @@ def add_index_kinds(command):
     """Add --kinds to `index`."""
     command.add_argument("--kinds", type=kinds, metavar="KINDS",
                          help="of a folder of BGE-M3: the kinds of vectors to store, some of "
-                              "dense,sparse,multi, with dense among them; multi is a vector for "
-                              "each token, and needs most of the memory (default: all three)")
+                              "dense,sparse,multi-vector, with dense among them; multi-vector is "
+                              "a vector for each token, and needs most of the memory (default: "
+                              "all three)")
 
 
 def add_search_kinds(command):
     """Add --kinds and --weights to `search`."""
     command.add_argument("--kinds", type=kinds, metavar="KINDS",
                          help="with an index of BGE-M3: the kinds whose scores are added, some of "
-                              "dense,sparse,multi (default: all that the index has)")
+                              "dense,sparse,multi-vector (default: all that the index has)")
     command.add_argument("--weights", type=weights, metavar="WEIGHTS",
                          help="with an index of BGE-M3: a weight for each of these kinds, such as "
                               "1,0.3,1; the score is the weighted mean (default: 1 for each)")
 
 
 def kinds(text):
-    """An argparse type: some of KINDS, separated by commas, in their order."""
-    given = text.split(",")
+    """An argparse type: some of KINDS, separated by commas, in their order.
+
+    "multi", the name of the field in Python, is accepted too.
+    """
+    given = words_of(text.split(","))
     if not set(given) <= set(KINDS) or len(set(given)) < len(given):
         raise argparse.ArgumentTypeError(f"expected some of {','.join(KINDS)}, each once, "
                                          f"separated by commas, got {text!r}")
     return tuple(kind for kind in KINDS if kind in given)
+
+
+def words_of(fields):
+    """The names in KINDS of these fields of M3Vectors."""
+    return tuple(KINDS[2] if field == FIELD else field for field in fields)
 
 
 def weights(text):
@@ -86,11 +96,11 @@ def chosen_kinds(arguments):
              if os.path.exists(name + ending)}
     if found == {".pt"} and not arguments.kinds:
         say(f"{folder}: its heads are .pt files, pickles, which are not read: only its dense "
-            "vectors are used; with --kinds dense,sparse,multi the message says how to convert "
-            "them")
+            f"vectors are used; with --kinds {','.join(KINDS)} the message says how to "
+            "convert them")
     if not found and arguments.kinds not in (None, ("dense",)):
         raise ValueError(f"--kinds: expected a folder of BGE-M3, such as `train m3` writes, and "
-                         f"{folder} has no heads for sparse and multi; leave out --kinds")
+                         f"{folder} has no heads for sparse and multi-vector; leave out --kinds")
     return arguments.kinds or (KINDS if ".safetensors" in found else ("dense",))
 
 
@@ -101,9 +111,9 @@ def head_files(folder):
 
 
 def asked(found):
-    """The arguments of BgeM3.encode for these kinds."""
+    """The arguments of BgeM3.encode for these kinds, of KINDS."""
     return {"return_dense": "dense" in found, "return_sparse": "sparse" in found,
-            "return_multi_vector": "multi" in found}
+            "return_multi_vector": "multi-vector" in found}
 
 
 def new_m3_index(m3, found):
@@ -119,7 +129,7 @@ def three_weights(index, arguments):
 
     Raises ValueError for --kinds or --weights that the index cannot have.
     """
-    has = getattr(index, "kinds", ("dense",))
+    has = words_of(getattr(index, "kinds", ("dense",)))
     for option in "kinds", "weights":
         if not hasattr(index, "kinds") and getattr(arguments, option):
             raise ValueError(f"--{option}: expected with an index of BGE-M3's kinds, and "

@@ -132,8 +132,7 @@ def listed(names, most=3):
 def unknown_command(parser, name):
     """The message about a command that does not exist."""
     commands = subcommands(parser)
-    inner = [f"{outer} {name}" for outer, command in commands.items()
-             if name in subcommands(command)]
+    inner = [f"{outer} {name}" for outer, group in commands.items() if name in subcommands(group)]
     close = inner or difflib.get_close_matches(name, commands, 1)
     hint = f"; the nearest is {' or '.join(close)}" if close else (
         f": expected {', '.join(commands)}")
@@ -167,8 +166,7 @@ def add_command(commands, name, help, example, run=None, details="", check=None)
 def refuse_old_names(command, *names):
     """Make each of these old names (keys of RENAMED) an error; the help does not show them."""
     for name in names:
-        command.add_argument(name, action=_Refuse, nargs="?", default=argparse.SUPPRESS,
-                             help=argparse.SUPPRESS)
+        refuse_option(command, name, None)
 
 
 def refuse_option(command, name, message):
@@ -246,8 +244,7 @@ def add_errors(command):
 
 def add_json(command, shape):
     """Add --json: print JSON of that shape instead of a table."""
-    command.add_argument("--json", action="store_true",
-                         help=f"print JSON instead: {shape}")
+    command.add_argument("--json", action="store_true", help=f"print JSON instead: {shape}")
 
 
 # ---- numbers ------------------------------------------------------------------------------------

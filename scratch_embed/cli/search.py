@@ -12,6 +12,7 @@ from scratch_embed.cli.m3_search import (
     check_search_kinds,
     m3_search,
     three_weights,
+    words_of,
 )
 from scratch_embed.cli.parsing import (
     add_command,
@@ -107,7 +108,7 @@ def run_index(arguments):
         by_ending(arguments.output, ENDINGS, "an index")
     index, loaded, files = (open_index if arguments.add else new_index)(arguments)
     encoder = dense_part(loaded)
-    more = {} if loaded is encoder else asked(index.index.kinds)
+    more = {} if loaded is encoder else asked(words_of(index.index.kinds))
     lines = files or tqdm(read_lines(arguments.texts, arguments.errors), unit="line", disable=None)
     prompt = None if files else prompts_of(index).document
     added = index.add(lines, partial(loaded.encode, prompt=prompt, **more))
@@ -117,7 +118,7 @@ def run_index(arguments):
     if say_known(encoder, name, "lines", strict=not arguments.add):
         say("`search --bm25` and --hybrid can find lines without a known word")
     index.save(arguments.output)
-    kinds = f" ({', '.join(index.index.kinds)})" if more else ""
+    kinds = f" ({', '.join(words_of(index.index.kinds))})" if more else ""
     say(f"{counted(added, 'file' if files else 'line')} added, {len(index):,} in all, "
         f"{index.index.dim} dimensions{kinds}; wrote {arguments.output}")
 

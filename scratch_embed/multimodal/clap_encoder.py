@@ -92,7 +92,7 @@ class Clap:
             raise TypeError(f"texts: expected a list of texts, got {texts!r:.60}; put it into a "
                             "list")
         most = self.config.text.max_length
-        batch = self.tokenizer.encode_batch(list(texts), max_length=most if truncate else None)
+        batch = self.tokenizer.encode_batch(texts, max_length=most if truncate else None)
         lengths = np.diff(batch.offsets)
         if len(lengths) and lengths.max() > most:
             n = int(lengths.argmax())

@@ -60,7 +60,7 @@ from scratch_embed.sentences.bge_m3_folder import (
 )
 from scratch_embed.sentences.bge_m3_scores import M3Vectors, TokenVectors
 from scratch_embed.sentences.encoder import SentenceEncoder
-from scratch_embed.sentences.interface import choose_prompt, require_text
+from scratch_embed.sentences.interface import choose_prompt, require_text, require_texts
 from scratch_embed.sentences.length_batches import compute_in_batches
 from scratch_embed.space.sparse import SparseVectors, from_parts
 from scratch_embed.text.packed import Packed, rows_of, take
@@ -282,6 +282,7 @@ class BgeM3:
         recipe = self.encoder.recipe
         prompt = choose_prompt(recipe.prompts, prompt_name, prompt, recipe.default_prompt_name)
         self.encoder.prompt_tokens(prompt)             # raises if it leaves no room for a text
+        require_texts(inputs)
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts):
             require_text(number, text)

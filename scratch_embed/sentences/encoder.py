@@ -35,6 +35,7 @@ from scratch_embed.sentences.interface import (
     require_encode_arguments,
     require_parts,
     require_text,
+    require_texts,
     round_to,
 )
 from scratch_embed.sentences.length_batches import compute_in_batches
@@ -155,6 +156,7 @@ class SentenceEncoder:
         prompt = choose_prompt(self.recipe.prompts, prompt_name, prompt,
                                self.recipe.default_prompt_name)
         skip = self.prompt_tokens(prompt)
+        require_texts(inputs)
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         for number, text in enumerate(texts):
             require_text(number, text)

@@ -12,7 +12,7 @@ must be scaled after truncation.
 """
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,12 @@ def require_encode_arguments(D: int, batch_size: int, precision: str,
     require_whole("batch_size", batch_size, 1)
     if truncate_dim is not None:
         require_whole("truncate_dim", truncate_dim, 1, D)
+
+
+def require_texts(inputs: str | Iterable[str]) -> None:
+    """Raise TypeError for inputs of encode() that are neither a str nor several, such as None."""
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"inputs: expected a text or a list of texts, got {inputs!r}")
 
 
 def require_text(number: int, text: str) -> None:

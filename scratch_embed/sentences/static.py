@@ -43,6 +43,7 @@ from scratch_embed.sentences.interface import (
     finish,
     require_encode_arguments,
     require_text,
+    require_texts,
     round_to,
     similarity,
     similarity_pairwise,
@@ -257,6 +258,7 @@ class StaticEncoder:
         """
         require_encode_arguments(self.dim, batch_size, precision, truncate_dim)
         prompt = choose_prompt(self.prompts, prompt_name, prompt)
+        require_texts(inputs)
         single = isinstance(inputs, str)
         corpus, table = self._look_up(tqdm([inputs] if single else inputs, unit="text",
                                            disable=None if show_progress_bar else True), prompt)

@@ -8,7 +8,8 @@ Shapes    a text of n characters -> a text
 Cost      O(n log m) for runs of m marks
 Differs   from unicodedata.normalize("NFC") only in time: it sorts each run of m marks in O(m²).
           From the tokenizers library: its Unicode tables are older; a test lists the marks whose
-          combining class it does not know
+          combining class it does not know.  It also leaves some recent characters as they are,
+          such as U+32FF in NFKC and U+1C89 in lower case
 Read next text/byte_level.py, text/bpe.py
 
 A mark with combining class 0 ends a run, and so does every character that is not a mark.  So the
@@ -28,13 +29,29 @@ SPACES = re.compile(f"[{''.join(sorted(WHITE_SPACE))}]+")
 
 def nfc(text: str) -> str:
     """The canonical composition (NFC) of a text: "e" + U+0301 -> "é"."""
+    return normal_form("NFC", text)
+
+
+def normal_form(form: str, text: str) -> str:
+    """A text in NFC, NFD, NFKC or NFKD; the last two replace "ﬁ" by "fi" and the like."""
     if text.isascii():
         return text
-    decomposed = text.translate(_DECOMPOSED)
-    return unicodedata.normalize("NFC", _runs().sub(_sorted_run, decomposed))
+    decomposed = text.translate(_DECOMPOSED[form])
+    return unicodedata.normalize(form, _runs().sub(_sorted_run, decomposed))
 
 
-_DECOMPOSED = Table(lambda c: unicodedata.normalize("NFD", c))
+FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+_CANONICAL = Table(lambda c: unicodedata.normalize("NFD", c))
+_COMPATIBLE = Table(lambda c: unicodedata.normalize("NFKD", c))
+_DECOMPOSED = dict(zip(FORMS, (_CANONICAL, _CANONICAL, _COMPATIBLE, _COMPATIBLE)))
+
+
+def lower_case(text: str) -> str:
+    """A text in lower case, each letter by itself, as in the tokenizers library.
+
+    str.lower() alone makes "Σ" at the end of a word "ς".
+    """
+    return text.replace("Σ", "σ").lower()
 
 
 @functools.cache
@@ -46,6 +63,22 @@ def _runs():
 
 def _sorted_run(run):
     return "".join(sorted(run[0], key=unicodedata.combining))
+
+
+class UnicodeForm(NamedTuple):
+    """A normaliser: a Unicode normalization form, one of FORMS."""
+
+    form: str
+
+    def __call__(self, text: str) -> str:
+        return normal_form(self.form, text)
+
+
+class Lowercase(NamedTuple):
+    """A normaliser: lower case."""
+
+    def __call__(self, text: str) -> str:
+        return lower_case(text)
 
 
 class TextNormalizer(NamedTuple):
@@ -64,8 +97,7 @@ class TextNormalizer(NamedTuple):
             text = nfc(text)
         if self.join_spaces:
             text = SPACES.sub(" ", text)
-        # lower() alone makes "Σ" at the end of a word "ς"; the library takes each letter by itself
-        return text.replace("Σ", "σ").lower() if self.lower_case else text
+        return lower_case(text) if self.lower_case else text
 
 
 AS_IT_IS = TextNormalizer()

@@ -27,6 +27,7 @@ from scratch_embed.numerics.checks import require_unicode
 from scratch_embed.text.added_tokens import AddedToken
 from scratch_embed.text.basic_tokenizer import WHITE_SPACE
 from scratch_embed.text.metaspace import Metaspace
+from scratch_embed.text.normal_forms import Lowercase, UnicodeForm
 from scratch_embed.text.precompiled import Precompiled
 from scratch_embed.text.tokenizer import NO_TEMPLATE, Template, Tokenizer
 
@@ -135,7 +136,7 @@ class Rules(NamedTuple):
                    none, pieces are joined with a space between them
     """
 
-    normalizers: tuple[Precompiled | Replace | Prepend | Strip, ...] = ()
+    normalizers: tuple[Precompiled | Replace | Prepend | Strip | UnicodeForm | Lowercase, ...] = ()
     white_space: bool = False
     metaspace: Metaspace | None = Metaspace()
     decoders: tuple[Metaspace | Replace | ByteFallback | Fuse | StripStart, ...] = (Metaspace(),)

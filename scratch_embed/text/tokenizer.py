@@ -301,6 +301,8 @@ class Tokenizer:
         """encode_batch(), and the number of tokens of each text before truncation (N,)."""
         if isinstance(texts, str) or isinstance(pairs, str):
             raise TypeError("texts: expected a list of strings, got one string; put it into a list")
+        if not isinstance(texts, Iterable):
+            raise TypeError(f"texts: expected a list of strings, got {texts!r}")
         texts = list(texts)
         pairs = [None] * len(texts) if pairs is None else list(pairs)
         if len(pairs) != len(texts):

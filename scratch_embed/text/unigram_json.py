@@ -1,6 +1,7 @@
 r"""The parts of a tokenizer.json that only SentencePiece's tokenizers have: Unigram and its BPE.
 
-    {"normalizer":     Precompiled, Replace, Prepend, Strip, a Sequence of these, or null
+    {"normalizer":     Precompiled, Replace, Prepend, Strip, NFC, NFD, NFKC, NFKD, Lowercase, a
+                       Sequence of these, or null
      "pre_tokenizer":  WhitespaceSplit, Metaspace, a Sequence of both in this order, or null
      "model":          Unigram: vocab [[piece, score] ...], unk_id, byte_fallback
                        BPE: vocab {piece: id}, merges, unk_token, fuse_unk, byte_fallback ...
@@ -28,6 +29,7 @@ from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import NULL, Fields, show
 from scratch_embed.text.bpe_json import read_merges
 from scratch_embed.text.metaspace import PREPEND, Metaspace
+from scratch_embed.text.normal_forms import FORMS, Lowercase, UnicodeForm
 from scratch_embed.text.precompiled import Precompiled
 from scratch_embed.text.sentencepiece import (
     PATTERNS,
@@ -214,7 +216,8 @@ def _only_type(step):
 
 
 NORMALIZERS = {"Precompiled": _precompiled, "Replace": _replace, "Prepend": _prepend,
-               "Strip": _strip}
+               "Strip": _strip, "Lowercase": _only_type(Lowercase()),
+               **{form: _only_type(UnicodeForm(form)) for form in FORMS}}
 DECODERS = {"Metaspace": _metaspace, "Replace": _replace, "ByteFallback":
             _only_type(ByteFallback()), "Fuse": _only_type(Fuse()), "Strip": _strip_start}
 
@@ -265,4 +268,6 @@ def _step_json(step):
             return {"type": "Strip", "content": step.content, "start": step.most, "stop": 0}
         case Prepend():
             return {"type": "Prepend", "prepend": step.prepend}
-    return {"type": type(step).__name__}           # ByteFallback, Fuse
+        case UnicodeForm():
+            return {"type": step.form}
+    return {"type": type(step).__name__}           # ByteFallback, Fuse, Lowercase

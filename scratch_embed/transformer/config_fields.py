@@ -104,7 +104,9 @@ def read_theta(fields: Fields) -> float:
         given = fields.values.get(name)
         rope = Fields(fields.path, {} if given is None else given, name)
         for kind in ("rope_type", "type"):
-            rope.one_of(kind, ["default"], "default")
+            if rope.values.get(kind, "default") != "default":
+                raise rope.fault(kind, '"default", because scaled RoPE is not supported',
+                                 show(rope.values[kind]))
         rope.no_others(("rope_type", "type", "rope_theta"))
         if "rope_theta" in rope:
             found[f"{name}.rope_theta"] = rope.positive("rope_theta")

@@ -62,8 +62,8 @@ def family_of(folder: str | os.PathLike) -> Family:
     fields = Fields.read(os.path.join(folder, "config.json"))
     name = fields.values.get("model_type")
     if isinstance(name, str) and name in NOT_READ:
-        raise fields.fault("model_type", f"one of {', '.join(FAMILIES)}",
-                           f"{name!r}, which is not read: {NOT_READ[name]}")
+        raise FormatError(fields.path, "field 'model_type'", f"{name!r} is not read: "
+                          f"{NOT_READ[name]}; expected one of {', '.join(FAMILIES)}")
     family = FAMILIES[fields.one_of("model_type", FAMILIES, "bert")]
     if fields.values.get("auto_map"):
         raise fields.fault("auto_map", "none: code that comes with a model is not run",

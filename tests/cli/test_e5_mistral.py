@@ -8,12 +8,14 @@ import pytest
 
 import scratch_embed as se
 from scratch_embed.nn.optim import Optim
+from scratch_embed.nn.params import init_params
 from scratch_embed.sentences import e5_mistral
 from scratch_embed.sentences.e5_mistral import Stage, with_last_token, with_merged
 from scratch_embed.sentences.encoder import SentenceEncoder
 from scratch_embed.sentences.folder import encoder_folder
 from scratch_embed.text.tokenizer import NO_TEMPLATE
-from scratch_embed.transformer import pooling
+from scratch_embed.text.wordpiece import SPECIAL, WordPiece
+from scratch_embed.transformer import bert, pooling
 from scratch_embed.transformer.adapter_folder import read_adapter
 from scratch_embed.transformer.lora import Lora
 from scratch_embed.transformer.mistral import Mistral
@@ -44,6 +46,15 @@ def decoder(files, run):
     assert (code, out) == (0, "")
     assert "pre-trained for 2 steps" in err and "of LoRA, of rank 16, beside" in err
     return files / "decoder"
+
+
+@pytest.fixture
+def new_encoder(files):
+    """A folder with a small BERT."""
+    config = bert.Config(vocab=8, dim=4, layers=1, heads=2, ff=8)
+    model = bert.Bert(config, init_params(bert.tensors(config), seed=1))
+    SentenceEncoder(WordPiece([*SPECIAL, "a", "red", "cat"]), model).save(files / "bert")
+    return files / "bert"
 
 
 @pytest.fixture
@@ -187,5 +198,27 @@ def test_an_adapter_is_not_written_where_it_would_be_added_to_other_weights(file
 @pytest.mark.parametrize("targets, got", [("q_proj", "'q_proj'"), ("attn.q,", "''")])
 def test_a_target_that_no_layer_has_is_refused_before_the_training(targets, got, files, run):
     code, _, err = run("--pairs", files / "pairs", "-o", files / "m", *NEW, "--targets", targets)
-    assert code == 1 and "pre-trained" not in err
+    assert code == 2 and "the model has" not in err
     assert re.search(f"--targets: expected some of attn.q, .*mlp.down, got {got}", err)
+
+
+def test_a_target_that_the_folder_lacks_is_refused_with_its_names(files, run, decoder):
+    code, _, err = run("--pairs", files / "pairs", "-o", files / "m", "--model", decoder,
+                       "--targets", "q_proj")
+    assert code == 2 and "--targets: expected some of attn.q, " in err and "'q_proj'" in err
+    assert not (files / "m").exists()
+
+
+def test_an_encoder_is_refused_with_what_trains_it(files, run, new_encoder):
+    code, _, err = run("--pairs", files / "pairs", "-o", files / "m", "--model", new_encoder)
+    assert code == 1 and f"--model {new_encoder}: expected a decoder (a Mistral, a Llama" in err
+    assert "which is an encoder; `train sbert --model` fine-tunes such models" in err
+
+
+@pytest.mark.parametrize("rank, said", [(8, False), (9, True)])
+def test_a_rank_above_that_of_a_matrix_is_said(rank, said, files, run, decoder):
+    """The matrices of attention are 8 x 8."""
+    code, _, err = run("--pairs", files / "pairs", "-o", files / "m", "--model", decoder,
+                       "--rank", str(rank))
+    assert code == 0 and (f"--rank {rank}: layers.0.attn.q has 8 x 8 numbers, so what is added to "
+                          "it has rank 8 at most" in err) == said

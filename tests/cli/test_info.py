@@ -161,6 +161,16 @@ def test_json(files, tmp_path, run):
         assert json.loads(run("info", path, "--json")[1])["path"] == str(path)
 
 
+@pytest.mark.parametrize("config, kind", [
+    ('{"model_type": ', "a folder with a damaged config.json, which is not a JSON object"),
+    ('{"model_type": "modernbert"}', "a folder with a model of the type 'modernbert'")])
+def test_a_folder_that_no_reader_reads_is_named(config, kind, tmp_path, run):
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    code, out, err = run("info", tmp_path)
+    assert code == 1 and facts(out)["kind"] == kind and "config.json: " in err
+
+
 def test_a_damaged_file_is_described_and_is_an_error(tmp_path, run):
     (tmp_path / "w.vec").write_text("2 2\nking 1 2\n")
     code, out, err = run("info", tmp_path / "w.vec")

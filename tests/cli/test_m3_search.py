@@ -42,7 +42,7 @@ def index(folder, texts, run):
     path = texts.parent / "lines.index"
     code, out, err = run("index", texts, "-o", path, "--model", folder)
     assert (code, out) == (0, "")
-    assert "5 lines added, 5 in all, 16 dimensions (dense, sparse, multi); wrote" in err
+    assert "5 lines added, 5 in all, 16 dimensions (dense, sparse, multi-vector); wrote" in err
     return path
 
 
@@ -64,9 +64,9 @@ def found(run, *command):
 
 @pytest.mark.parametrize("options, weights", [
     ([], (1, 1, 1)), (["--kinds", "sparse,dense"], (1, 1, 0)), (["--dense"], (1, 0, 0)),
-    (["--kinds", "multi"], (0, 0, 1)), (["--kinds", "sparse,multi"], (0, 1, 1)),
-    (["--weights", "1,0.3,2"], (1, 0.3, 2)),
-    (["--kinds", "dense,multi", "--weights", "0.5,2"], (0.5, 0, 2))])
+    (["--kinds", "multi-vector"], (0, 0, 1)), (["--kinds", "sparse,multi"], (0, 1, 1)),
+    (["--kinds", "multi,dense"], (1, 0, 1)), (["--weights", "1,0.3,2"], (1, 0.3, 2)),
+    (["--kinds", "dense,multi-vector", "--weights", "0.5,2"], (0.5, 0, 2))])
 def test_the_score_is_the_weighted_mean_of_the_kinds(index, folder, run, options, weights):
     lines, scores = found(run, index, *QUERIES, "-k", "3", *options)
     expected = right(folder, weights)
@@ -97,7 +97,7 @@ def test_an_index_may_have_fewer_kinds(folder, texts, run):
     assert "(dense, sparse)" in err
     np.testing.assert_allclose(found(run, path, *QUERIES, "-k", "3")[1],
                                right(folder, (1, 1, 0))[1], atol=1e-5)
-    code, out, err = run("search", path, "a", "--kinds", "multi")
+    code, out, err = run("search", path, "a", "--kinds", "multi-vector")
     assert (code, out) == (1, "") and "--kinds: expected some of dense,sparse, which" in err
     code, _, err = run("search", path, "a", "--weights", "1,1,1")
     assert code == 1 and "--weights: expected a number for each of dense, sparse, got 3" in err
@@ -111,7 +111,7 @@ def test_an_index_may_have_fewer_kinds(folder, texts, run):
 def test_other_commands_read_the_index(index, run):
     assert isinstance(load(index), TextIndex)
     code, out, _ = run("info", index)
-    assert code == 0 and "BGE-M3's vectors" in out and "dense, sparse, multi" in out
+    assert code == 0 and "BGE-M3's vectors" in out and "dense, sparse, multi-vector" in out
     assert run("neighbours", index, "--rows", "4", "-k", "1")[0] == 0
     assert run("neighbours", index, "a dog", "-k", "1")[0] == 0
 

@@ -85,6 +85,8 @@ def test_silence_a_click_and_no_input_have_vectors_and_no_samples_are_refused(fo
             clap_model.encode_sounds(wrong)
     with pytest.raises(TypeError, match="put it into a list"):
         clap_model.encode_texts("a small ring")
+    with pytest.raises(TypeError, match="texts: expected a list of strings, got None"):
+        clap_model.encode_texts(None)
 
 
 def test_a_text_that_is_too_long_is_refused_or_shortened(folder):

@@ -69,6 +69,8 @@ def test_wrong_arguments_are_refused():
     clip = draw_clip()
     with pytest.raises(TypeError, match="expected a list of strings, got one string"):
         clip.encode_texts("a red circle")
+    with pytest.raises(TypeError, match="texts: expected a list of strings, got None"):
+        clip.encode_texts(None)
     with pytest.raises(TypeError, match="put it into a list"):
         clip.encode_images("cat.png")
     with pytest.raises(ValueError, match="image: expected uint8 pixels"):

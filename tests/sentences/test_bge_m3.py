@@ -403,6 +403,8 @@ def test_another_pooling_or_heads_that_do_not_fit_are_refused(m3):
         BgeM3(m3.encoder, join(m3.heads, Params({"more": (2,)})))
     with pytest.raises(TypeError, match="expected a text"):
         m3.encode([3])
+    with pytest.raises(TypeError, match="inputs: expected a text or a list of texts, got None"):
+        m3.encode(None)
 
 
 def test_any_tokenizer_with_encode_has_its_special_tokens_unweighted():

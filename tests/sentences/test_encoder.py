@@ -343,7 +343,7 @@ def test_similarity_uses_the_recipes_function(name, by_hand):
 # ---- errors and progress ------------------------------------------------------------------------
 
 @pytest.mark.parametrize("wrong,message", [
-    (dict(prompt_name="document"), "prompt_name='document': expected 'query', 'passage'$"),
+    (dict(prompt_name="document"), "prompt_name='document': expected one of 'query', 'passage'$"),
     (dict(prompt_name="query", prompt="w1"), "expected prompt_name or prompt, got both"),
     (dict(precision="int4"), "'int4': expected 'float32', 'int8', 'uint8', 'binary', 'ubinary'$"),
     (dict(truncate_dim=9), "truncate_dim=9: expected a whole number, 1 to 8"),
@@ -365,6 +365,8 @@ def test_inputs_that_are_not_str_are_errors_with_their_index():
     for inputs in (["a", 3], ["a", b"b"], ["a", None], ["a", ["b"]]):
         with pytest.raises(TypeError, match="input 1: expected a text, a str, got"):
             encoder_of().encode(inputs)
+    with pytest.raises(TypeError, match="inputs: expected a text or a list of texts, got None"):
+        encoder_of().encode(None)
 
 
 @pytest.mark.parametrize("wrong,message", [

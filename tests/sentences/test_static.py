@@ -391,7 +391,7 @@ def test_vectors_are_truncated_before_they_are_scaled(seed, texts, d):
 
 
 @pytest.mark.parametrize("options, message", [
-    (dict(prompt_name="document"), "prompt_name='document': expected 'query'$"),
+    (dict(prompt_name="document"), "prompt_name='document': expected one of 'query'$"),
     (dict(prompt_name="query", prompt="w1"), "expected prompt_name or prompt, got both"),
     (dict(precision="int4"), "precision='int4': expected 'float32', 'int8', 'uint8'"),
     (dict(truncate_dim=0), "truncate_dim=0: expected a whole number, 1 to 7"),
@@ -413,6 +413,8 @@ def test_inputs_that_are_not_str_are_errors_with_their_index():
         random_encoder(0).encode(["w1", ["w1", "w2"]])
     with pytest.raises(TypeError, match="input 0: .* got 119"):
         random_encoder(0).encode(b"w1")
+    with pytest.raises(TypeError, match="inputs: expected a text or a list of texts, got None"):
+        random_encoder(0).encode(None)
 
 
 def test_texts_are_split_as_in_a_corpus_or_by_tokenize(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from scratch_embed.numerics.errors import FormatError
 from scratch_embed.numerics.json_files import Fields
 from scratch_embed.text.metaspace import Metaspace
+from scratch_embed.text.normal_forms import FORMS, Lowercase, UnicodeForm
 from scratch_embed.text.precompiled import Precompiled
 from scratch_embed.text.sentencepiece import (
     LLAMA,
@@ -35,6 +36,8 @@ EVERY_STEP = Rules(
 MADE = [Unigram(["<unk>", "<s>", "</s>", "é"], [0, -1, -2.5, -1e-7], "<unk>", EVERY_STEP,
                 template=roberta_template(1, 2), byte_fallback=True, truncation_side="left"),
         Unigram(["<unk>"], [0.0], rules=Rules((Strip(True, True),), True, None, (Fuse(),))),
+        Unigram(["<unk>", "a", "f", "i", "é", "e", "\u0301", "σ", "▁"], [0, *[-1.0] * 8],
+                rules=Rules((UnicodeForm("NFKC"), Lowercase()))),
         SentencePieceBPE(["<unk>", "a", "b", "ab"], [("a", "b")], byte_fallback=False),
         SentencePieceBPE(["a", *(f"<0x{byte:02X}>" for byte in range(256))], [], None, LLAMA,
                          ignore_merges=True, fuse_unk=False)]
@@ -74,6 +77,15 @@ def test_the_library_reads_what_is_written(tokenizer):
         assert_alike(tokenizer, theirs, text)
 
 
+@pytest.mark.parametrize("step", [*map(UnicodeForm, FORMS), Lowercase()])
+def test_a_step_normalises_as_the_library(step):
+    normalizers = pytest.importorskip("tokenizers").normalizers
+    theirs = getattr(normalizers, *([step.form] if step else ["Lowercase"]))()
+    for text in ("ﬁ Ⅸ ½ ｶﾞ ㍿", "e\u0301 é Å \u212b", "한국 각", "ΟΔΟΣ İ ẞ", "a\u0323\u0307\u0301",
+                 *random_texts(20, seed=4)):
+        assert step(text) == theirs.normalize_str(text)
+
+
 def test_the_two_kinds_of_bpe_are_distinguished():
     assert is_sentencepiece(Fields("file", STORED["mistral"]["file"]))
     for step in {"type": "ByteLevel"}, {"type": "Sequence", "pretokenizers": [
@@ -104,7 +116,7 @@ def test_whether_a_space_is_put_before_a_text_is_known():
     """So that an add_prefix_space of tokenizer_config.json that disagrees can be refused."""
     assert {kind: read(STORED[kind]["file"]).prefix_space for kind in ("camembert", "mistral")} == {
         "camembert": True, "mistral": True}
-    assert [tokenizer.prefix_space for tokenizer in MADE] == [False, False, True, True]
+    assert [tokenizer.prefix_space for tokenizer in MADE] == [False, False, True, True, True]
 
 
 def edited(kind, *keys, to):
@@ -131,7 +143,7 @@ METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first
     ("xlm-roberta", ["model", "vocab", 3], ["<s>", 0.0], "got one of them twice"),
     ("xlm-roberta", ["model", "vocab", 9], ["zz", 1e999], "scores: expected a finite number"),
     ("xlm-roberta", ["model", "alpha"], 0.1, "'alpha': expected only"),
-    ("xlm-roberta", ["normalizer"], {"type": "NFKC"}, "'normalizer': .*found the type 'NFKC'"),
+    ("xlm-roberta", ["normalizer"], {"type": "Nmt"}, "'normalizer': .*found the type 'Nmt'"),
     ("xlm-roberta", ["normalizer", "precompiled_charsmap"], "AAA", "a table in base64"),
     ("xlm-roberta", ["normalizer", "precompiled_charsmap"], "", "a table in base64"),
     ("xlm-roberta", ["normalizer", "precompiled_charsmap"], None, "expected a string"),

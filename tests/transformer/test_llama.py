@@ -160,9 +160,11 @@ def test_the_base_of_the_rotations_is_that_of_transformers(folder, fields):
     ({"attention_bias": 1}, "field 'attention_bias': expected true or false, found 1"),
     ({"mlp_bias": True}, "found no layers.0.mlp.gate_proj.bias"),
     ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
-     "rope_scaling, field 'rope_type': expected \"default\", found 'llama3'"),
+     "rope_scaling, field 'rope_type': expected \"default\", because scaled RoPE is not "
+     "supported, found 'llama3'"),
     ({"rope_parameters": {"rope_type": "llama3", "factor": 8.0, "rope_theta": 5e5}},
-     "rope_parameters, field 'rope_type': expected \"default\", found 'llama3'")])
+     "rope_parameters, field 'rope_type': expected \"default\", because scaled RoPE is not "
+     "supported, found 'llama3'")])
 def test_the_error_names_an_unsupported_field(folder, fields, message):
     change_config(folder, **fields)
     with pytest.raises(FormatError) as error:

@@ -295,14 +295,16 @@ def test_missing_or_null_fields_get_transformers_defaults(folder, fields, expect
     ({"num_local_experts": 8}, "field 'num_local_experts': expected only"),
     ({"hidden_act": "gelu"}, "field 'hidden_act': expected \"silu\", found 'gelu'"),
     ({"rope_scaling": {"type": "linear", "factor": 2.0}},
-     "rope_scaling, field 'type': expected \"default\", found 'linear'"),
+     "rope_scaling, field 'type': expected \"default\", because scaled RoPE is not "
+     "supported, found 'linear'"),
     ({"rope_scaling": {"rope_type": "default", "factor": 2.0}},
      "rope_scaling, field 'factor': expected only rope_type, type, rope_theta"),
     ({"rope_parameters": {"rope_theta": 7}},
      "fields rope_theta, rope_parameters.rope_theta: expected one number, found 100.0, 7"),
     ({"rope_scaling": {"rope_theta": 7}}, "expected one number, found 100.0, 100.0, 7"),
     ({"rope_parameters": {"rope_type": "yarn"}},
-     "rope_parameters, field 'rope_type': expected \"default\", found 'yarn'"),
+     "rope_parameters, field 'rope_type': expected \"default\", because scaled RoPE is not "
+     "supported, found 'yarn'"),
     ({"rope_parameters": {"partial_rotary_factor": 0.5}},
      "rope_parameters, field 'partial_rotary_factor': expected only rope_type, type, rope_theta"),
     ({"rope_parameters": []}, "rope_parameters: expected an object, found []"),

@@ -63,8 +63,9 @@ def test_a_model_type_loads_or_is_refused_with_the_reason(row, tmp_path):
         edit(tmp_path / name / "config.json", model_type=name)
         reason = NOT_READ.get(name)
         assert reason is None or verdict == f"no: {reason}"
-        message = ("config.json: field 'model_type': expected one of .*bert.*llama.* "
-                   f"found {name!r}" + (f", which is not read: {reason}" if reason else ""))
+        listed = "expected one of .*bert.*llama"
+        message = "config.json: field 'model_type': " + (
+            f"{name!r} is not read: {reason}; {listed}" if reason else f"{listed}.* found {name!r}")
         refused(tmp_path / name, message)
         alone = tmp_path / f"{name}-of-transformers"
         alone.mkdir()
@@ -99,6 +100,8 @@ def test_each_row_of_tokenizers(tmp_path):
         model_of(model_type).save(tmp_path / kind)
         x = load(tmp_path / kind).encode(TEXTS, normalize_embeddings=True)
         np.testing.assert_allclose(x, encoder_of(model_type).encode(TEXTS), atol=1e-6)
+    for name in [name for name in rows if "normalizer" in name]:
+        rows.pop(name)                             # see the test below
     assert rows.pop("vocab.txt") == "yes"
     pieces = tokenizer_of("bert").pieces
     vocabulary(tmp_path / "v", "bert", {"vocab.txt": "".join(f"{p}\n" for p in pieces)})
@@ -140,6 +143,23 @@ def test_each_row_of_tokenizers(tmp_path):
          auto_map={"AutoTokenizer": ["code.Mine", None]})
     refused(tmp_path / "a", "tokenizer_config.json: field 'auto_map': expected")
     assert not rows
+
+
+def test_each_normalizer_of_a_unigram(tmp_path):
+    (yes, *_), (no, *_) = [row for row in TOKENIZERS if "normalizer" in row[0]]
+    file = write_folder(tmp_path / "m", "xlm-roberta") / "tokenizer.json"
+    settings = {"Strip": {"strip_left": True, "strip_right": True}, "Prepend": {"prepend": "▁"},
+                "Replace": {"pattern": {"String": "``"}, "content": '"'}}
+    for name in "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "Prepend", "Replace":
+        assert name in yes
+        step = {"type": name, **settings.get(name, {})}
+        for normalizer in step, {"type": "Sequence", "normalizers": [step, {"type": "NFC"}]}:
+            edit(file, normalizer=normalizer)
+            assert np.isfinite(load(tmp_path / "m").encode(TEXTS)).all()
+    for name in "Nmt", "StripAccents", "BertNormalizer":
+        assert name in no
+        edit(file, normalizer={"type": name})
+        refused(tmp_path / "m", f"'normalizer': expected .*NFKC.* found .*{name}")
 
 
 # ---- modules ------------------------------------------------------------------------------------
@@ -250,7 +270,7 @@ def check_options(rows, folder, tmp_path):
     refused(tmp_path / "two bases", "rope_theta, rope_parameters.rope_theta: expected one number")
     edit(folder("n_ctx", "gpt2") / "config.json", n_ctx=23)
     refused(tmp_path / "n_ctx", "'n_ctx': expected 24, the n_positions, or null, found 23")
-    assert rows.pop("a `rope_type` other than default") == "no: expected the default"
+    assert rows.pop("a `rope_type` other than default") == "no: scaled RoPE is not supported"
     for model_type in "mistral", "llama":
         edit(folder(f"rope {model_type}", model_type) / "config.json",
              rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0})
@@ -280,5 +300,5 @@ def test_each_row_of_cross_encoders(tmp_path):
         refused(tmp_path / name, rf"expected \[.BertFor.* found \[.{name}")
     assert rows.pop("DebertaV2ForSequenceClassification and other families").startswith("no: the")
     edit(tmp_path / "bert/config.json", model_type="deberta-v2")
-    refused(tmp_path / "bert", "'model_type': .* found 'deberta-v2', which is not read")
+    refused(tmp_path / "bert", "'model_type': 'deberta-v2' is not read")
     assert not rows
