@@ -42,10 +42,13 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item, nextitem):
     """Pass over the tests of a file that another process has claimed."""
     folder = item.config.getoption("--claims")
-    return True if folder and not claim(folder, item.path) else None
+    if not folder or claim(folder, item.path):
+        return None
+    item.session._setupstate.teardown_exact(nextitem)    # of earlier tests, if nextitem has none
+    return True
 
 
 @functools.cache

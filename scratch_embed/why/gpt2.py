@@ -104,6 +104,10 @@ class Variant(Gpt2):
         """Token vectors.  -> x (T, D), backward(dx, g)."""
         return gpt2.encode(batch, self.p, self.config, dropout, self.layer)
 
+    def infer(self, batch: Packed) -> np.ndarray:
+        """Token vectors, by this layer too.  -> x (T, D)"""
+        return self.encode(batch)[0]
+
     def lm_head(self, x: np.ndarray) -> tuple[np.ndarray, ParamBackward]:
         """The logits of the next token.  x: (M, D) -> logits (M, V)."""
         return linear(x, self.p, "lm_head" if "lm_head.weight" in self.p else "embed.tokens")

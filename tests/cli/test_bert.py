@@ -227,7 +227,7 @@ def test_a_checkpoint_of_another_kind_is_refused(text, tmp_path, run):
     (["{text}", "-o", "{encoder}"], "it holds a sentence encoder; name another folder"),
     (["{text}", "-o", "{folder}/m", "--vocab-size", "9"], "text: --vocab-size 9: expected"),
     (["{text}", "-o", "{folder}/m", "--tokenizer-folder", "{folder}"],
-     "expected tokenizer.json, vocab.txt or"),
+     "expected a folder with tokenizer.json, vocab.txt or"),
     (["{text}", "-o", "{folder}/m", "--tokenizer-folder", "{maskless}"],
      "maskless: its vocabulary has no [MASK]"),
     (["{one}", "-o", "{folder}/m", "--next-sentence"], "expected at least 3 lines, got 2"),

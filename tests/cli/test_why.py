@@ -264,7 +264,7 @@ def test_why_m3_prints_predictions_the_table_and_what_held(monkeypatch, capsys):
     monkeypatch.setattr(m3, "draw_task", partial(m3.draw_task, documents=60, pairs=80))
     assert main(["why", "m3", "--seeds", "2", "--steps", "1"]) == 0
     printed = capsys.readouterr().out
-    assert re.findall(r"^(\d)  ", printed, re.M) == list("12")
+    assert re.findall(r"^(\d)  ", printed, re.M) == list("1234")
     assert printed.index("is above") < printed.index("± ")
     for row in ("BM25", "sparse, untrained", "dense, trained alone", "hybrid, 1 : 0.3 : 1"):
         assert re.search(rf"^    {row} +\d.* ± ", printed, re.M), row

@@ -74,7 +74,7 @@ def test_a_missing_file_is_refused_by_its_name(copy):
         (folder / "away").rename(folder / file)
     for file in "tokenizer.json", "vocab.txt":
         (folder / file).unlink(missing_ok=True)
-    with pytest.raises(FileNotFoundError, match="expected tokenizer.json, vocab.txt"):
+    with pytest.raises(FileNotFoundError, match="expected a folder with tokenizer.json, vocab.txt"):
         load(folder)
 
 

@@ -235,7 +235,8 @@ def test_a_vocabulary_without_unk_is_refused(tmp_path):
 
 
 def test_a_folder_without_a_tokenizer_says_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected tokenizer.json, vocab.txt or vocab.json"):
+    with pytest.raises(FileNotFoundError, match="expected a folder with tokenizer.json, vocab.txt "
+                       "or vocab.json, found none"):
         load(tmp_path)
 
 
