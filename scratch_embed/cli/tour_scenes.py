@@ -1,4 +1,6 @@
 """The part of the tour on images and sounds: CLIP, ImageBind, CLAP and a Whisper encoder."""
+import sys
+
 from scratch_embed.cli.printing import heading, paragraph, say_difference, show_intervals
 
 SEEDS = (1, 2, 3)
@@ -8,6 +10,8 @@ def run_scenes(arguments):
     """Train models of images, texts and sounds on a world of scenes; probe one of speech."""
     from scratch_embed.why import scene_tour
     from scratch_embed.why.seeds import per_seed
+    print(f"(training CLIP and ImageBind with {len(SEEDS)} seeds; the first table is printed after "
+          "one to two minutes)", file=sys.stderr, flush=True)
     learned = per_seed(lambda seed: scene_tour.learn(seed), SEEDS)
     show_clip(learned)
     show_imagebind(learned)
