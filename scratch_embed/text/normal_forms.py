@@ -20,7 +20,7 @@ import functools
 import re
 import sys
 import unicodedata
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from scratch_embed.text.basic_tokenizer import WHITE_SPACE, Table
 
@@ -32,7 +32,10 @@ def nfc(text: str) -> str:
     return normal_form("NFC", text)
 
 
-def normal_form(form: str, text: str) -> str:
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+
+def normal_form(form: Form, text: str) -> str:
     """A text in NFC, NFD, NFKC or NFKD; the last two replace "ﬁ" by "fi" and the like."""
     if text.isascii():
         return text
@@ -40,7 +43,7 @@ def normal_form(form: str, text: str) -> str:
     return unicodedata.normalize(form, _runs().sub(_sorted_run, decomposed))
 
 
-FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+FORMS: tuple[Form, ...] = get_args(Form)
 _CANONICAL = Table(lambda c: unicodedata.normalize("NFD", c))
 _COMPATIBLE = Table(lambda c: unicodedata.normalize("NFKD", c))
 _DECOMPOSED = dict(zip(FORMS, (_CANONICAL, _CANONICAL, _COMPATIBLE, _COMPATIBLE)))
@@ -68,7 +71,7 @@ def _sorted_run(run):
 class UnicodeForm(NamedTuple):
     """A normaliser: a Unicode normalization form, one of FORMS."""
 
-    form: str
+    form: Form
 
     def __call__(self, text: str) -> str:
         return normal_form(self.form, text)

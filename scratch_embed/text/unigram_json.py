@@ -22,7 +22,7 @@ Differs   from the tokenizers library, which takes any regular expression in a R
           contain "▁".
 Read next text/tokenizer_json.py (the other parts), text/sentencepiece.py
 """
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from scratch_embed.numerics.errors import FormatError
@@ -215,9 +215,10 @@ def _only_type(step):
     return read
 
 
-NORMALIZERS = {"Precompiled": _precompiled, "Replace": _replace, "Prepend": _prepend,
-               "Strip": _strip, "Lowercase": _only_type(Lowercase()),
-               **{form: _only_type(UnicodeForm(form)) for form in FORMS}}
+NORMALIZERS: dict[str, Callable] = {
+    "Precompiled": _precompiled, "Replace": _replace, "Prepend": _prepend, "Strip": _strip,
+    "Lowercase": _only_type(Lowercase()),
+    **{form: _only_type(UnicodeForm(form)) for form in FORMS}}
 DECODERS = {"Metaspace": _metaspace, "Replace": _replace, "ByteFallback":
             _only_type(ByteFallback()), "Fuse": _only_type(Fuse()), "Strip": _strip_start}
 
