@@ -43,8 +43,8 @@ def show_clip(learned):
     print("    the gap between the mean image and the mean caption: "
           f"{gaps[UNTRAINED].mean():.2f} before training, {gaps['CLIP'].mean():.2f} after")
     paragraph("The table shows that captions alone teach an image tower to see: no class was ever "
-              "given.  What never occurred in training, a green circle, is found less often than "
-              "what did.", "    ")
+              "given.  Pairs that never occurred in training, such as a green circle, depend on "
+              "the seed most; answer 5 and why clip say more.", "    ")
 
 
 def show_imagebind(learned):
