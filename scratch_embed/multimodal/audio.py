@@ -60,11 +60,12 @@ def load_sound(sound: Sound, rate: int) -> np.ndarray:
     if samples.ndim not in (1, 2):
         raise ValueError(f"{name}: expected samples (n,) or (channels, n), got shape "
                          f"{samples.shape}")
-    if samples.ndim == 2 and samples.shape[0] > MOST_CHANNELS:
-        raise ValueError(f"{name}: expected samples (channels, n), at most {MOST_CHANNELS} "
-                         f"channels, got shape {samples.shape}; transpose it")
     if samples.size == 0:
         raise ValueError(f"{name}: expected at least 1 sample, got none; leave this sound out")
+    if samples.ndim == 2 and len(samples) > min(samples.shape[1], MOST_CHANNELS):
+        raise ValueError(f"{name}: expected samples (channels, n), at most {MOST_CHANNELS} "
+                         f"channels and no more channels than samples, got shape {samples.shape}; "
+                         "transpose it")
     if samples.dtype.kind != "f":
         raise ValueError(f"{name}: expected floats in -1..1, got {samples.dtype}; divide 16-bit "
                          "integers by 32768")
@@ -230,7 +231,9 @@ def read_clap_audio(folder: str | os.PathLike) -> ClapAudio:
     Raises FormatError for feature fusion, and for an unknown option or padding.
     """
     fields = extractor_fields(folder, "ClapFeatureExtractor")
-    fields.one_of("truncation", ["rand_trunc"])        # without it: "fusion", transformers' default
+    if (found := fields.values.get("truncation", "fusion")) != "rand_trunc":     # the default
+        raise fields.fault("truncation", '"rand_trunc" (for a model without feature fusion write '
+                           'it, and "padding": "repeatpad", into the file)', show(found))
     default = ClapAudio(low=0.0)                       # transformers' default
     sizes = {ours: fields.whole(theirs, default=getattr(default, ours))
              for ours, theirs in _CLAP_SIZES.items()}

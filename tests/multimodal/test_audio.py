@@ -140,6 +140,7 @@ def test_a_file_at_another_rate_in_stereo_is_averaged_and_resampled(tmp_path):
 
 @pytest.mark.parametrize("sound, message", [
     ((np.zeros((9000, 2)), 8000), r"got shape \(9000, 2\); transpose it"),
+    ((np.zeros((3, 2)), 8000), r"got shape \(3, 2\); transpose it"),
     ((np.zeros(0), 8000), "sound: expected at least 1 sample, got none"),
     ((np.zeros((1, 2, 3)), 8000), r"got shape \(1, 2, 3\)"),
     ((np.array([1, 2]), 8000), "expected floats in -1..1, got int64; divide 16-bit integers"),
@@ -220,7 +221,7 @@ def test_whispers_options_that_would_change_the_result_are_refused(fields, messa
 
 
 @pytest.mark.parametrize("fields, message", [
-    ({"truncation": "fusion"}, 'field \'truncation\': expected "rand_trunc", found \'fusion\''),
+    ({"truncation": "fusion"}, 'field \'truncation\': expected "rand_trunc" .*found \'fusion\''),
     ({"padding": "loop"}, "field 'padding': expected one of \"repeatpad\""),
     ({"frequency_max": 10}, "field 'frequency_max': expected more than frequency_min, 30"),
     ({"nb_frequency_bins": 5}, "field 'nb_frequency_bins': expected 257"),
