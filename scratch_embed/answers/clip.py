@@ -95,15 +95,12 @@ def answer(seeds: Sequence[int], documents: int = QUESTION.documents, steps: int
 def paragraphs(scores: dict[str, np.ndarray], distances: dict[str, np.ndarray],
                losses: dict[str, np.ndarray], scale: float) -> list[Paragraph]:
     """The answer in words.  scores, distances, losses: {row: (seeds, 4)}; scale: 1/τ"""
-    def rises(clause, row, greater=AFTER, less=BEFORE):
-        return Claim(clause, scores[row][:, greater], scores[row][:, less])
-
-    def beats(clause, greater, less):
-        return Claim(clause, scores[greater][:, AFTER], scores[less][:, AFTER])
+    def rises(clause, row):
+        return Claim(clause, scores[row][:, AFTER], scores[row][:, BEFORE])
 
     B, table = list(losses)[-1], losses[list(losses)[-1]]
     before, after = distances[UNTRAINED], distances[TRAINED]
-    find, name = "recall@10, text to image", "zero-shot {}".format
+    find = "recall@10, text to image"
     return [
         Paragraph(
             "CLIP has two towers, a transformer for images and one for texts, and each ends with a "
@@ -140,20 +137,32 @@ def paragraphs(scores: dict[str, np.ndarray], distances: dict[str, np.ndarray],
                    distances[CENTRED][:, SAME])),
             "So do not rank images and texts in one list by their cosines with a query; search "
             "each sense alone."),
+        *on_classes(scores)]
+
+
+def on_classes(scores: dict[str, np.ndarray]) -> list[Paragraph]:
+    """The answer in words: classes that are described by texts, and unseen combinations."""
+    def above_chance(clause, row):
+        return Claim(clause, scores[row][:, AFTER], scores[row][:, CHANCE])
+
+    def beats(clause, greater, less):
+        return Claim(clause, scores[greater][:, AFTER], scores[less][:, AFTER])
+
+    name = "zero-shot {}".format
+    return [
         Paragraph(
             "Because captions are in the space, a classifier needs no labels: each class is "
             "described by a few texts, and the nearest description wins (zero-shot).  Training "
             "captions omit attributes at random; prompts name only one.",
-            (rises("colours are found more often than by chance", name("colour"), AFTER, CHANCE),
-             rises("shapes are found more often than by chance", name("shape"), AFTER, CHANCE),
-             rises("positions are found more often than by chance", name("position"), AFTER,
-                   CHANCE))),
+            (above_chance("colours are found more often than by chance", name("colour")),
+             above_chance("shapes are found more often than by chance", name("shape")),
+             above_chance("positions are found more often than by chance", name("position")))),
         Paragraph(
             "Does it understand combinations that it has not seen?  In part.  Where it fails, "
             "linear classifiers of the same image vectors tell whether the image tower knows the "
             "answer.",
-            (rises("unseen pairs of shape and colour are named more often than by chance",
-                   name("unseen pairs"), AFTER, CHANCE),
+            (above_chance("unseen pairs of shape and colour are named more often than by chance",
+                          name("unseen pairs")),
              beats("seen pairs are named more often than unseen ones", name("seen pairs"),
                    name("unseen pairs")),
              beats("texts name unseen pairs more often than linear classifiers that were fitted "

@@ -49,7 +49,7 @@ def load_sound(sound: Sound, rate: int) -> np.ndarray:
 
     sound: path of a WAV file, or (samples (n,) or (channels, n), rate)
     Raises FormatError for a damaged file; ValueError for a sound without samples, with nan or inf,
-    of integers, or of a shape or rate that is no sound's.
+    of integers, or of another shape or rate than a sound can have.
     """
     if not isinstance(sound, (tuple, str, os.PathLike)):
         raise TypeError("sound: expected the path of a WAV file, or a pair (samples, rate), got "

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scratch_embed.multimodal.audio import ClapAudio, Sound, load_sound, log_mel_clap
+from scratch_embed.multimodal.caption_tokens import caption_tokens
 from scratch_embed.multimodal.clap import Config, infer_sounds, infer_texts
 from scratch_embed.multimodal.clap_folder import read_folder, write_folder
 from scratch_embed.nn.params import Params
@@ -88,17 +89,7 @@ class Clap:
 
     def tokenize(self, texts: Sequence[str], truncate: bool = False) -> Packed:
         """The token ids of texts, from <s> to </s>."""
-        if isinstance(texts, str):
-            raise TypeError(f"texts: expected a list of texts, got {texts!r:.60}; put it into a "
-                            "list")
-        most = self.config.text.max_length
-        batch = self.tokenizer.encode_batch(texts, max_length=most if truncate else None)
-        lengths = np.diff(batch.offsets)
-        if len(lengths) and lengths.max() > most:
-            n = int(lengths.argmax())
-            raise ValueError(f"text {n}: expected at most {most} tokens, got {lengths[n]} in "
-                             f"{texts[n]!r:.60}; shorten it, or use truncate=True")
-        return batch
+        return caption_tokens(texts, self.tokenizer, self.config.text.max_length, truncate)
 
     def encode_sounds(self, sounds: Sequence[Sound], seed: int = 0, normalize: bool = False
                       ) -> np.ndarray:

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from scratch_embed.multimodal.caption_tokens import caption_tokens
 from scratch_embed.multimodal.clip import Config, infer_images, infer_texts
 from scratch_embed.multimodal.clip_folder import read_folder, write_folder
 from scratch_embed.multimodal.image_processor import ImageProcessor
@@ -112,14 +113,7 @@ class Clip:
 
     def tokenize(self, texts: Sequence[str], truncate: bool = False) -> Packed:
         """The token ids of texts, from the start to the end token."""
-        most = self.config.text.positions
-        batch = self.tokenizer.encode_batch(texts, max_length=most if truncate else None)
-        lengths = np.diff(batch.offsets)
-        if len(lengths) and lengths.max() > most:
-            n = int(lengths.argmax())
-            raise ValueError(f"text {n}: expected at most {most} tokens, got {lengths[n]} in "
-                             f"{texts[n]!r:.60}; shorten it, or use truncate=True")
-        return batch
+        return caption_tokens(texts, self.tokenizer, self.config.text.positions, truncate)
 
     def encode_images(self, images: np.ndarray | Sequence[np.ndarray | str | os.PathLike],
                       normalize: bool = False) -> np.ndarray:

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch_embed.multimodal.audio import Sound, WhisperAudio, load_sound, log_mel_whisper
-from scratch_embed.multimodal.whisper import STRIDE, Config, encode, infer, sound_frames
+from scratch_embed.multimodal.whisper import STRIDE, Config, encode, infer
 from scratch_embed.multimodal.whisper_encoder import WhisperEncoder
 from scratch_embed.nn.layers import linear
 from scratch_embed.nn.optim import AdamW, Optim, linear_warmup_decay
@@ -70,18 +70,6 @@ def label_frames(syllables: np.ndarray) -> np.ndarray:
     [[7, 8, 9]]
     """
     return syllables[:, ::STRIDE]
-
-
-def label_sounds(labels: Sequence[int], samples: Sequence[int], audio: WhisperAudio
-                 ) -> np.ndarray:
-    """One label for all frames of a sound; the frames of its padding are unlabelled.  -> (N, T')
-
-    labels: N class numbers; samples: the length of each sound, at audio.rate
-    """
-    rows = np.full((len(labels), sound_frames(audio.samples, audio)), UNLABELLED)
-    for row, label, length in zip(rows, labels, samples):
-        row[:sound_frames(length, audio)] = label
-    return rows
 
 
 # ---- the loss ------------------------------------------------------------------------------------

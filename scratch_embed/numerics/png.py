@@ -158,7 +158,7 @@ def _read_rows(path, header, compressed):
     size = header.height * (1 + width)
     stream = zlib.decompressobj()
     try:
-        rows = stream.decompress(compressed, size + 1)              # never more, whatever it says
+        rows = stream.decompress(compressed, size + 1)    # an image that has more is refused
     except zlib.error as error:
         raise FormatError(path, "chunk IDAT", f"damaged ({error}); fetch the file again") from None
     if len(rows) != size or not stream.eof:

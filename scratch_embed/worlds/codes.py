@@ -21,8 +21,8 @@ describes one of them in other words.
 
     find the drowsy mariner who repaired something in the file kx-417
 
-Whoever knows the code alone must guess among 20 reports (nDCG@10 of 0.23 for one right answer);
-whoever knows the words alone, among all reports that state the same, in all files.
+A model that knows the code alone must guess among 20 reports (nDCG@10 of 0.23 for one right
+answer); a model that knows the words alone, among all reports of the same facts, in any file.
 """
 from typing import NamedTuple
 

@@ -23,7 +23,7 @@ sound and a motion sensor both show the motion of a thing; an image does not, so
 match images gives them no reason to agree about it.
 """
 from collections.abc import Sequence
-from math import comb, lgamma
+from math import lgamma
 
 import numpy as np
 
@@ -41,11 +41,6 @@ def shared(a: str, b: str, through: str | None = None) -> tuple[str, ...]:
     (('size', 'motion'), ('size',))
     """
     return _in_all(KNOWN[a], KNOWN[b], *([KNOWN[through]] if through else []))
-
-
-def known_together(*senses: str) -> tuple[str, ...]:
-    """The attributes that at least one of these senses shows, in the order of NAMES."""
-    return tuple(name for name in NAMES if any(name in KNOWN[sense] for sense in senses))
 
 
 def _in_all(*groups):
@@ -132,12 +127,3 @@ def group_sizes(scenes: Scenes, attributes: Sequence[str]) -> np.ndarray:
 def chance_recall(N: int, K: int) -> float:
     """The expected recall@K of a random order: K of N places."""
     return min(1.0, K / N)
-
-
-def chance_agreement(m: int, N: int, K: int) -> float:
-    """The probability that one of K random items of N is among the m that agree with the query.
-
-    >>> round(chance_agreement(m=83, N=1000, K=10), 3)
-    0.581
-    """
-    return 1 - comb(N - m, K) / comb(N, K)

@@ -95,7 +95,7 @@ def draw_scenes(n: int, seed: int = 0, pairs: Sequence[Pair] = PAIRS) -> Scenes:
     """Draw n scenes.
 
     pairs: the combinations of shape and colour that occur, all equally likely: PAIRS, SEEN or
-    HELD_OUT.  Raises ValueError for an n that is no whole number of at least 1.
+    HELD_OUT.  Raises ValueError unless n is a whole number of at least 1.
 
     >>> scenes = draw_scenes(1000, seed=1)
     >>> scenes.of("colour")[:4].tolist()

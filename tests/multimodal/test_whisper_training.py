@@ -21,7 +21,6 @@ from scratch_embed.multimodal.whisper_training import (
     classify,
     frame_loss,
     label_frames,
-    label_sounds,
     spectrograms,
     train,
 )
@@ -82,12 +81,6 @@ def test_a_frame_of_the_encoder_has_the_label_at_its_centre():
     """Frame t is centred on frame 2 t of the spectrogram: 4 frames are 2, and 5 are 3."""
     assert label_frames(np.array([[7, 7, 8, 9]])).tolist() == [[7, 8]]
     assert label_frames(np.array([[7, 7, 8, 9, 6]])).tolist() == [[7, 8, 6]]
-
-
-def test_one_label_for_a_sound_is_that_of_its_frames():
-    """A frame of the encoder is 200 samples here: 500 samples have three."""
-    rows = label_sounds([1, 0], [500, 4000], AUDIO)
-    assert rows[0].tolist() == [1] * 3 + [UNLABELLED] * 17 and (rows[1] == 0).all()
 
 
 # ---- training ------------------------------------------------------------------------------------

@@ -7,11 +7,9 @@ from scratch_embed.worlds.scene_bounds import (
     best_accuracy,
     best_recall,
     best_recall_of,
-    chance_agreement,
     chance_recall,
     combinations,
     group_sizes,
-    known_together,
     shared,
 )
 from scratch_embed.worlds.scenes import HELD_OUT, KNOWN, NAMES, SEEN, Scenes, draw_scenes
@@ -22,7 +20,6 @@ def test_shared_attributes():
     assert shared("thermal", "audio") == ("shape",)
     assert shared("thermal", "imu") == ()
     assert shared("audio", "imu", through="image") == ("size",)
-    assert known_together("depth", "thermal") == ("shape", "size", "heat")
     assert combinations(()) == 1 and combinations(("shape", "size")) == 12
     assert all(shared(a, b) == shared(b, a) for a in SENSES for b in SENSES)
 
@@ -95,9 +92,3 @@ def test_a_ranker_that_knows_the_shared_attributes_reaches_the_bound():
         hits.append((rank < K).mean())
     bound = best_recall(shared("audio", "image"), 150, K)
     assert np.mean(hits) == pytest.approx(bound, abs=4 * np.std(hits) / len(seeds) ** 0.5)
-
-
-def test_agreement_by_chance_by_hand():
-    assert chance_agreement(m=2, N=4, K=1) == pytest.approx(1 / 2)
-    assert chance_agreement(m=2, N=4, K=2) == pytest.approx(1 - 1 / 6)
-    assert chance_agreement(m=3, N=4, K=2) == 1
